@@ -1,0 +1,65 @@
+import { decode as decodeCbor, encode as encodeCbor } from "cborg";
+import { z } from "zod";
+import { MystError } from "./errors.ts";
+
+/** Lower-case hex with its 0x. */
+export type Hex = `0x${string}`;
+
+/** How a kind of message is written and read; `decode` throws MALFORMED on anything that is not exactly it. */
+export type Codec<T> = { encode(value: T): Uint8Array; decode(bytes: Uint8Array): T };
+
+const toBytes = (value: bigint, length: number): Uint8Array => {
+  const hex = value.toString(16).padStart(length * 2, "0");
+  return Uint8Array.from(Buffer.from(hex, "hex"));
+};
+const toBigint = (bytes: Uint8Array): bigint => (bytes.length === 0 ? 0n : BigInt(`0x${Buffer.from(bytes).toString("hex")}`));
+const minimalBytes = (value: bigint): Uint8Array =>
+  value === 0n ? new Uint8Array() : toBytes(value, Math.ceil(value.toString(16).length / 2));
+
+/** Bytes of exactly `length`. */
+export const fixedBytes = (length: number) =>
+  z.custom<Uint8Array>((value) => value instanceof Uint8Array && value.length === length, `expected ${length} bytes`);
+
+/** Bytes of at most `max`. */
+export const boundedBytes = (max: number) =>
+  z.custom<Uint8Array>((value) => value instanceof Uint8Array && value.length <= max, `expected at most ${max} bytes`);
+
+/** An unsigned amount, on the wire as minimal big-endian bytes: JSON and CBOR numbers lose wei. At most `bits` wide. */
+export const wireUint = (bits: number) =>
+  z.codec(
+    boundedBytes(bits / 8).refine((bytes) => bytes[0] !== 0, "leading zero"),
+    z
+      .bigint()
+      .min(0n)
+      .max(2n ** BigInt(bits) - 1n),
+    { decode: toBigint, encode: minimalBytes },
+  );
+
+/** A 20-byte address, as `0x` + 40 lower-case hex digits in memory. */
+export const wireAddress = z.codec(
+  fixedBytes(20),
+  z.custom<Hex>((value) => /^0x[0-9a-f]{40}$/.test(String(value))),
+  {
+    decode: (bytes) => `0x${Buffer.from(bytes).toString("hex")}` as Hex,
+    encode: (address) => Uint8Array.from(Buffer.from(address.slice(2), "hex")),
+  },
+);
+
+/**
+ * CBOR (RFC 8949), capped at `maxBytes` before it is parsed, then checked against a strict zod schema.
+ * Indefinite lengths, duplicate map keys and floats where the schema wants integers are refused.
+ */
+export function cborCodec<S extends z.ZodType>(schema: S, maxBytes: number): Codec<z.output<S>> {
+  return {
+    encode: (value) => encodeCbor(z.encode(schema, value)),
+    decode: (bytes) => {
+      if (bytes.length > maxBytes) throw new MystError("MALFORMED", `message of ${bytes.length} bytes, at most ${maxBytes} allowed`);
+      try {
+        const raw = decodeCbor(bytes, { strict: true, allowIndefinite: false, rejectDuplicateMapKeys: true, allowUndefined: false });
+        return z.decode(schema, raw as z.input<S>) as z.output<S>;
+      } catch (cause) {
+        throw new MystError("MALFORMED", "message does not have the expected form", { cause });
+      }
+    },
+  };
+}

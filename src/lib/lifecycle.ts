@@ -1,0 +1,50 @@
+import type { Clock } from "./clock.ts";
+import { type ErrorCode, MystError } from "./errors.ts";
+
+/** A signal that fires when `signal` does or after `ms`, whichever is first. Every wait on a peer, a chain or a disk has one. */
+export const deadline = (ms: number, signal?: AbortSignal): AbortSignal =>
+  signal ? AbortSignal.any([signal, AbortSignal.timeout(ms)]) : AbortSignal.timeout(ms);
+
+/** Awaits `work`, or throws `code` after `ms`. The work itself is not stopped: pass it a `deadline` where it takes a signal. */
+export async function within<T>(work: Promise<T>, ms: number, code: ErrorCode, what: string): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new MystError(code, `${what} took longer than ${ms} ms`)), ms);
+  });
+  try {
+    return await Promise.race([work, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+export type Loop = AsyncDisposable & { stop(): Promise<void> };
+
+/**
+ * Runs `work` again and again, `everyMs` (+- a fifth, so that peers do not march in step) apart, until stopped.
+ * A round that throws is handed to `onError`; the loop goes on. `stop` aborts the round under way and waits for it.
+ */
+export function every(
+  clock: Clock,
+  everyMs: number,
+  work: (signal: AbortSignal) => Promise<void>,
+  onError: (error: unknown) => void,
+): Loop {
+  const stopped = new AbortController();
+  const running = (async () => {
+    while (!stopped.signal.aborted) {
+      try {
+        await work(stopped.signal);
+      } catch (error) {
+        if (!stopped.signal.aborted) onError(error);
+      }
+      const jitter = 0.8 + Math.random() * 0.4;
+      await clock.sleep(everyMs * jitter, stopped.signal).catch(() => undefined);
+    }
+  })();
+  const stop = async () => {
+    stopped.abort();
+    await running;
+  };
+  return { stop, [Symbol.asyncDispose]: stop };
+}

@@ -1,0 +1,69 @@
+/** A message stream to one peer: length-prefixed frames both ways, with back-pressure. Made from a libp2p stream. */
+export type FrameStream = {
+  /** the Noise-authenticated other side */
+  peer: string;
+  /** Resolves when the transport has taken the frame (so a slow peer slows the sender). @throws PEER_UNREACHABLE after a reset */
+  send(frame: Uint8Array): Promise<void>;
+  /** The next frame, or undefined once the other side has ended. @throws MALFORMED on a frame over the protocol's cap, PEER_UNREACHABLE on a reset */
+  receive(signal?: AbortSignal): Promise<Uint8Array | undefined>;
+  close(): Promise<void>;
+  abort(error: Error): void;
+};
+
+/** A byte stream to one peer, for services that carry traffic. */
+export type ByteStream = {
+  peer: string;
+  /** Resolves when there is room for more: awaiting it is what carries back-pressure. */
+  write(bytes: Uint8Array): Promise<void>;
+  /** Chunks as they come; ends when the other side has closed its writing end; throws PEER_UNREACHABLE on a reset. Not read = not received. */
+  read(): AsyncIterable<Uint8Array>;
+  /** Ends our writing half; reading goes on. */
+  closeWrite(): Promise<void>;
+  abort(error: Error): void;
+};
+
+export type Validity = "accept" | "ignore" | "reject";
+
+export type Topic<T> = {
+  /** short name; the network's prefix is put before it */
+  name: string;
+  maxBytes: number;
+  /** Cheapest checks first. "reject" costs the sender its standing, "ignore" does not; throwing counts as "ignore". */
+  validate(bytes: Uint8Array, from: string): Promise<{ validity: Validity; value?: T }>;
+  /** called once per accepted message */
+  onMessage(value: T, from: string): void;
+};
+
+export type PeerSummary = { peer: string; addresses: string[]; direction: "inbound" | "outbound"; rttMs?: number };
+
+/** The peer's place in the network: all that the other parts may do with libp2p. Protocol names get the network's prefix. */
+export type Network = AsyncDisposable & {
+  peerId: string;
+  /** our own addresses, each with /p2p/<peer id> */
+  addresses(): string[];
+  peers(): PeerSummary[];
+  /** Dials unless connected. @throws PEER_UNREACHABLE, PEER_TIMEOUT */
+  connect(peer: string, addresses: string[], signal: AbortSignal): Promise<void>;
+  /** Opens frames to a peer that is connected or can be dialled from known addresses. */
+  openFrames(peer: string, protocol: string, signal: AbortSignal): Promise<FrameStream>;
+  openBytes(peer: string, protocol: string, signal: AbortSignal): Promise<ByteStream>;
+  handleFrames(protocol: string, options: { maxFrame: number }, handler: (stream: FrameStream) => Promise<void>): Promise<void>;
+  handleBytes(protocol: string, handler: (stream: ByteStream) => Promise<void>): Promise<void>;
+  /** One question, one answer, on a stream of its own. @throws PEER_UNREACHABLE, PEER_TIMEOUT, MALFORMED */
+  ask(peer: string, protocol: string, question: Uint8Array, signal: AbortSignal): Promise<Uint8Array>;
+  /** An answerer may throw: the asker then sees PEER_REFUSED. */
+  answer(
+    protocol: string,
+    options: { maxQuestion: number; maxAnswer: number },
+    answerer: (question: Uint8Array, from: string) => Promise<Uint8Array>,
+  ): Promise<void>;
+  subscribe<T>(topic: Topic<T>): Promise<void>;
+  publish(topic: string, bytes: Uint8Array): Promise<void>;
+  /** Says in the DHT that this peer has what `key` names, until the signal aborts. */
+  provide(key: Uint8Array, signal: AbortSignal): Promise<void>;
+  /** Peers that said so, as they are found, each with addresses to dial. */
+  findProviders(key: Uint8Array, signal: AbortSignal): AsyncIterable<{ peer: string; addresses: string[] }>;
+  /** emits when a connection to a peer has ended */
+  onDisconnect(listener: (peer: string) => void): () => void;
+  stop(): Promise<void>;
+};
