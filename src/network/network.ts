@@ -28,6 +28,8 @@ export type Topic<T> = {
   /** short name; the network's prefix is put before it */
   name: string;
   maxBytes: number;
+  /** Messages one neighbour may hand us: `burst` at once, then `perSecond`. What is over it is ignored unread. Default 200 and 50. */
+  quota?: { burst: number; perSecond: number };
   /** Cheapest checks first. "reject" costs the sender its standing, "ignore" does not; throwing counts as "ignore". */
   validate(bytes: Uint8Array, from: string): Promise<{ validity: Validity; value?: T }>;
   /** called once per accepted message */
@@ -44,13 +46,21 @@ export type Network = AsyncDisposable & {
   peers(): PeerSummary[];
   /** Dials unless connected. @throws PEER_UNREACHABLE, PEER_TIMEOUT */
   connect(peer: string, addresses: string[], signal: AbortSignal): Promise<void>;
-  /** Opens frames to a peer that is connected or can be dialled from known addresses. */
-  openFrames(peer: string, protocol: string, signal: AbortSignal): Promise<FrameStream>;
+  /**
+   * Opens frames to a peer that is connected or can be dialled from known addresses. `maxFrame` bounds what is received, 64 KiB unless told.
+   * @throws PEER_UNREACHABLE, PEER_TIMEOUT, PEER_REFUSED when the peer does not speak the protocol
+   */
+  openFrames(peer: string, protocol: string, signal: AbortSignal, options?: { maxFrame?: number }): Promise<FrameStream>;
+  /** The same for bytes. */
   openBytes(peer: string, protocol: string, signal: AbortSignal): Promise<ByteStream>;
+  /** The stream is closed when the handler returns, reset when it throws. */
   handleFrames(protocol: string, options: { maxFrame: number }, handler: (stream: FrameStream) => Promise<void>): Promise<void>;
   handleBytes(protocol: string, handler: (stream: ByteStream) => Promise<void>): Promise<void>;
-  /** One question, one answer, on a stream of its own. @throws PEER_UNREACHABLE, PEER_TIMEOUT, MALFORMED */
-  ask(peer: string, protocol: string, question: Uint8Array, signal: AbortSignal): Promise<Uint8Array>;
+  /**
+   * One question, one answer, on a stream of its own. `maxAnswer` is 64 KiB unless told.
+   * @throws PEER_UNREACHABLE, PEER_TIMEOUT, PEER_REFUSED, MALFORMED when the answer is over `maxAnswer`
+   */
+  ask(peer: string, protocol: string, question: Uint8Array, signal: AbortSignal, options?: { maxAnswer?: number }): Promise<Uint8Array>;
   /** An answerer may throw: the asker then sees PEER_REFUSED. */
   answer(
     protocol: string,
@@ -58,12 +68,18 @@ export type Network = AsyncDisposable & {
     answerer: (question: Uint8Array, from: string) => Promise<Uint8Array>,
   ): Promise<void>;
   subscribe<T>(topic: Topic<T>): Promise<void>;
-  publish(topic: string, bytes: Uint8Array): Promise<void>;
+  unsubscribe(topic: string): Promise<void>;
+  /** Sends to the topic without needing a subscription to it; resolves with the number of neighbours it went to. */
+  publish(topic: string, bytes: Uint8Array): Promise<number>;
+  /** called when a neighbour has subscribed to a topic, after which `publish` reaches it */
+  onSubscriber(topic: string, listener: (peer: string) => void): () => void;
   /** Says in the DHT that this peer has what `key` names, until the signal aborts. */
   provide(key: Uint8Array, signal: AbortSignal): Promise<void>;
   /** Peers that said so, as they are found, each with addresses to dial. */
   findProviders(key: Uint8Array, signal: AbortSignal): AsyncIterable<{ peer: string; addresses: string[] }>;
-  /** emits when a connection to a peer has ended */
+  /** called when a peer is connected and has said which protocols it speaks */
+  onConnect(listener: (peer: string) => void): () => void;
+  /** called when the last connection to a peer has ended */
   onDisconnect(listener: (peer: string) => void): () => void;
   stop(): Promise<void>;
 };
