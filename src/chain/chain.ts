@@ -1,0 +1,87 @@
+import type { Identity } from "../identity/identity.ts";
+import type { Clock } from "../lib/clock.ts";
+import type { Hex } from "../lib/codec.ts";
+import type { NetworkConfig } from "../lib/network-config.ts";
+import type { Logger } from "../lib/ports.ts";
+import type { Claim, Settlement } from "../payments/settlement.ts";
+
+/** The key of an account on the contract: it signs promises, and once its consent to an owner. */
+export type Signer = Pick<Identity, "address" | "sign">;
+
+export type ChainDeps = {
+  network: NetworkConfig;
+  /** pays for and signs transactions, and is the signer of its own account; without one the chain is read-only */
+  identity?: Identity;
+  /** an RPC URL that goes before the network file's */
+  rpc?: string;
+  log: Logger;
+  clock: Clock;
+};
+
+export type ChainStatus = {
+  reachable: boolean;
+  /** the newest block seen */
+  block?: number;
+  /** why it is not usable, in one sentence */
+  problem?: string;
+};
+
+export type Prepared = { raw: Hex; hash: Hex; nonce: number };
+
+/** What the contract tells; the part of it that payments and wallets act on. Amounts in base units. */
+export type ChainEvent = { block: number; logIndex: number; hash: Hex } & (
+  | { type: "deposited"; signer: Hex; owner: Hex; amount: bigint; bond: bigint; line: bigint }
+  | { type: "cleared"; signer: Hex; channel: Hex; cumulative: bigint; total: bigint; seq: bigint; paid: bigint }
+  | { type: "closing"; signer: Hex; closeAtMs: number }
+);
+
+/** Where a poller reads from. Blocks are final as the network's `confirmations` has it. @throws RPC_UNREACHABLE */
+export type EventSource = {
+  /** the newest final block */
+  head(): Promise<{ number: number; hash: Hex }>;
+  /** undefined when there is no such block (any more) */
+  blockHash(number: number): Promise<Hex | undefined>;
+  /** in the order of the chain, both blocks included */
+  events(fromBlock: number, toBlock: number): Promise<ChainEvent[]>;
+};
+
+/**
+ * One network's contract, over JSON-RPC. Making it asks nothing of the RPC; the first call that reaches it checks that it is
+ * the right one, and so does every later call until one has passed.
+ *
+ * Every call has a deadline of its own and may throw
+ * RPC_UNREACHABLE (none of the URLs answers), RPC_WRONG_CHAIN, CONTRACT_MISSING, CONTRACT_MISMATCH (its token or its EIP-712 domain is another).
+ * Calls that send a transaction also throw INSUFFICIENT_GAS, TRANSACTION_FAILED (reverted, or its nonce was taken by another)
+ * and IDENTITY_MISSING without an identity.
+ */
+export type Chain = Settlement & {
+  /** as the last call left it; asks nothing and never throws */
+  status(): ChainStatus;
+  /** Asks now. Never throws: what is wrong is in `problem`. */
+  check(): Promise<ChainStatus>;
+  /** What a wallet holds outside of the contract, at the newest block: tokens in base units, gas in wei. */
+  balances(address: Hex): Promise<{ tokens: bigint; gas: bigint }>;
+  /** What others' submissions and failed transfers have left for this address in the contract, base units. */
+  credit(address: Hex): Promise<bigint>;
+  /**
+   * As in Settlement. The nonce is the account's next one that no prepared transaction holds: from here until its `submit` ends
+   * nobody else in this process gets it. Give `nonce` to replace a transaction that was stored and never mined.
+   */
+  prepareSettle(claims: Claim[], to: Hex, nonce?: number): Promise<Prepared>;
+  /**
+   * Approves what is missing and deposits; resolves when it is final. `bond` comes on top of `amount`.
+   * @param signer whose account; default our own identity's. The owner is always our own identity.
+   * @throws DEPOSIT_TOO_SMALL when the account would stay under the network's minimum, INSUFFICIENT_FUNDS, ACCOUNT_CLOSING
+   */
+  deposit(amount: bigint, bond: bigint, signer?: Signer, signal?: AbortSignal): Promise<{ hash: Hex }>;
+  /** Begins the close of an account that our identity owns; final. @throws NO_DEPOSIT, ACCOUNT_CLOSING when it has begun already */
+  close(signer?: Hex, signal?: AbortSignal): Promise<{ hash: Hex; closeAtMs: number }>;
+  /** Takes balance and bond out once the delay is over. @throws NO_DEPOSIT, ACCOUNT_CLOSING while it is not */
+  withdraw(signer?: Hex, signal?: AbortSignal): Promise<{ hash: Hex; withdrawn: bigint }>;
+  /** Takes out our credit. @throws NO_DEPOSIT when there is none */
+  collect(to: Hex, signal?: AbortSignal): Promise<{ hash: Hex; collected: bigint }>;
+  /** for a poller (poller.ts) */
+  events: EventSource;
+};
+
+export type CreateChain = (deps: ChainDeps) => Chain;
