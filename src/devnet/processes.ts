@@ -1,0 +1,107 @@
+import { spawn } from "node:child_process";
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { systemClock } from "../lib/clock.ts";
+import { MystError } from "../lib/errors.ts";
+import type { Logger } from "../lib/ports.ts";
+import { reapPidFile, writePidFile } from "./pids.ts";
+
+export type NodeProcess = {
+  name: string;
+  dataDir: string;
+  pid: number;
+  /** resolves when it is gone, with how: its exit status, or the signal that ended it */
+  ended: Promise<number | NodeJS.Signals>;
+  /** Asks it to end, insists after `graceMs`. */
+  stop(graceMs?: number): Promise<void>;
+};
+
+export type SpawnOptions = {
+  name: string;
+  /** its own; also holds its log (node.log) and pid file (node.pid) */
+  dataDir: string;
+  /** of the command line, without --data-dir */
+  args: string[];
+  log: Logger;
+};
+
+const program = fileURLToPath(new URL("../../bin/mystnode.js", import.meta.url));
+const pidFileOf = (dataDir: string) => join(dataDir, "node.pid");
+const logFileOf = (dataDir: string) => join(dataDir, "node.log");
+
+/**
+ * Runs the very command that an operator or a consumer runs, with a data directory of its own. It does not outlive us: it ends
+ * when the channel to us closes, and its pid file lets the next start end it should that fail.
+ * What a crash left running on this data directory is ended first.
+ */
+export async function spawnNode({ name, dataDir, args, log }: SpawnOptions): Promise<NodeProcess> {
+  await reapPidFile(pidFileOf(dataDir));
+  mkdirSync(dataDir, { recursive: true, mode: 0o700 });
+  const output = openSync(logFileOf(dataDir), "a", 0o600);
+  // in a session of its own, so that Ctrl-C reaches it through us and in order
+  const child = spawn(process.execPath, [program, ...args, "--data-dir", dataDir], {
+    detached: true,
+    stdio: ["ignore", output, output, "ipc"],
+    env: cleanEnvironment(dataDir),
+  });
+  closeSync(output);
+  const ended = new Promise<number | NodeJS.Signals>((resolve) => {
+    child.once("exit", (code, signal) => resolve(signal ?? code ?? 1));
+    child.once("error", () => resolve(1));
+  });
+  const { pid } = child;
+  if (pid === undefined) throw new MystError("INTERNAL", `cannot start ${name}`);
+  await writePidFile(pidFileOf(dataDir), pid);
+  log.debug("process started", { name, pid });
+  const stop = async (graceMs = 5000) => {
+    const late = setTimeout(() => child.kill("SIGKILL"), graceMs);
+    child.kill("SIGTERM");
+    await ended;
+    clearTimeout(late);
+    await reapPidFile(pidFileOf(dataDir));
+  };
+  return { name, dataDir, pid, ended, stop };
+}
+
+/** Ours, without what would configure the node behind our back. */
+function cleanEnvironment(dataDir: string): NodeJS.ProcessEnv {
+  const kept = Object.entries(process.env).filter(([name]) => !/^MYSTNODE_|^CREDENTIALS_DIRECTORY$/.test(name));
+  return { ...Object.fromEntries(kept), XDG_CONFIG_HOME: dataDir, XDG_DATA_HOME: dataDir };
+}
+
+/** Ends what a crash left running on a data directory, if that can be proven to be ours. */
+export const reapNode = (dataDir: string): Promise<number | undefined> => reapPidFile(pidFileOf(dataDir));
+
+/**
+ * Asks again and again until `probe` answers; what it throws means not yet.
+ * @throws INTERNAL with the last line of its log when the process ends first, PEER_TIMEOUT after `ms`, INTERRUPTED
+ */
+export async function ready<T>(node: NodeProcess, probe: () => Promise<T | undefined>, ms: number, signal?: AbortSignal): Promise<T> {
+  let gone: number | NodeJS.Signals | undefined;
+  void node.ended.then((how) => {
+    gone = how;
+  });
+  const until = performance.now() + ms;
+  let last: unknown;
+  while (performance.now() < until) {
+    if (signal?.aborted) throw new MystError("INTERRUPTED", "interrupted", { cause: signal.reason });
+    if (gone !== undefined) throw new MystError("INTERNAL", `${node.name} ended (${gone}): ${lastWords(node.dataDir)}`, logHint(node));
+    try {
+      const answer = await probe();
+      if (answer !== undefined) return answer;
+    } catch (error) {
+      last = error;
+    }
+    await systemClock.sleep(40, signal).catch(() => undefined);
+  }
+  throw new MystError("PEER_TIMEOUT", `${node.name} was not ready within ${ms} ms`, { ...logHint(node), cause: last });
+}
+
+const logHint = (node: NodeProcess) => ({ hint: `its log is ${logFileOf(node.dataDir)}` });
+
+function lastWords(dataDir: string): string {
+  if (!existsSync(logFileOf(dataDir))) return "";
+  const lines = readFileSync(logFileOf(dataDir), "utf8").trim().split("\n");
+  return (lines.at(-1) ?? "").slice(0, 300);
+}

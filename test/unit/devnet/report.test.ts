@@ -1,0 +1,94 @@
+import assert from "node:assert/strict";
+import { type CycleFacts, cycleFaults, cycleReport, megabits } from "../../../src/devnet/report.ts";
+import { isMystError } from "../../../src/lib/errors.ts";
+import { due } from "../../../src/payments/terms.ts";
+import { describe } from "../../support/harness.ts";
+
+const terms = { perGiB: 10n ** 17n, perHour: 10n ** 16n };
+const bought = { bytes: 66n << 20n, ms: 10_000 };
+const price = due(terms, bought);
+const sound: CycleFacts = {
+  service: "proxy",
+  country: "US",
+  exitPeer: "16Uiu2HAm",
+  exitAddress: "127.0.1.1",
+  addressSeen: "127.0.1.1",
+  directAddress: "127.0.0.1",
+  ownAddresses: true,
+  payloadBytes: 64n << 20n,
+  session: {
+    ...terms,
+    usedBytes: (64n << 20n) + 500n,
+    usedMs: 4200,
+    billedBytes: bought.bytes,
+    billedMs: bought.ms,
+    promises: 66,
+    promised: price,
+    carriedIn: 0n,
+  },
+  cleared: price,
+  providerReceived: price,
+  connectMs: 120.4,
+  firstByteMs: 180.6,
+  downloadMs: 2000,
+  sources: ["gossip", "dht"],
+};
+const withSession = (change: Partial<CycleFacts["session"]>): CycleFacts => ({ ...sound, session: { ...sound.session, ...change } });
+
+describe("devnet/report: a cycle adds up, or says what does not", (test) => {
+  test("the report has every key, amounts as decimal strings", () => {
+    const report = cycleReport(sound);
+    assert.deepEqual(Object.keys(report).slice(0, 17), [
+      ...["v", "service", "country", "addressSeen", "exitAddress", "directAddress", "payloadBytes", "billedBytes", "elapsedMs"],
+      ...["promises", "promised", "cleared", "providerReceived", "connectMs", "firstByteMs", "mbps", "sources"],
+    ]);
+    assert.equal(report.promised, "6473090277777777");
+    assert.equal(report.elapsedMs, 10_000);
+    assert.equal(report.connectMs, 120);
+    assert.equal(report.mbps, 268.4);
+    assert.deepEqual(JSON.parse(JSON.stringify(report)), report);
+  });
+
+  test("each thing that can be wrong is named", () => {
+    const wrong: [CycleFacts, RegExp][] = [
+      [{ ...sound, addressSeen: "127.0.1.2" }, /web server saw 127\.0\.1\.2/],
+      [{ ...sound, directAddress: "127.0.1.1" }, /with the exit and without/],
+      [withSession({ promised: price + 1n }), /cost 6473090277777777/],
+      [withSession({ promised: price - 1n }), /cost 6473090277777777/],
+      [withSession({ billedMs: 10_001 }), /10001 ms cost/],
+      [withSession({ carriedIn: 1n }), /cost 6473090277777776/],
+      [withSession({ usedBytes: 64n << 19n }), /were counted/],
+      [withSession({ usedBytes: bought.bytes + 1n }), /bytes used/],
+      [withSession({ usedMs: 10_001 }), /ms used/],
+      [{ ...sound, cleared: price - 1n }, /cleared 6473090277777776/],
+      [{ ...sound, providerReceived: price + 1n }, /balance rose by 6473090277777778/],
+      [{ ...sound, sources: [] }, /no source/],
+    ];
+    assert.deepEqual(cycleFaults(sound), []);
+    for (const [facts, expected] of wrong) {
+      assert.match(cycleFaults(facts).join("; "), expected);
+      assert.throws(
+        () => cycleReport(facts),
+        (error) => isMystError(error, "INTERNAL") && expected.test(error.message),
+      );
+    }
+  });
+
+  test("money carried in from an earlier session pays first", () => {
+    assert.deepEqual(
+      cycleFaults({ ...withSession({ carriedIn: 5n, promised: price - 5n }), cleared: price - 5n, providerReceived: price - 5n }),
+      [],
+    );
+    assert.deepEqual(cycleFaults({ ...withSession({ carriedIn: price + 1n, promised: 0n }), cleared: 0n, providerReceived: 0n }), []);
+  });
+
+  test("where loopback has one address only, the addresses say nothing", () => {
+    const shared = { ...sound, ownAddresses: false, addressSeen: "127.0.0.1", exitAddress: "127.0.0.1" };
+    assert.deepEqual(cycleFaults(shared), []);
+  });
+
+  test("speed of nothing is nothing", () => {
+    assert.equal(megabits(100n, 0), 0);
+    assert.equal(megabits(125_000n, 1000), 1);
+  });
+});
