@@ -1,214 +1,273 @@
-import type { PassphraseSource } from "./identity/passphrase.ts";
-import type { Clock } from "./lib/clock.ts";
-import type { Hex } from "./lib/codec.ts";
+import { createChain } from "./chain/client.ts";
+import { createDiscovery, type Discovery } from "./discovery/discovery.ts";
+import { openIdentity } from "./identity/open.ts";
+import { systemClock } from "./lib/clock.ts";
+import { isMystError, MystError } from "./lib/errors.ts";
+import { within } from "./lib/lifecycle.ts";
 import type { NetworkConfig } from "./lib/network-config.ts";
-import type { Logger } from "./lib/ports.ts";
-import type { PeerSummary } from "./network/network.ts";
+import { silentLogger } from "./lib/ports.ts";
+import { openStore, type Store } from "./lib/store.ts";
+import { version } from "./lib/version.ts";
+import { createNetwork } from "./network/host.ts";
+import type { Network } from "./network/network.ts";
+import { consume } from "./node/consuming.ts";
+import { createEvents } from "./node/events.ts";
+import { type Serving, startServing } from "./node/serving.ts";
+import type { Connection, ConnectOptions, DiscoverySource, Node, NodeOptions, ServeOptions } from "./node/types.ts";
+import {
+  exitViews,
+  interruptedSession,
+  providerSession,
+  type StoredSession,
+  sessionView,
+  withCleared,
+} from "./node/views.ts";
+import { createWallet } from "./node/wallet.ts";
+import { clearingDomain, termsDigest } from "./payments/eip712.ts";
+import { openPayerLedger } from "./payments/payer-ledger.ts";
+import { openProviderLedger } from "./payments/provider-ledger.ts";
+import { createSettler, type Settler } from "./payments/settler.ts";
+import { createProxyConsumer } from "./services/proxy/consumer.ts";
+import { openRecords } from "./session/records.ts";
+import { termsData } from "./session/server.ts";
 
-export type DiscoverySource = "gossip" | "snapshot" | "dht";
+export type * from "./node/types.ts";
 
-export type NodeOptions = {
-  /** holds the keystore, the database and the socket; its lock makes this process the node */
-  dataDir: string;
-  network: NetworkConfig;
-  passphrase?: PassphraseSource;
-  /** multiaddrs to listen on; default none: dial only */
-  listen?: string[];
-  /** further bootstrap peers, as multiaddrs with /p2p/ */
-  bootstrap?: string[];
-  /** which sources of offers to use; default all */
-  discovery?: DiscoverySource[];
-  /** an RPC URL that goes before the network file's */
-  rpc?: string;
-  log?: Logger;
-  clock?: Clock;
-};
+const stopGraceMs = 5_000;
+const accountFreshMs = 30_000;
 
-export type ServeOptions = {
-  country: string;
-  city?: string;
-  networkKind?: string;
-  /** kinds of service; empty: help the network only */
-  services: ServeService[];
-  maxSessions: number;
-  /** settle a channel once this much is unsettled, base units */
-  settleAt: bigint;
-  /** where settled money goes; default the node's own address */
-  payout?: Hex;
-};
+/**
+ * Opens the node of a data directory: identity, ledgers, wallet. `start` then brings it into the network.
+ * @throws DATA_DIR_LOCKED and the other errors of `openStore`, those of `openIdentity`, NETWORK_MISMATCH
+ */
+export async function createNode(options: NodeOptions): Promise<Node> {
+  const clock = options.clock ?? systemClock;
+  const log = options.log ?? silentLogger;
+  const config = options.network;
+  await using undo = new AsyncDisposableStack();
+  const store = undo.use(await openStore(options.dataDir));
+  await bindNetwork(store, config);
+  const { identity } = await openIdentity(options.dataDir, options.passphrase);
+  const { address, peerId } = identity;
+  const domain = clearingDomain(config);
+  const chain = createChain({
+    network: config,
+    identity,
+    log: log.child("chain"),
+    clock,
+    ...(options.rpc !== undefined && { rpc: options.rpc }),
+  });
+  const payer = await openPayerLedger({ store, identity, clock }, domain);
+  const provider = await openProviderLedger({ store, self: address, clock }, domain);
+  const records = await openRecords<StoredSession>(store, interruptedSession);
+  const events = createEvents(log);
+  const stopping = new AbortController();
+  const startedMs = clock.nowMs();
+  let online: { network: Network; discovery: Discovery } | undefined;
+  let serving: Serving | undefined;
+  let settler: Settler | undefined;
+  let connection: Connection | undefined;
+  let connecting = false;
 
-export type ServeService = {
-  kind: "proxy";
-  perGiB: bigint;
-  perHour: bigint;
-  /** destinations the operator lets through although the policy would refuse them: "127.0.0.1:8080" or "10.0.0.0/8" */
-  allow: string[];
-  block: string[];
-  /** local address that outgoing connections are bound to */
-  egressAddress?: string;
-};
-
-export type ConnectOptions = {
-  /** this peer only; else the best by price */
-  peer?: string;
-  country?: string;
-  city?: string;
-  service: "proxy";
-  /** base units; over it an exit is not considered */
-  maxPerGiB: bigint;
-  maxPerHour: bigint;
-  /** base units: the most this session may cost in all */
-  budget: bigint;
-  exclude?: string[];
-  /** where the SOCKS server listens, host:port */
-  proxy: string;
-  onStep?(step: ConnectStep): void;
-  signal?: AbortSignal;
-};
-
-/** Progress of a connect, in this order; `atMs` counts from the command. */
-export type ConnectStep =
-  | { step: "found"; atMs: number; matching: number; exit: ExitView }
-  | { step: "agreed"; atMs: number; perGiB: bigint; perHour: bigint; quantum: bigint; budget: bigint }
-  | { step: "open"; atMs: number; endpoint: Record<string, string> };
-
-export type Connection = {
-  sessionId: string;
-  exit: ExitView;
-  endpoint: Record<string, string>;
-  session(): SessionView;
-  /** resolves when the session has ended, however it did; rejects with what ended it against our will */
-  ended: Promise<SessionView>;
-  disconnect(): Promise<SessionView>;
-};
-
-export type ExitView = {
-  peer: string;
-  address: Hex;
-  addresses: string[];
-  country: string;
-  city?: string;
-  networkKind: string;
-  service: string;
-  perGiB: bigint;
-  perHour: bigint;
-  policy: string;
-  sessions: number;
-  maxSessions: number;
-  expiresMs: number;
-  /** by which sources this node has its offer */
-  sources: DiscoverySource[];
-};
-
-export type SessionView = {
-  id: string;
-  role: "consumer" | "provider";
-  /** of the session's own state machine, for example ACTIVE or CLEARED */
-  state: string;
-  peer: string;
-  service: string;
-  country?: string;
-  perGiB: bigint;
-  perHour: bigint;
-  channel: Hex;
-  startedMs: number;
-  endedMs?: number;
-  /** metered */
-  usedBytes: bigint;
-  usedMs: number;
-  /** bought: what the promises of this session cover */
-  billedBytes: bigint;
-  billedMs: number;
-  promises: number;
-  /** by how much this session raised the channel's cumulative, base units */
-  promised: bigint;
-  /** prepaid in an earlier session and used in this one, base units */
-  carriedIn: bigint;
-  /** of the promised: what the contract has paid (provider), base units */
-  cleared?: bigint;
-  budget?: bigint;
-  /** why it ended, when not by wish */
-  reason?: string;
-};
-
-export type NodeStatus = {
-  version: string;
-  peer: string;
-  address: Hex;
-  network: string;
-  uptimeMs: number;
-  addresses: string[];
-  peers: PeerSummary[];
-  exitsKnown: number;
-  serving?: { country: string; services: ServeService[]; sessions: number; maxSessions: number };
-  connection?: SessionView & { endpoint: Record<string, string> };
-  chain: { reachable: boolean; block?: number; problem?: string };
-};
-
-export type WalletView = {
-  address: Hex;
-  /** in the wallet, not deposited */
-  tokens: bigint;
-  /** wei for fees */
-  gas: bigint;
-  deposit: bigint;
-  bond: bigint;
-  line: bigint;
-  /** all ever promised to all exits */
-  promised: bigint;
-  /** promised and not cleared yet */
-  liabilities: bigint;
-  /** owed to this node and not cleared yet */
-  unsettled: bigint;
-  closeAtMs?: number;
-};
-
-export type ChannelView = {
-  role: "payer" | "provider";
-  channel: Hex;
-  peer: string;
-  cumulative: bigint;
-  /** of it, used up by service */
-  consumed: bigint;
-  paid: bigint;
-};
-
-export type ExitQuery = { country?: string; city?: string; service?: string; maxPerGiB?: bigint; limit?: number; sort?: "price" };
-
-/** What `node.events` tells; it only observes. */
-export type NodeEvent =
-  | { type: "peer"; peer: string; connected: boolean }
-  | { type: "offer"; peer: string; country: string; source: DiscoverySource }
-  | { type: "session"; session: SessionView }
-  | { type: "promise"; session: string; cumulative: bigint; total: bigint; seq: bigint; bytes: bigint }
-  | { type: "settled"; hash: Hex; claims: number; paid: bigint }
-  | { type: "warning"; code: string; message: string };
-
-export type Node = AsyncDisposable & {
-  peerId: string;
-  address: Hex;
-  network: NetworkConfig;
-  events: { on(listener: (event: NodeEvent) => void): () => void };
-  /** Brings up libp2p and discovery. Wallet, channels and records work without it. */
-  start(): Promise<void>;
-  serve(options: ServeOptions): Promise<void>;
-  connect(options: ConnectOptions): Promise<Connection>;
-  connection(): Connection | undefined;
-  exits(query: ExitQuery, signal?: AbortSignal): Promise<ExitView[]>;
-  sessions(): Promise<SessionView[]>;
-  status(): Promise<NodeStatus>;
-  wallet: {
-    show(): Promise<WalletView>;
-    /** Approves and deposits; `bond` comes on top of `amount`. @throws DEPOSIT_TOO_SMALL, INSUFFICIENT_FUNDS, INSUFFICIENT_GAS */
-    deposit(amount: bigint, bond: bigint): Promise<{ hash: Hex }>;
-    /** Begins the close, or takes everything out once its delay is over. */
-    withdraw(): Promise<{ hash: Hex; closeAtMs?: number; withdrawn?: bigint }>;
-    channels(): Promise<ChannelView[]>;
-    /** Clears all that is owed to this node now. */
-    settle(): Promise<{ hash?: Hex; claims: number; paid: bigint }>;
+  const openSettler = (settleAt: bigint, payout = address): Settler => {
+    const made = createSettler({ settlement: chain, ledger: provider, store, log: log.child("settler"), clock, payout }, { settleAt });
+    made.onSettled(({ hash, paid, claims }) => {
+      for (const { channel, paidInAll } of claims) void recordCleared(channel, paidInAll);
+      events.emit({ type: "settled", hash, claims: claims.length, paid });
+    });
+    return made;
   };
-  /** Ends sessions, settles what can be settled within `graceMs`, closes everything. */
-  stop(graceMs?: number): Promise<void>;
-};
+  const recordCleared = async (channel: string, paidInAll: bigint) => {
+    for (const record of records.list())
+      if (record.role === "provider" && record.channel === channel && record.state !== "CLEARED")
+        await records.save(withCleared(record, paidInAll));
+  };
+  const requireOnline = () => {
+    if (!online) throw new MystError("NODE_NOT_RUNNING", "the node has not joined the network", { hint: "call start() first" });
+    return online;
+  };
+  const signTerms = (session: Uint8Array, signer: `0x${string}`, channel: `0x${string}`, terms: Parameters<typeof termsData>[3]) =>
+    identity.sign(termsDigest(domain, termsData(session, signer, channel, terms)));
 
-export type CreateNode = (options: NodeOptions) => Promise<Node>;
+  /** Our own account; as last read where no RPC answers. */
+  const account = async () => {
+    const known = provider.account(address);
+    if (known && known.line > 0n && clock.nowMs() - known.readAtMs < accountFreshMs) return known;
+    try {
+      const view = await chain.account(address);
+      await payer.reconcile(view);
+      await provider.rememberAccount(address, view);
+      return view;
+    } catch (error) {
+      if (known && isMystError(error, "RPC_UNREACHABLE")) return known;
+      throw error;
+    }
+  };
+
+  const start = async () => {
+    if (online) return;
+    const sources: DiscoverySource[] = options.discovery ?? ["gossip", "snapshot", "dht"];
+    const network = await createNetwork(
+      { identity, store, log: log.child("network"), clock },
+      {
+        protocolPrefix: config.protocolPrefix,
+        listen: options.listen ?? [],
+        bootstrap: [...config.bootstrap, ...(options.bootstrap ?? [])],
+        gossip: true,
+        dht: true,
+      },
+    );
+    const discovery = await createDiscovery(
+      { network, identity, store, log: log.child("discovery"), clock, networkConfig: config },
+      { sources },
+    );
+    discovery.onOffer(({ offer }, source) => events.emit({ type: "offer", peer: offer.peer, country: offer.country, source }));
+    network.onDisconnect((peer) => events.emit({ type: "peer", peer, connected: false }));
+    online = { network, discovery };
+  };
+
+  const serve = async (serveOptions: ServeOptions) => {
+    const { network, discovery } = requireOnline();
+    settler = openSettler(serveOptions.settleAt, serveOptions.payout);
+    const saved = new Map<string, number>();
+    serving = await startServing(
+      {
+        network,
+        discovery,
+        ledger: provider,
+        settler,
+        domain,
+        readAccount: chain.account,
+        limits: { maxUnsettled: serveOptions.settleAt * 4n, minBond: config.minBond },
+        signTerms,
+        self: address,
+        clock,
+        log,
+        onSession: (session) => {
+          const { phase } = session.state();
+          const over = phase === "CLEARABLE" || phase === "REFUSED";
+          if (!over && clock.nowMs() - (saved.get(session.id) ?? 0) < 2_000) return;
+          if (over) saved.delete(session.id);
+          else saved.set(session.id, clock.nowMs());
+          const record = providerSession(session, over ? clock.nowMs() : undefined);
+          void records.save(record);
+          events.emit({ type: "session", session: sessionView(record) });
+        },
+      },
+      serveOptions,
+    );
+  };
+
+  const connect = async (connectOptions: ConnectOptions): Promise<Connection> => {
+    const { network, discovery } = requireOnline();
+    if (connection || connecting)
+      throw new MystError("ALREADY_CONNECTED", "this node has a connection already", { hint: "end it with 'mystnode disconnect'" });
+    connecting = true;
+    try {
+      const service = createProxyConsumer({ network, log: log.child("proxy"), clock }, { listen: connectOptions.proxy });
+      const line = () => provider.account(address)?.line ?? 0n;
+      const session = {
+        network,
+        ledger: payer,
+        line,
+        service,
+        signTerms: (id: Uint8Array, channel: `0x${string}`, terms: Parameters<typeof termsData>[3]) =>
+          signTerms(id, address, channel, terms),
+        signer: address,
+        clock,
+        log,
+      };
+      const made = await consume(
+        { network, discovery, session, unit: config.token, self: { peer: peerId }, account, records, events },
+        connectOptions,
+        stopping.signal,
+      );
+      connection = made;
+      const forget = () => {
+        connection = undefined;
+      };
+      made.ended.then(forget, forget);
+      return made;
+    } finally {
+      connecting = false;
+    }
+  };
+
+  const stop = async (graceMs = stopGraceMs) => {
+    if (stopping.signal.aborted) return;
+    const open = connection;
+    stopping.abort();
+    await open?.ended.catch(() => undefined);
+    await serving?.stop();
+    if (settler && graceMs > 0) await within(settler.settleNow(), graceMs, "RPC_UNREACHABLE", "settling").catch(() => undefined);
+    await settler?.stop();
+    await online?.discovery.stop();
+    await online?.network.stop();
+    await store.close();
+  };
+  undo.move();
+
+  return {
+    peerId,
+    address,
+    network: config,
+    events,
+    start,
+    serve,
+    connect,
+    connection: () => connection,
+    exits: async (query) => {
+      const known = online?.discovery.offers(query) ?? [];
+      return known
+        .flatMap(exitViews)
+        .filter((exit) => query.service === undefined || exit.service === query.service)
+        .slice(0, query.limit);
+    },
+    sessions: async () => records.list().map(sessionView),
+    status: async () => ({
+      version,
+      peer: peerId,
+      address,
+      network: config.name,
+      uptimeMs: clock.nowMs() - startedMs,
+      addresses: online?.network.addresses() ?? [],
+      peers: online?.network.peers() ?? [],
+      exitsKnown: online?.discovery.offers().length ?? 0,
+      ...(serving && {
+        serving: {
+          country: serving.options.country,
+          services: serving.options.services,
+          sessions: serving.sessions().length,
+          maxSessions: serving.options.maxSessions,
+        },
+      }),
+      ...(connection && { connection: { ...connection.session(), endpoint: connection.endpoint } }),
+      chain: chain.status(),
+    }),
+    wallet: createWallet({
+      chain,
+      address,
+      payer,
+      provider,
+      withSettler: async (use) => {
+        if (settler) return use(settler);
+        await using brief = openSettler(0n);
+        return await use(brief);
+      },
+    }),
+    stop,
+    [Symbol.asyncDispose]: () => stop(),
+  };
+}
+
+/** A data directory belongs to one network: its ledgers mean nothing on another. */
+async function bindNetwork(store: Store, { chainId, contract, name }: NetworkConfig): Promise<void> {
+  const meta = store.table("meta");
+  const id = `${chainId}:${contract}`;
+  const known = await meta.get("network");
+  if (known === undefined) return store.write([meta.put("network", Uint8Array.from(Buffer.from(id)))]);
+  if (Buffer.from(known).toString() !== id)
+    throw new MystError("NETWORK_MISMATCH", `this data directory belongs to another network than '${name}'`, {
+      hint: "use another --data-dir for it, or the --network file that this one was begun with",
+    });
+}

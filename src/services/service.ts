@@ -48,6 +48,11 @@ export type Opening = {
 
 export type ServiceHandle = {
   usedBytes(): bigint;
+  /**
+   * How long the exit has owed the service its oldest outstanding answer, one that the exit itself must give in time whatever others
+   * do (for `proxy`: that a connection stands or cannot be had). 0 when it owes none. Time for which it owes is not bought ahead.
+   */
+  waitingMs(): number;
   /** how to use it, for people and programs: for `proxy` {socks: "127.0.0.1:1080"} */
   endpoint: Record<string, string>;
   /** Ends it; resolves with the final count. */

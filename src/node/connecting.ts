@@ -1,0 +1,176 @@
+import type { Discovery, KnownOffer } from "../discovery/discovery.ts";
+import { asMystError, isMystError, MystError } from "../lib/errors.ts";
+import { deadline } from "../lib/lifecycle.ts";
+import { formatAmount } from "../lib/units.ts";
+import type { Network } from "../network/network.ts";
+import { quantumMoney } from "../payments/meter.ts";
+import type { AccountView } from "../payments/settlement.ts";
+import type { Terms } from "../payments/terms.ts";
+import { type ConsumerDeps, type ConsumerSession, type ConsumerSessionOptions, openSession } from "../session/consumer-driver.ts";
+import type { ConnectOptions, ConnectStep, ExitView } from "./types.ts";
+import { exitViews } from "./views.ts";
+
+export type ConnectingDeps = {
+  network: Pick<Network, "connect">;
+  discovery: Pick<Discovery, "search" | "offers">;
+  session: ConsumerDeps;
+  unit: { symbol: string; decimals: number };
+  self: { peer: string };
+  /** our own account, fresh or as last read; checked against the ledger */
+  account(): Promise<AccountView>;
+};
+
+const searchMs = 15_000;
+const dialMs = 5_000;
+/** exits tried before giving up */
+const tries = 5;
+const validityMs = 7 * 86_400_000;
+
+export type Opened = { session: ConsumerSession; exit: ExitView; terms: Terms };
+
+/**
+ * Finds exits, picks the cheapest that fits, and opens a session with it; the next one where an exit does not answer or is full.
+ * @throws CONSUMER_PRICE_ZERO, BUDGET_TOO_SMALL, NO_DEPOSIT, INSUFFICIENT_FUNDS, ACCOUNT_CLOSING, NO_MATCHING_EXIT, PRICE_OVER_CAP,
+ * RPC_UNREACHABLE, and what the last exit tried failed with
+ */
+export async function connectToExit(
+  deps: ConnectingDeps,
+  options: ConnectOptions,
+  watch: Pick<ConsumerSessionOptions, "onChange" | "onPromise"> & {
+    signal: AbortSignal;
+    step(step: DistributiveOmit<ConnectStep, "atMs">): void;
+  },
+): Promise<Opened> {
+  checkMoney(options, deps);
+  const search = findExits(deps, options, watch.signal);
+  search.catch(() => undefined);
+  const account = await deps.account();
+  checkAccount(account, deps);
+  const exits = await search;
+  const [best] = exits;
+  if (best) watch.step({ step: "found", matching: exits.length, exit: best });
+  let last: MystError | undefined;
+  for (const exit of exits.slice(0, tries)) {
+    const terms = termsFor(exit, deps.session.clock.nowMs());
+    checkBudget(options.budget, terms, account, deps);
+    watch.step({ step: "agreed", perGiB: terms.perGiB, perHour: terms.perHour, quantum: terms.quantum, budget: options.budget });
+    try {
+      await deps.network.connect(exit.peer, exit.addresses, deadline(dialMs, watch.signal));
+      const session = await openReconciled(deps, { exit, terms, budget: options.budget, ...watch });
+      watch.step({ step: "open", endpoint: session.endpoint });
+      return { session, exit, terms };
+    } catch (error) {
+      last = asMystError(error);
+      if (watch.signal.aborted || !worthAnother(last)) throw last;
+      deps.session.log.info("an exit could not be used", { peer: exit.peer, code: last.code });
+    }
+  }
+  throw last ?? new MystError("NO_MATCHING_EXIT", "no exit was found");
+}
+
+type DistributiveOmit<T, K extends PropertyKey> = T extends unknown ? Omit<T, K> : never;
+
+/** What is wrong with the one exit, and not with us. */
+const worthAnother = (error: MystError): boolean =>
+  [
+    "PEER_UNREACHABLE",
+    "PEER_TIMEOUT",
+    "PEER_REFUSED",
+    "EXIT_FULL",
+    "OFFER_EXPIRED",
+    "SERVICE_UNKNOWN",
+    "PROMISE_REFUSED",
+    "CREDIT_MISMATCH",
+    "MALFORMED",
+  ].includes(error.code);
+
+/** After a crash the two ledgers may differ in what was used up; we take the exit's word for up to one quantum. */
+async function openReconciled(deps: ConnectingDeps, options: ConsumerSessionOptions): Promise<ConsumerSession> {
+  try {
+    return await openSession(deps.session, options);
+  } catch (error) {
+    const theirs = isMystError(error, "CREDIT_MISMATCH") ? error.meta.consumed : undefined;
+    if (typeof theirs !== "bigint") throw error;
+    const { channel, consumed, cumulative } = await deps.session.ledger.channelWith(options.exit);
+    if (theirs > cumulative || theirs - consumed > options.terms.quantum) throw error;
+    await deps.session.ledger.consume(channel, theirs);
+    return openSession(deps.session, options);
+  }
+}
+
+const termsFor = (exit: ExitView, nowMs: number): Terms => ({
+  perHour: exit.perHour,
+  perGiB: exit.perGiB,
+  quantum: quantumMoney(exit),
+  validUntilMs: nowMs + validityMs,
+});
+
+async function findExits(deps: ConnectingDeps, options: ConnectOptions, signal: AbortSignal): Promise<ExitView[]> {
+  const { country, city, service, peer } = options;
+  const query = {
+    service,
+    exclude: [...(options.exclude ?? []), deps.self.peer],
+    ...(country !== undefined && { country }),
+    ...(city !== undefined && { city }),
+    ...(peer !== undefined && { peer }),
+  };
+  const found = await deps.discovery.search(query, deadline(searchMs, signal));
+  if (signal.aborted) throw new MystError("INTERRUPTED", "interrupted while looking for an exit");
+  const exits = found.flatMap(exitViews).filter((exit) => exit.service === service);
+  if (exits.length === 0) throw noneFound(options, deps.discovery.offers());
+  const fitting = exits.filter((exit) => exit.perGiB <= options.maxPerGiB && exit.perHour <= options.maxPerHour);
+  if (fitting.length > 0) return fitting;
+  const cheapest = exits[0] as ExitView;
+  const price = `${formatAmount(cheapest.perGiB, deps.unit)}/GiB and ${formatAmount(cheapest.perHour, deps.unit)}/h`;
+  throw new MystError("PRICE_OVER_CAP", `${exits.length} exits match, the cheapest at ${price}, over your price cap`, {
+    hint: "raise --max-price-gib or --max-price-hour, or look at 'mystnode exits'",
+    meta: { perGiB: cheapest.perGiB, perHour: cheapest.perHour },
+  });
+}
+
+function noneFound({ country, peer, service }: ConnectOptions, known: KnownOffer[]): MystError {
+  const what = peer ? `exit ${peer}` : `exit${country ? ` in ${country}` : ""} with ${service}`;
+  const countries = [...new Set(known.map(({ offer }) => offer.country))].sort();
+  const hint =
+    countries.length > 0
+      ? `exits are known in ${countries.slice(0, 12).join(", ")}: see 'mystnode exits'`
+      : "no peer was heard at all: see 'mystnode doctor'";
+  return new MystError("NO_MATCHING_EXIT", `no ${what} was found`, { hint });
+}
+
+function checkMoney({ budget, maxPerGiB }: ConnectOptions, { unit }: ConnectingDeps): void {
+  if (maxPerGiB <= 0n)
+    throw new MystError("CONSUMER_PRICE_ZERO", "a price cap of 0 finds no exit that can be held to its word", {
+      hint: `give --max-price-gib with a price, for example 0.2${unit.symbol.toLowerCase()}`,
+    });
+  if (budget <= 0n)
+    throw new MystError("BUDGET_TOO_SMALL", "a budget of 0 buys nothing", {
+      hint: `give --budget, for example 1${unit.symbol.toLowerCase()}`,
+    });
+}
+
+function checkAccount(account: AccountView, { unit }: ConnectingDeps): void {
+  const deposit = `mystnode wallet deposit 5${unit.symbol.toLowerCase()}`;
+  if (account.closeAtMs !== undefined)
+    throw new MystError("ACCOUNT_CLOSING", "this account is being closed: nothing may be promised from it", {
+      hint: "take the money out with 'mystnode wallet withdraw', then begin anew with 'mystnode init' in another --data-dir",
+    });
+  if (account.line === 0n)
+    throw new MystError("NO_DEPOSIT", "exits accept promises only against a deposit, and there is none", {
+      hint: `make one with '${deposit}'`,
+    });
+  if (account.balance === 0n) throw new MystError("INSUFFICIENT_FUNDS", "the deposit is used up", { hint: `add to it with '${deposit}'` });
+}
+
+function checkBudget(budget: bigint, terms: Terms, account: AccountView, { unit }: ConnectingDeps): void {
+  const least = terms.quantum;
+  if (budget < least)
+    throw new MystError("BUDGET_TOO_SMALL", `the budget does not buy one quantum (${formatAmount(least, unit)})`, {
+      hint: `give --budget of at least ${formatAmount(least, unit)}`,
+      meta: { least },
+    });
+  if (account.balance < terms.quantum)
+    throw new MystError("INSUFFICIENT_FUNDS", `the deposit has ${formatAmount(account.balance, unit)} left`, {
+      hint: `add to it with 'mystnode wallet deposit 5${unit.symbol.toLowerCase()}'`,
+    });
+}

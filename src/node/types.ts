@@ -1,0 +1,224 @@
+import type { PassphraseSource } from "../identity/passphrase.ts";
+import type { Clock } from "../lib/clock.ts";
+import type { Hex } from "../lib/codec.ts";
+import type { NetworkConfig } from "../lib/network-config.ts";
+import type { Logger } from "../lib/ports.ts";
+import type { PeerSummary } from "../network/network.ts";
+
+export type DiscoverySource = "gossip" | "snapshot" | "dht";
+
+export type NodeOptions = {
+  /** holds the keystore, the database and the socket; its lock makes this process the node */
+  dataDir: string;
+  network: NetworkConfig;
+  passphrase?: PassphraseSource;
+  /** multiaddrs to listen on; default none: dial only */
+  listen?: string[];
+  /** further bootstrap peers, as multiaddrs with /p2p/ */
+  bootstrap?: string[];
+  /** which sources of offers to use; default all */
+  discovery?: DiscoverySource[];
+  /** an RPC URL that goes before the network file's */
+  rpc?: string;
+  log?: Logger;
+  clock?: Clock;
+};
+
+export type ServeOptions = {
+  country: string;
+  city?: string;
+  networkKind?: string;
+  /** kinds of service; empty: help the network only */
+  services: ServeService[];
+  maxSessions: number;
+  /** settle a channel once this much is unsettled, base units */
+  settleAt: bigint;
+  /** where settled money goes; default the node's own address */
+  payout?: Hex;
+};
+
+export type ServeService = {
+  kind: "proxy";
+  perGiB: bigint;
+  perHour: bigint;
+  /** destinations the operator lets through although the policy would refuse them: "127.0.0.1:8080" or "10.0.0.0/8" */
+  allow: string[];
+  block: string[];
+  /** local address that outgoing connections are bound to */
+  egressAddress?: string;
+};
+
+export type ConnectOptions = {
+  /** this peer only; else the best by price */
+  peer?: string;
+  country?: string;
+  city?: string;
+  service: "proxy";
+  /** base units; over it an exit is not considered */
+  maxPerGiB: bigint;
+  maxPerHour: bigint;
+  /** base units: the most this session may cost in all */
+  budget: bigint;
+  exclude?: string[];
+  /** an invite: multiaddrs with /p2p/ of the exit, or of peers to ask, dialled first */
+  via?: string[];
+  /** where the SOCKS server listens, host:port */
+  proxy: string;
+  onStep?(step: ConnectStep): void;
+  signal?: AbortSignal;
+};
+
+/** What `connect` looks for, without the connecting. */
+export type FindOptions = Pick<
+  ConnectOptions,
+  "peer" | "country" | "city" | "service" | "maxPerGiB" | "maxPerHour" | "exclude" | "via" | "signal"
+>;
+
+/** Progress of a connect, in this order; `atMs` counts from the command. */
+export type ConnectStep =
+  | { step: "found"; atMs: number; matching: number; exit: ExitView }
+  | { step: "agreed"; atMs: number; perGiB: bigint; perHour: bigint; quantum: bigint; budget: bigint }
+  | { step: "open"; atMs: number; endpoint: Record<string, string> };
+
+export type Connection = {
+  sessionId: string;
+  exit: ExitView;
+  endpoint: Record<string, string>;
+  session(): SessionView;
+  /** resolves when the session has ended, however it did; rejects with what ended it against our will */
+  ended: Promise<SessionView>;
+  disconnect(): Promise<SessionView>;
+};
+
+export type ExitView = {
+  peer: string;
+  address: Hex;
+  addresses: string[];
+  country: string;
+  city?: string;
+  networkKind: string;
+  service: string;
+  perGiB: bigint;
+  perHour: bigint;
+  policy: string;
+  sessions: number;
+  maxSessions: number;
+  expiresMs: number;
+  /** by which sources this node has its offer */
+  sources: DiscoverySource[];
+};
+
+export type SessionView = {
+  id: string;
+  role: "consumer" | "provider";
+  /** of the session's own state machine, for example ACTIVE or CLEARED */
+  state: string;
+  peer: string;
+  service: string;
+  country?: string;
+  perGiB: bigint;
+  perHour: bigint;
+  channel: Hex;
+  startedMs: number;
+  endedMs?: number;
+  /** metered */
+  usedBytes: bigint;
+  usedMs: number;
+  /** bought: what the promises of this session cover */
+  billedBytes: bigint;
+  billedMs: number;
+  promises: number;
+  /** by how much this session raised the channel's cumulative, base units */
+  promised: bigint;
+  /** prepaid in an earlier session and used in this one, base units */
+  carriedIn: bigint;
+  /** of the promised: what the contract has paid (provider), base units */
+  cleared?: bigint;
+  budget?: bigint;
+  /** why it ended, when not by wish */
+  reason?: string;
+};
+
+export type NodeStatus = {
+  version: string;
+  peer: string;
+  address: Hex;
+  network: string;
+  uptimeMs: number;
+  addresses: string[];
+  peers: PeerSummary[];
+  exitsKnown: number;
+  serving?: { country: string; services: ServeService[]; sessions: number; maxSessions: number };
+  connection?: SessionView & { endpoint: Record<string, string> };
+  chain: { reachable: boolean; block?: number; problem?: string };
+};
+
+export type WalletView = {
+  address: Hex;
+  /** in the wallet, not deposited */
+  tokens: bigint;
+  /** wei for fees */
+  gas: bigint;
+  deposit: bigint;
+  bond: bigint;
+  line: bigint;
+  /** all ever promised to all exits */
+  promised: bigint;
+  /** promised and not cleared yet */
+  liabilities: bigint;
+  /** owed to this node and not cleared yet */
+  unsettled: bigint;
+  closeAtMs?: number;
+};
+
+export type ChannelView = {
+  role: "payer" | "provider";
+  channel: Hex;
+  peer: string;
+  cumulative: bigint;
+  /** of it, used up by service */
+  consumed: bigint;
+  paid: bigint;
+};
+
+export type ExitQuery = { country?: string; city?: string; service?: string; maxPerGiB?: bigint; limit?: number; sort?: "price" };
+
+/** What `node.events` tells; it only observes. */
+export type NodeEvent =
+  | { type: "peer"; peer: string; connected: boolean }
+  | { type: "offer"; peer: string; country: string; source: DiscoverySource }
+  | { type: "session"; session: SessionView }
+  | { type: "promise"; session: string; cumulative: bigint; total: bigint; seq: bigint; bytes: bigint }
+  | { type: "settled"; hash: Hex; claims: number; paid: bigint }
+  | { type: "warning"; code: string; message: string };
+
+export type Node = AsyncDisposable & {
+  peerId: string;
+  address: Hex;
+  network: NetworkConfig;
+  events: { on(listener: (event: NodeEvent) => void): () => void };
+  /** Brings up libp2p and discovery. Wallet, channels and records work without it. */
+  start(): Promise<void>;
+  serve(options: ServeOptions): Promise<void>;
+  connect(options: ConnectOptions): Promise<Connection>;
+  connection(): Connection | undefined;
+  /** The exit that `connect` would take; agrees on nothing and pays nothing. @throws NO_MATCHING_EXIT, PRICE_OVER_CAP */
+  find(options: FindOptions): Promise<{ matching: number; exit: ExitView }>;
+  exits(query: ExitQuery, signal?: AbortSignal): Promise<ExitView[]>;
+  sessions(): Promise<SessionView[]>;
+  status(): Promise<NodeStatus>;
+  wallet: {
+    show(): Promise<WalletView>;
+    /** Approves and deposits; `bond` comes on top of `amount`. @throws DEPOSIT_TOO_SMALL, INSUFFICIENT_FUNDS, INSUFFICIENT_GAS */
+    deposit(amount: bigint, bond: bigint): Promise<{ hash: Hex }>;
+    /** Begins the close, or takes everything out once its delay is over. */
+    withdraw(): Promise<{ hash: Hex; closeAtMs?: number; withdrawn?: bigint }>;
+    channels(): Promise<ChannelView[]>;
+    /** Clears all that is owed to this node now. */
+    settle(): Promise<{ hash?: Hex; claims: number; paid: bigint }>;
+  };
+  /** Ends sessions, settles what can be settled within `graceMs`, closes everything. */
+  stop(graceMs?: number): Promise<void>;
+};
+
+export type CreateNode = (options: NodeOptions) => Promise<Node>;

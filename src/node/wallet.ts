@@ -1,0 +1,66 @@
+import type { Chain } from "../chain/chain.ts";
+import type { Hex } from "../lib/codec.ts";
+import type { PayerLedger } from "../payments/payer-ledger.ts";
+import type { ProviderLedger } from "../payments/provider-ledger.ts";
+import type { Settler } from "../payments/settler.ts";
+import type { ChannelView, Node } from "./types.ts";
+
+export type WalletDeps = {
+  chain: Chain;
+  address: Hex;
+  payer: PayerLedger;
+  provider: ProviderLedger;
+  /** the one in use while serving, or one for the moment */
+  withSettler<T>(use: (settler: Settler) => Promise<T>): Promise<T>;
+};
+
+/** The node's money: what the chain says and what its ledgers say, side by side. */
+export function createWallet({ chain, address, payer, provider, withSettler }: WalletDeps): Node["wallet"] {
+  const channels = async (): Promise<ChannelView[]> => {
+    const asPayer = payer.channels().map(async ({ channel, peer, cumulative, consumed }) => ({
+      role: "payer" as const,
+      channel,
+      peer,
+      cumulative,
+      consumed,
+      paid: await chain.paid(address, channel),
+    }));
+    const asProvider = provider
+      .channels()
+      .map(({ channel, peer, cumulative, consumed, paid }) => ({ role: "provider" as const, channel, peer, cumulative, consumed, paid }));
+    return [...(await Promise.all(asPayer)), ...asProvider];
+  };
+  return {
+    channels,
+    show: async () => {
+      const [account, { tokens, gas }] = await Promise.all([chain.account(address), chain.balances(address)]);
+      const promised = payer.totals().total;
+      const spent = account.line - account.balance;
+      return {
+        address,
+        tokens,
+        gas,
+        deposit: account.balance,
+        bond: account.bond,
+        line: account.line,
+        promised,
+        liabilities: promised > spent ? promised - spent : 0n,
+        unsettled: provider.channels().reduce((sum, { cumulative, paid }) => sum + cumulative - paid, 0n),
+        ...(account.closeAtMs !== undefined && { closeAtMs: account.closeAtMs }),
+      };
+    },
+    deposit: async (amount, bond) => {
+      const { hash } = await chain.deposit(amount, bond);
+      await payer.reconcile(await chain.account(address));
+      return { hash };
+    },
+    withdraw: async () => {
+      const { closeAtMs } = await chain.account(address);
+      if (closeAtMs !== undefined) return chain.withdraw();
+      // Nothing may be signed after a close, so the mark is on disk before the transaction goes out.
+      await payer.close();
+      return chain.close();
+    },
+    settle: () => withSettler((settler) => settler.settleNow()),
+  };
+}

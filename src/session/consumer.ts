@@ -1,0 +1,213 @@
+import type { ErrorCode } from "../lib/errors.ts";
+import type { Step } from "../lib/machine.ts";
+import { cumulativeFor, nextPurchase, type Purchase } from "../payments/meter.ts";
+import type { SignedPromise } from "../payments/promise.ts";
+import { due, type Terms, type Usage } from "../payments/terms.ts";
+import type { ConnectionInfo, ToConsumer } from "./messages.ts";
+
+/**
+ * The consumer's side of a session, as a transition table.
+ *
+ *   QUOTED --accepted--> OPEN --opened--> ACTIVE <--> DISPUTED --disconnect--> CLOSING --closed--> CLOSED
+ *
+ * It buys ahead what the service is about to use, one purchase at a time: the next is signed only once the exit has
+ * acknowledged the last, so an exit that falls silent holds at most one quantum that it has not served.
+ */
+export type ConsumerState = {
+  phase: "QUOTED" | "OPEN" | "ACTIVE" | "DISPUTED" | "CLOSING" | "CLOSED";
+  terms: Terms;
+  /** base units: what the used and the prepaid of this session may come to */
+  budget: bigint;
+  /** the channel as it stood when the session began; their difference was prepaid and not used */
+  start: { cumulative: bigint; consumed: bigint };
+  /** the channel's cumulative now */
+  cumulative: bigint;
+  /** what this session's promises cover */
+  bought: Usage;
+  /** own count */
+  used: Usage;
+  /** what is signed and not acknowledged: the purchase's number, and own ms when it was made */
+  pending: { n: number; sinceMs: number } | undefined;
+  /** purchases made so far; the proposal's is number 0 */
+  purchases: number;
+  promises: number;
+  /** own ms when the exit's invoice first went above our count */
+  disputedSinceMs: number | undefined;
+  /** the exit's last invoice */
+  invoiced: Usage;
+  reason: { code: ErrorCode; message: string } | undefined;
+};
+
+export type ConsumerEvent =
+  /** the channel's last promise, when there is one */
+  | { type: "start"; stored: SignedPromise | undefined }
+  | { type: "signed"; promise: SignedPromise }
+  | { type: "received"; message: ToConsumer }
+  | { type: "opened" }
+  /** `waitingMs`: how long the exit has owed the service an answer of its own; 0 when it owes none */
+  | { type: "used"; used: Usage; waitingMs: number }
+  | { type: "disconnect" }
+  | { type: "failed"; code: ErrorCode; message: string }
+  | { type: "serviceClosed"; used: Usage };
+
+export type ConsumerEffect =
+  /** put the next promise on disk; its `signed` event follows */
+  | { type: "sign"; cumulative: bigint; consumed: bigint }
+  | { type: "propose"; bought: Usage; promise: SignedPromise | undefined }
+  | { type: "pay"; n: number; bought: Usage; promise: SignedPromise | undefined }
+  | { type: "openService"; connection: ConnectionInfo }
+  | { type: "closeService" }
+  | { type: "sendClose" }
+  /** put on disk what the session used up of the channel; it is over */
+  | { type: "finish"; consumed: bigint };
+
+/** No answer to a purchase or a close for this long ends the session. */
+export const patienceMs = 10_000;
+
+const nothing: Usage = { bytes: 0n, ms: 0 };
+
+export const initialConsumer = (options: Pick<ConsumerState, "terms" | "budget" | "start">): ConsumerState => ({
+  phase: "QUOTED",
+  ...options,
+  cumulative: options.start.cumulative,
+  bought: nothing,
+  used: nothing,
+  pending: undefined,
+  purchases: 0,
+  promises: 0,
+  disputedSinceMs: undefined,
+  invoiced: nothing,
+  reason: undefined,
+});
+
+type Result = ReturnType<Step<ConsumerState, ConsumerEvent, ConsumerEffect>>;
+const stay = (state: ConsumerState): Result => ({ state, effects: [] });
+
+/** What the session has used up of the channel, carried money included. */
+export const consumedBy = (state: ConsumerState): bigint => {
+  const consumed = state.start.consumed + due(state.terms, state.used);
+  return consumed < state.cumulative ? consumed : state.cumulative;
+};
+
+const purchaseFor = (state: ConsumerState): Purchase => nextPurchase({ ...state, invoice: state.invoiced, carriedIn: carriedIn(state) });
+
+/** Prepaid by earlier sessions and not used, base units. */
+export const carriedIn = ({ start }: ConsumerState): bigint => start.cumulative - start.consumed;
+
+/** Makes a purchase. Its promise is signed first; what costs nothing more needs none. */
+function buy(state: ConsumerState, bought: Usage): Result {
+  const cumulative = cumulativeFor(state.terms, bought, { cumulative: state.start.cumulative, carriedIn: carriedIn(state) });
+  const rises = cumulative > state.cumulative;
+  const next: ConsumerState = {
+    ...state,
+    bought,
+    cumulative,
+    pending: { n: state.purchases, sinceMs: state.used.ms },
+    purchases: state.purchases + 1,
+    promises: state.promises + (rises ? 1 : 0),
+  };
+  const effect: ConsumerEffect = rises
+    ? { type: "sign", cumulative, consumed: consumedBy(next) }
+    : { type: "pay", n: state.purchases, bought, promise: undefined };
+  return { state: next, effects: [effect] };
+}
+
+export const stepConsumer: Step<ConsumerState, ConsumerEvent, ConsumerEffect> = (state, event) => {
+  if (state.phase === "CLOSED") return stay(state);
+  switch (event.type) {
+    case "start":
+      return start(state, event.stored);
+    case "signed":
+      return signed(state, event.promise);
+    case "received":
+      return received(state, event.message);
+    case "opened":
+      return stay(state.phase === "OPEN" ? { ...state, phase: "ACTIVE" } : state);
+    case "used":
+      return used(state, event.used, event.waitingMs);
+    case "disconnect":
+      return leave(state, undefined);
+    case "failed":
+      return state.phase === "QUOTED" || state.phase === "CLOSING"
+        ? finish({ ...state, reason: state.reason ?? event })
+        : leave(state, { code: event.code, message: event.message }, true);
+    case "serviceClosed":
+      if (state.phase !== "CLOSING") return stay(state);
+      return { state: { ...state, used: event.used }, effects: [{ type: "sendClose" }] };
+  }
+};
+
+/** The proposal carries the first purchase: a new promise, or the channel's last one while money is left on it. */
+function start(state: ConsumerState, stored: SignedPromise | undefined): Result {
+  const { buy: bought, exhausted } = purchaseFor(state);
+  if (bought === undefined || exhausted)
+    return finish({ ...state, reason: { code: "BUDGET_TOO_SMALL", message: "the budget does not buy the first quantum" } });
+  const first = buy(state, bought);
+  if (first.effects[0]?.type === "sign") return first;
+  return { state: first.state, effects: [{ type: "propose", bought, promise: stored }] };
+}
+
+function signed(state: ConsumerState, promise: SignedPromise): Result {
+  if (state.phase === "QUOTED") return { state, effects: [{ type: "propose", bought: state.bought, promise }] };
+  if (state.phase === "CLOSING" || !state.pending) return stay(state);
+  return { state, effects: [{ type: "pay", n: state.pending.n, bought: state.bought, promise }] };
+}
+
+function received(state: ConsumerState, message: ToConsumer): Result {
+  switch (message.t) {
+    case "accepted":
+      if (state.phase !== "QUOTED") return stay(state);
+      return { state: { ...state, phase: "OPEN", pending: undefined }, effects: [{ type: "openService", connection: message.connection }] };
+    case "refused": {
+      const reason = { code: "PEER_REFUSED" as const, message: `${message.code}: ${message.message}` };
+      return state.phase === "QUOTED" ? finish({ ...state, reason }) : leave(state, reason);
+    }
+    case "ack":
+      return stay(state.pending?.n === message.n ? { ...state, pending: undefined } : state);
+    case "invoice":
+      return stay({ ...state, invoiced: message.used });
+    case "closed":
+      return state.phase === "CLOSING" ? finish({ ...state, used: finalCount(state, message.used) }) : stay(state);
+  }
+}
+
+function used(state: ConsumerState, count: Usage, waitingMs: number): Result {
+  if (state.phase !== "ACTIVE" && state.phase !== "DISPUTED" && state.phase !== "OPEN") return stay(state);
+  const next: ConsumerState = { ...state, used: count };
+  if (next.pending && count.ms - next.pending.sinceMs > patienceMs)
+    return leave(next, { code: "PEER_TIMEOUT", message: "the exit did not acknowledge a promise" }, true);
+  // Time for which the exit owes an answer is not served, so no more is bought for it.
+  const served = { bytes: count.bytes, ms: Math.max(0, count.ms - waitingMs) };
+  const purchase = purchaseFor({ ...next, used: served });
+  if (purchaseFor(next).overcharged) {
+    const since = next.disputedSinceMs ?? count.ms;
+    const disputed: ConsumerState = { ...next, phase: "DISPUTED", disputedSinceMs: since };
+    return count.ms - since > patienceMs
+      ? leave(disputed, { code: "OVERCHARGED", message: "the exit counts more than was used" })
+      : stay(disputed);
+  }
+  const honest: ConsumerState = next.phase === "DISPUTED" ? { ...next, phase: "ACTIVE", disputedSinceMs: undefined } : next;
+  if (purchase.exhausted) return leave(honest, { code: "BUDGET_EXHAUSTED", message: "the budget is used up" });
+  if (!purchase.buy || honest.pending) return stay(honest);
+  return buy(honest, purchase.buy);
+}
+
+/** The exit's final count stands, unless it is above our own by more than may have been under way. */
+function finalCount(state: ConsumerState, theirs: Usage): Usage {
+  return purchaseFor({ ...state, invoiced: theirs }).overcharged ? state.used : theirs;
+}
+
+/** Ends the traffic, then the session; with nobody to answer, at once. */
+function leave(state: ConsumerState, reason: ConsumerState["reason"], alone = false): Result {
+  if (state.phase === "QUOTED") return finish({ ...state, reason });
+  if (state.phase === "CLOSING") return stay(state);
+  const closing: ConsumerState = { ...state, phase: "CLOSING", reason };
+  if (!alone) return { state: closing, effects: [{ type: "closeService" }] };
+  const done = finish(closing);
+  return { state: done.state, effects: [{ type: "closeService" }, ...done.effects] };
+}
+
+const finish = (state: ConsumerState): Result => ({
+  state: { ...state, phase: "CLOSED" },
+  effects: [{ type: "finish", consumed: consumedBy(state) }],
+});

@@ -1,0 +1,59 @@
+import { z } from "zod";
+import { boundedBytes, cborCodec, fixedBytes, wireAddress, wireUint } from "../lib/codec.ts";
+import { wirePromise } from "../payments/promise.ts";
+
+/**
+ * What goes over a session's stream, one CBOR map a frame. The wire form is described in docs/protocol.md; a field that
+ * is not listed here makes the message malformed.
+ */
+export const sessionProtocol = "session/1.0.0";
+export const maxSessionFrame = 4096;
+
+const usage = z.strictObject({ bytes: wireUint(64), ms: z.int().min(0) });
+
+const propose = z.strictObject({
+  t: z.literal("propose"),
+  session: fixedBytes(16),
+  service: z.string().max(20),
+  perHour: wireUint(96),
+  perGiB: wireUint(96),
+  quantum: wireUint(96),
+  validUntilMs: z.int().min(0),
+  signer: wireAddress,
+  salt: fixedBytes(12),
+  /** the consumer's consent to the terms, as EIP-712 `Terms` */
+  termsSignature: fixedBytes(64),
+  /** what earlier sessions used up of this channel */
+  consumed: wireUint(96),
+  bought: usage,
+  /** the channel's best promise: a new one, or the stored one to the letter; absent while nothing was ever promised */
+  promise: wirePromise.optional(),
+});
+
+const promise = z.strictObject({ t: z.literal("promise"), n: z.int().min(1), bought: usage, promise: wirePromise.optional() });
+const close = z.strictObject({ t: z.literal("close") });
+
+const connection = z.record(z.string().max(20), z.union([z.string().max(200), z.int(), boundedBytes(200)]));
+const accepted = z.strictObject({ t: z.literal("accepted"), termsSignature: fixedBytes(64), connection });
+const refused = z.strictObject({
+  t: z.literal("refused"),
+  code: z.string().max(40),
+  message: z.string().max(200),
+  /** with CREDIT_MISMATCH: what the exit has as used up */
+  consumed: wireUint(96).optional(),
+});
+/** The purchase `n` (0: the proposal's) is on the exit's disk. */
+const ack = z.strictObject({ t: z.literal("ack"), n: z.int().min(0) });
+const invoice = z.strictObject({ t: z.literal("invoice"), used: usage });
+const closed = z.strictObject({ t: z.literal("closed"), used: usage });
+
+const toProvider = z.discriminatedUnion("t", [propose, promise, close]);
+const toConsumer = z.discriminatedUnion("t", [accepted, refused, ack, invoice, closed]);
+
+export type ToProvider = z.output<typeof toProvider>;
+export type ToConsumer = z.output<typeof toConsumer>;
+export type Proposal = z.output<typeof propose>;
+export type ConnectionInfo = z.output<typeof connection>;
+
+export const toProviderCodec = cborCodec(toProvider, maxSessionFrame);
+export const toConsumerCodec = cborCodec(toConsumer, maxSessionFrame);

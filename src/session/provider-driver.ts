@@ -1,0 +1,206 @@
+import type { Clock } from "../lib/clock.ts";
+import type { Hex } from "../lib/codec.ts";
+import { asMystError, type ErrorCode, MystError } from "../lib/errors.ts";
+import { deadline, within } from "../lib/lifecycle.ts";
+import { runMachine } from "../lib/machine.ts";
+import type { Logger } from "../lib/ports.ts";
+import type { FrameStream } from "../network/network.ts";
+import { type ProviderLimits, refusals } from "../payments/channel.ts";
+import { channelId, type SignedPromise } from "../payments/promise.ts";
+import type { ProviderLedger } from "../payments/provider-ledger.ts";
+import type { AccountView } from "../payments/settlement.ts";
+import type { Settler } from "../payments/settler.ts";
+import type { Terms } from "../payments/terms.ts";
+import type { Grant, ServiceProvider } from "../services/service.ts";
+import { type Proposal, type ToConsumer, toConsumerCodec, toProviderCodec } from "./messages.ts";
+import { initialProvider, type ProviderEffect, type ProviderEvent, type ProviderState, stepProvider } from "./provider.ts";
+
+export type ProviderDeps = {
+  ledger: ProviderLedger;
+  settler: Pick<Settler, "consider" | "requestSettle" | "settleNow">;
+  /** the payer's account, read now; rejects while no RPC answers */
+  readAccount(signer: Hex): Promise<AccountView>;
+  limits: ProviderLimits;
+  /** our countersignature under the terms */
+  signTerms(session: Uint8Array, signer: Hex, channel: Hex, terms: Terms): Uint8Array;
+  self: Hex;
+  clock: Clock;
+  log: Logger;
+};
+
+export type ProviderSession = {
+  id: string;
+  peer: string;
+  signer: Hex;
+  channel: Hex;
+  service: string;
+  startedMs: number;
+  state(): ProviderState;
+  send(event: ProviderEvent): void;
+  /** resolves when the service is over and what it used is on disk */
+  over: Promise<void>;
+};
+
+const tickMs = 250;
+/** less than the consumer's patience, so that a settlement in between does not look like silence */
+const settleMs = 8_000;
+
+/** Runs one accepted proposal's session over its stream; the caller has checked terms, service, capacity and consent. */
+export function startProviderSession(
+  deps: ProviderDeps,
+  stream: FrameStream,
+  proposal: Proposal,
+  service: ServiceProvider,
+  onChange: (session: ProviderSession, event: ProviderEvent) => void,
+): ProviderSession {
+  const { ledger, clock } = deps;
+  const id = Buffer.from(proposal.session).toString("hex");
+  const log = deps.log.child("session");
+  const channel = channelId(deps.self, proposal.salt);
+  const ref = { signer: proposal.signer, channel };
+  const terms: Terms = proposal;
+  const known = ledger.channel(ref);
+  const cumulative = known?.cumulative ?? 0n;
+  // The payer may know of more use than a crash let us record; never of more than it promised.
+  const consumed = larger(known?.consumed ?? 0n, smaller(proposal.consumed, cumulative));
+  const over = Promise.withResolvers<void>();
+  let startedMs = clock.nowMs();
+  let grant: Grant | undefined;
+
+  const machine = runMachine<ProviderState, ProviderEvent, ProviderEffect>({
+    initial: initialProvider({ terms, start: { cumulative, consumed } }),
+    step: stepProvider,
+    perform,
+    onTransition: (_, event) => onChange(session, event),
+  });
+  const session: ProviderSession = {
+    id,
+    peer: stream.peer,
+    signer: proposal.signer,
+    channel,
+    service: service.kind,
+    startedMs,
+    state: machine.state,
+    send: (event) => void machine.send(event).catch(fail),
+    over: over.promise,
+  };
+  const fail = (error: unknown) => {
+    const { code, message } = asMystError(error);
+    log.warn("the session fails", { session: id, code, message });
+    machine.send({ type: "lost", code, message }).catch(() => over.resolve());
+  };
+  const say = async (message: ToConsumer) => {
+    // A peer that is gone is told by the reader; what must happen after a message happens all the same.
+    await stream.send(toConsumerCodec.encode(message)).catch(() => undefined);
+  };
+
+  async function perform(effect: ProviderEffect): Promise<void> {
+    switch (effect.type) {
+      case "accept":
+        return session.send(await accept(effect.promise, effect.consumed));
+      case "admit": {
+        grant = await service.admit({ sessionId: id, peer: stream.peer });
+        startedMs = clock.nowMs();
+        return session.send({ type: "admitted", connection: grant.connection });
+      }
+      case "allow":
+        return grant?.allow(effect.bytes);
+      case "suspend":
+        return grant?.suspend();
+      case "sendAccepted":
+        return say({
+          t: "accepted",
+          connection: effect.connection,
+          termsSignature: deps.signTerms(proposal.session, proposal.signer, channel, terms),
+        });
+      case "sendRefused": {
+        const { code, message, consumed } = effect;
+        return say({ t: "refused", code, message, ...(consumed !== undefined && { consumed }) });
+      }
+      case "sendAck":
+        return say({ t: "ack", n: effect.n });
+      case "sendInvoice":
+        return say({ t: "invoice", used: effect.used });
+      case "sendClosed":
+        return say({ t: "closed", used: effect.used });
+      case "endService":
+        return session.send({ type: "ended", bytes: (await grant?.end()) ?? 0n });
+      case "record":
+        return ledger.channel(ref) ? ledger.consume(ref, effect.consumed) : undefined;
+      case "requestSettle":
+        return deps.settler.requestSettle("session end", ref);
+      case "hangUp":
+        clearInterval(ticker);
+        over.resolve();
+        await stream.close().catch(() => undefined);
+    }
+  }
+
+  /** Decides on a promise, once more after reading the account or settling where that may help. */
+  async function accept(promise: SignedPromise | undefined, used: bigint): Promise<ProviderEvent> {
+    const held = ledger.channel(ref)?.cumulative ?? 0n;
+    if (!promise) return { type: "purchased", cumulative: held };
+    let chainReachable = true;
+    const offer = { signer: proposal.signer, peer: stream.peer, salt: proposal.salt, promise, consumed: used };
+    const decide = () => ledger.accept(offer, { chainReachable, limits: deps.limits });
+    const refresh = async () => {
+      chainReachable = await deps.readAccount(proposal.signer).then(
+        (view) => ledger.rememberAccount(proposal.signer, view).then(() => true),
+        () => false,
+      );
+    };
+    let decision = await decide();
+    if (!decision.accepted && refusals[decision.refusal].help === "settle")
+      await within(deps.settler.settleNow(), settleMs, "TRANSACTION_FAILED", "settling").catch((error) =>
+        log.warn("could not settle in time", { session: id, code: asMystError(error).code }),
+      );
+    if (!decision.accepted && refusals[decision.refusal].help !== "none") {
+      await refresh();
+      decision = await decide();
+    }
+    if (!decision.accepted) return { type: "declined", code: "PROMISE_REFUSED", message: refusals[decision.refusal].text };
+    if (decision.fresh) deps.settler.consider(ref);
+    return { type: "purchased", cumulative: larger(promise.cumulative, held) };
+  }
+
+  const ticker = setInterval(() => {
+    if (grant) session.send({ type: "used", used: { bytes: grant.usedBytes(), ms: clock.nowMs() - startedMs } });
+  }, tickMs);
+  session.send({ type: "purchase", n: 0, bought: proposal.bought, promise: proposal.promise });
+  void listen(stream, session.send);
+  return session;
+}
+
+/** The first frame of a session's stream. @throws MALFORMED, PEER_TIMEOUT, PEER_UNREACHABLE */
+export async function receiveProposal(stream: FrameStream, waitMs: number): Promise<Proposal> {
+  const frame = await stream.receive(deadline(waitMs));
+  if (frame === undefined) throw new MystError("PEER_UNREACHABLE", "the consumer proposed nothing");
+  const message = toProviderCodec.decode(frame);
+  if (message.t !== "propose") throw new MystError("MALFORMED", "a session begins with a proposal");
+  return message;
+}
+
+export const refuseProposal = async (stream: FrameStream, code: ErrorCode, message: string): Promise<void> => {
+  await stream.send(toConsumerCodec.encode({ t: "refused", code, message })).catch(() => undefined);
+  await stream.close().catch(() => undefined);
+};
+
+async function listen(stream: FrameStream, send: (event: ProviderEvent) => void): Promise<void> {
+  try {
+    for (;;) {
+      const frame = await stream.receive();
+      if (frame === undefined) return send({ type: "lost", code: "PEER_UNREACHABLE", message: "the consumer ended the stream" });
+      const message = toProviderCodec.decode(frame);
+      if (message.t === "propose") throw new MystError("MALFORMED", "a second proposal on one stream");
+      if (message.t === "close") send({ type: "closeAsked" });
+      else send({ type: "purchase", n: message.n, bought: message.bought, promise: message.promise });
+    }
+  } catch (error) {
+    const { code, message } = asMystError(error, "PEER_UNREACHABLE");
+    stream.abort(error as Error);
+    send({ type: "lost", code, message });
+  }
+}
+
+const larger = (a: bigint, b: bigint): bigint => (a > b ? a : b);
+const smaller = (a: bigint, b: bigint): bigint => (a < b ? a : b);

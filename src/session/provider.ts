@@ -1,0 +1,226 @@
+import type { ErrorCode } from "../lib/errors.ts";
+import type { Step } from "../lib/machine.ts";
+import type { SignedPromise } from "../payments/promise.ts";
+import { due, type Terms, type Usage } from "../payments/terms.ts";
+import type { ConnectionInfo } from "./messages.ts";
+
+/**
+ * The provider's side of a session, as a transition table.
+ *
+ *   QUOTED --admitted--> ACTIVE <--> SUSPENDED --close, lost, idle--> CLOSING --ended--> CLEARABLE
+ *
+ * Nothing is carried that is not bought, and nothing is bought before its promise is on disk. QUOTED ends in REFUSED where the
+ * proposal does not stand. What is CLEARABLE is the settler's: it clears channels, whichever sessions filled them, and the
+ * session's record tells how far it has come.
+ */
+export type ProviderState = {
+  phase: "QUOTED" | "ACTIVE" | "SUSPENDED" | "CLOSING" | "CLEARABLE" | "REFUSED";
+  terms: Terms;
+  /** the channel as it stood when the session began */
+  start: { cumulative: bigint; consumed: bigint };
+  cumulative: bigint;
+  /** what the accepted promises of this session cover */
+  bought: Usage;
+  /** own count */
+  used: Usage;
+  /** the last count told to the consumer */
+  invoiced: Usage;
+  /** a purchase that is being checked and put on disk; one at a time */
+  checking: { n: number; bought: Usage } | undefined;
+  promises: number;
+  /** own ms since when nothing could be carried */
+  suspendedSinceMs: number | undefined;
+  reason: { code: ErrorCode; message: string } | undefined;
+};
+
+export type ProviderEvent =
+  | { type: "purchase"; n: number; bought: Usage; promise: SignedPromise | undefined }
+  /** its promise is on disk (or it needed none) */
+  | { type: "purchased"; cumulative: bigint }
+  | { type: "declined"; code: ErrorCode; message: string }
+  | { type: "admitted"; connection: ConnectionInfo }
+  | { type: "used"; used: Usage }
+  | { type: "closeAsked" }
+  /** the stream or the peer is gone, or the node stops */
+  | { type: "lost"; code: ErrorCode; message: string }
+  | { type: "ended"; bytes: bigint };
+
+export type ProviderEffect =
+  /** check the promise and put it on disk; `purchased` or `declined` follows */
+  | { type: "accept"; promise: SignedPromise | undefined; consumed: bigint }
+  | { type: "admit" }
+  | { type: "allow"; bytes: bigint }
+  | { type: "suspend" }
+  | { type: "sendAccepted"; connection: ConnectionInfo }
+  | { type: "sendRefused"; code: ErrorCode; message: string; consumed?: bigint }
+  | { type: "sendAck"; n: number }
+  | { type: "sendInvoice"; used: Usage }
+  | { type: "sendClosed"; used: Usage }
+  | { type: "endService" }
+  /** put on disk what the session used up of the channel */
+  | { type: "record"; consumed: bigint }
+  | { type: "requestSettle" }
+  | { type: "hangUp" };
+
+/** A session that has paid for nothing more for this long is over. */
+export const idleMs = 60_000;
+/** An invoice goes out when at least this much more was used, or this much time has passed. */
+export const invoiceStep: Usage = { bytes: 1n << 18n, ms: 1_000 };
+
+const nothing: Usage = { bytes: 0n, ms: 0 };
+
+export const initialProvider = (options: Pick<ProviderState, "terms" | "start">): ProviderState => ({
+  phase: "QUOTED",
+  ...options,
+  cumulative: options.start.cumulative,
+  bought: nothing,
+  used: nothing,
+  invoiced: nothing,
+  checking: undefined,
+  promises: 0,
+  suspendedSinceMs: undefined,
+  reason: undefined,
+});
+
+type Result = ReturnType<Step<ProviderState, ProviderEvent, ProviderEffect>>;
+const stay = (state: ProviderState): Result => ({ state, effects: [] });
+
+/** What the session has used up of the channel; never more than was promised. */
+export const consumedBy = (state: ProviderState): bigint => {
+  const consumed = state.start.consumed + due(state.terms, state.used);
+  return consumed < state.cumulative ? consumed : state.cumulative;
+};
+
+/** What costs nothing is not limited. */
+const unlimited = 2n ** 63n;
+const allowance = ({ terms, bought }: ProviderState): bigint => (terms.perGiB > 0n ? bought.bytes : unlimited);
+
+const carrying = (state: ProviderState): boolean => state.phase === "ACTIVE" || state.phase === "SUSPENDED";
+
+export const stepProvider: Step<ProviderState, ProviderEvent, ProviderEffect> = (state, event) => {
+  switch (event.type) {
+    case "purchase":
+      return purchase(state, event);
+    case "purchased":
+      return purchased(state, event.cumulative);
+    case "declined":
+      return declined(state, event.code, event.message);
+    case "admitted":
+      if (state.phase !== "QUOTED") return stay(state);
+      return {
+        state: { ...state, phase: "ACTIVE" },
+        effects: [
+          { type: "allow", bytes: allowance(state) },
+          { type: "sendAccepted", connection: event.connection },
+        ],
+      };
+    case "used":
+      return used(state, event.used);
+    case "closeAsked":
+      return close(state, undefined);
+    case "lost":
+      return close(state, { code: event.code, message: event.message });
+    case "ended":
+      return ended(state, event.bytes);
+  }
+};
+
+/** A purchase must rise, be covered in money, and come one at a time; only then its signature is looked at. */
+function purchase(state: ProviderState, event: Extract<ProviderEvent, { type: "purchase" }>): Result {
+  const { bought, promise, n } = event;
+  if (state.phase !== "QUOTED" && !carrying(state)) return stay(state);
+  if (state.checking) return refuse(state, "PROMISE_REFUSED", "one purchase at a time");
+  if (bought.bytes < state.bought.bytes || bought.ms < state.bought.ms)
+    return refuse(state, "PROMISE_REFUSED", "what is bought cannot fall");
+  const cumulative = promise?.cumulative ?? state.cumulative;
+  if (cumulative < state.cumulative) return refuse(state, "PROMISE_REFUSED", "the cumulative amount cannot fall");
+  if (state.start.consumed + due(state.terms, bought) > cumulative) {
+    const message = "the promise does not cover what it buys";
+    return state.phase === "QUOTED"
+      ? {
+          state: over(state, "CREDIT_MISMATCH", message),
+          effects: [refusal("CREDIT_MISMATCH", message, state.start.consumed), { type: "hangUp" }],
+        }
+      : refuse(state, "PROMISE_REFUSED", message);
+  }
+  const next = { ...state, checking: { n, bought } };
+  return { state: next, effects: [{ type: "accept", promise, consumed: consumedBy(state) }] };
+}
+
+function purchased(state: ProviderState, cumulative: bigint): Result {
+  const done = state.checking;
+  if (!done) return stay(state);
+  const promises = state.promises + (cumulative > state.cumulative ? 1 : 0);
+  const next: ProviderState = { ...state, cumulative, promises, bought: done.bought, checking: undefined };
+  if (state.phase === "QUOTED") return { state: next, effects: [{ type: "admit" }] };
+  if (!carrying(state)) return stay(next);
+  const effects: ProviderEffect[] = [
+    { type: "allow", bytes: allowance(next) },
+    { type: "sendAck", n: done.n },
+  ];
+  return { state: { ...next, phase: "ACTIVE", suspendedSinceMs: undefined }, effects };
+}
+
+/** A declined purchase ends a session that has not begun; one that runs goes on with what it has paid for. */
+const declined = (state: ProviderState, code: ErrorCode, message: string): Result =>
+  refuse({ ...state, checking: undefined }, code, message);
+
+const refusal = (code: ErrorCode, message: string, consumed?: bigint): ProviderEffect => ({
+  type: "sendRefused",
+  code,
+  message,
+  ...(consumed !== undefined && { consumed }),
+});
+const over = (state: ProviderState, code: ErrorCode, message: string): ProviderState => ({
+  ...state,
+  phase: "REFUSED",
+  reason: { code, message },
+});
+
+function refuse(state: ProviderState, code: ErrorCode, message: string): Result {
+  if (state.phase === "QUOTED") return { state: over(state, code, message), effects: [refusal(code, message), { type: "hangUp" }] };
+  return { state, effects: [refusal(code, message)] };
+}
+
+function used(state: ProviderState, count: Usage): Result {
+  if (!carrying(state)) return stay(state);
+  const effects: ProviderEffect[] = [];
+  let next: ProviderState = { ...state, used: { bytes: count.bytes, ms: count.ms } };
+  const timeUp = state.terms.perHour > 0n && count.ms >= state.bought.ms;
+  const usedUp = timeUp || count.bytes >= allowance(state);
+  if (timeUp && state.phase === "ACTIVE") effects.push({ type: "suspend" });
+  if (usedUp && state.phase === "ACTIVE") next = { ...next, phase: "SUSPENDED", suspendedSinceMs: count.ms };
+  if (count.bytes - state.invoiced.bytes >= invoiceStep.bytes || count.ms - state.invoiced.ms >= invoiceStep.ms) {
+    next = { ...next, invoiced: count };
+    effects.push({ type: "sendInvoice", used: billable(next) });
+  }
+  if (next.suspendedSinceMs !== undefined && count.ms - next.suspendedSinceMs > idleMs && !state.checking)
+    return close(next, { code: "BUDGET_EXHAUSTED", message: "nothing more was paid for" });
+  return { state: next, effects };
+}
+
+/** Time beyond what was bought is not carried in, so it is not billed either. */
+const billable = ({ terms, used, bought }: ProviderState): Usage => ({
+  bytes: used.bytes,
+  ms: terms.perHour > 0n ? Math.min(used.ms, bought.ms) : used.ms,
+});
+
+function close(state: ProviderState, reason: ProviderState["reason"]): Result {
+  if (state.phase === "QUOTED") return { state: { ...state, phase: "REFUSED", reason }, effects: [{ type: "hangUp" }] };
+  if (!carrying(state)) return stay(state);
+  return { state: { ...state, phase: "CLOSING", reason }, effects: [{ type: "endService" }] };
+}
+
+function ended(state: ProviderState, bytes: bigint): Result {
+  if (state.phase !== "CLOSING") return stay(state);
+  const next: ProviderState = { ...state, used: billable({ ...state, used: { ...state.used, bytes } }) };
+  return {
+    state: { ...next, phase: "CLEARABLE" },
+    effects: [
+      { type: "record", consumed: consumedBy(next) },
+      { type: "sendClosed", used: next.used },
+      { type: "requestSettle" },
+      { type: "hangUp" },
+    ],
+  };
+}

@@ -1,0 +1,182 @@
+import assert from "node:assert/strict";
+import { QUANTUM_BYTES, QUANTUM_MS } from "../../../src/payments/meter.ts";
+import type { SignedPromise } from "../../../src/payments/promise.ts";
+import { due } from "../../../src/payments/terms.ts";
+import {
+  type ConsumerEffect,
+  type ConsumerEvent,
+  type ConsumerState,
+  initialConsumer,
+  patienceMs,
+  stepConsumer,
+} from "../../../src/session/consumer.ts";
+import { describe } from "../../support/harness.ts";
+
+const terms = { perHour: 3_600_000n, perGiB: 1n << 30n, quantum: QUANTUM_BYTES + BigInt(QUANTUM_MS), validUntilMs: 0 };
+const rich = 1n << 60n;
+const first = { bytes: QUANTUM_BYTES, ms: QUANTUM_MS };
+const firstDue = due(terms, first);
+const promise = (cumulative: bigint): SignedPromise => ({
+  channel: `0x${"00".repeat(32)}`,
+  cumulative,
+  total: cumulative,
+  seq: 1n,
+  signature: new Uint8Array(64),
+});
+const fresh = (budget = rich, start = { cumulative: 0n, consumed: 0n }): ConsumerState => initialConsumer({ terms, budget, start });
+
+const run = (state: ConsumerState, ...events: ConsumerEvent[]): { state: ConsumerState; effects: ConsumerEffect[] } => {
+  let effects: ConsumerEffect[] = [];
+  for (const event of events) ({ state, effects } = stepConsumer(state, event));
+  return { state, effects };
+};
+const types = (effects: ConsumerEffect[]) => effects.map(({ type }) => type);
+const begun: ConsumerEvent[] = [
+  { type: "start", stored: undefined },
+  { type: "signed", promise: promise(firstDue) },
+  { type: "received", message: { t: "accepted", termsSignature: new Uint8Array(64), connection: {} } },
+  { type: "opened" },
+];
+const active = (budget = rich) => run(fresh(budget), ...begun).state;
+const used = (bytes: bigint, ms: number, waitingMs = 0): ConsumerEvent => ({ type: "used", used: { bytes, ms }, waitingMs });
+
+describe("session/consumer", (test) => {
+  test("signs the first quantum before it proposes, and opens the service once accepted", () => {
+    const started = run(fresh(), begun[0] as ConsumerEvent);
+    assert.deepEqual(started.effects, [{ type: "sign", cumulative: firstDue, consumed: 0n }]);
+    const signed = run(started.state, begun[1] as ConsumerEvent);
+    assert.deepEqual(signed.effects, [{ type: "propose", bought: first, promise: promise(firstDue) }]);
+    const accepted = run(signed.state, begun[2] as ConsumerEvent);
+    assert.deepEqual(types(accepted.effects), ["openService"]);
+    assert.equal(accepted.state.phase, "OPEN");
+    assert.equal(active().phase, "ACTIVE");
+  });
+
+  test("proposes with the stored promise while money is left on the channel", () => {
+    const stored = promise(firstDue);
+    const started = run(fresh(rich, { cumulative: firstDue, consumed: 0n }), { type: "start", stored });
+    assert.deepEqual(started.effects, [{ type: "propose", bought: first, promise: stored }]);
+    assert.equal(started.state.promises, 0);
+  });
+
+  test("buys again when less than half a quantum is left, and not before the last purchase is acknowledged", () => {
+    const half = used(QUANTUM_BYTES / 2n, 100);
+    assert.deepEqual(run(active(), half).effects, []);
+    const low = run(active(), used(QUANTUM_BYTES / 2n + 1n, 100));
+    assert.deepEqual(types(low.effects), ["sign"]);
+    const waiting = run(low.state, { type: "signed", promise: promise(1n) }, used(QUANTUM_BYTES, 200));
+    assert.deepEqual(waiting.effects, []);
+    const acknowledged = run(waiting.state, { type: "received", message: { t: "ack", n: 1 } }, used(QUANTUM_BYTES, 300));
+    assert.deepEqual(types(acknowledged.effects), []);
+    const wrong = run(waiting.state, { type: "received", message: { t: "ack", n: 0 } }, used(QUANTUM_BYTES * 2n, 300));
+    assert.deepEqual(types(wrong.effects), []);
+    const next = run(acknowledged.state, used(QUANTUM_BYTES * 2n, 400));
+    assert.deepEqual(types(next.effects), ["sign"]);
+  });
+
+  test("an exit that falls silent holds at most one quantum that it has not served", () => {
+    let state = active();
+    const served = { bytes: QUANTUM_BYTES / 3n, ms: 2_000 };
+    state = run(state, used(served.bytes, served.ms)).state;
+    for (let ms = served.ms; ms < 60_000; ms += 250) state = run(state, used(served.bytes, ms, ms - served.ms)).state;
+    assert.ok(state.cumulative - due(terms, served) <= terms.quantum, `${state.cumulative} promised for ${due(terms, served)}`);
+  });
+
+  test("pays for time again once the exit shows life", () => {
+    const silent = run(active(), used(0n, 3_000, 3_000));
+    assert.deepEqual(silent.effects, []);
+    const alive = run(silent.state, used(0n, 3_250, 0));
+    assert.deepEqual(types(alive.effects), ["sign"]);
+  });
+
+  test("an unacknowledged promise ends the session, alone", () => {
+    const low = run(active(), used(QUANTUM_BYTES, 100));
+    const late = run(low.state, used(QUANTUM_BYTES, 101 + patienceMs));
+    assert.deepEqual(types(late.effects), ["closeService", "finish"]);
+    assert.equal(late.state.reason?.code, "PEER_TIMEOUT");
+  });
+
+  test("an invoice above the own count is disputed, forgiven when it falls back, and ends the session when it stays", () => {
+    const invoice = (bytes: bigint): ConsumerEvent => ({ type: "received", message: { t: "invoice", used: { bytes, ms: 0 } } });
+    const disputed = run(active(), invoice(QUANTUM_BYTES + 2n), used(1n, 100));
+    assert.equal(disputed.state.phase, "DISPUTED");
+    assert.equal(run(disputed.state, used(2n, 200)).state.phase, "ACTIVE");
+    const ended = run(disputed.state, used(1n, 101 + patienceMs));
+    assert.deepEqual(types(ended.effects), ["closeService"]);
+    assert.equal(ended.state.reason?.code, "OVERCHARGED");
+    assert.equal(ended.state.cumulative, firstDue);
+  });
+
+  test("never goes over its budget, and says when it is used up", () => {
+    const budget = firstDue + 1_000n;
+    let state = active(budget);
+    let n = 1;
+    for (let bytes = 0n; bytes <= QUANTUM_BYTES + 2_000n; bytes += 100_000n) {
+      state = run(state, used(bytes, 10)).state;
+      assert.ok(state.cumulative <= budget);
+      if (state.pending) state = run(state, { type: "received", message: { t: "ack", n } }).state;
+      n = state.purchases;
+    }
+    const over = run(state, used(state.bought.bytes, 20));
+    assert.deepEqual(types(over.effects), ["closeService"]);
+    assert.equal(over.state.reason?.code, "BUDGET_EXHAUSTED");
+  });
+
+  test("a budget under the first quantum proposes nothing", () => {
+    const small = run(fresh(0n), { type: "start", stored: undefined });
+    assert.deepEqual(types(small.effects), ["finish"]);
+    assert.equal(small.state.reason?.code, "BUDGET_TOO_SMALL");
+  });
+
+  test("leaves in order: traffic, close, the exit's final count, the ledger", () => {
+    const asked = run(active(), { type: "disconnect" });
+    assert.deepEqual(types(asked.effects), ["closeService"]);
+    const closed = run(asked.state, { type: "serviceClosed", used: { bytes: 500n, ms: 600 } });
+    assert.deepEqual(types(closed.effects), ["sendClose"]);
+    const confirmed = run(closed.state, { type: "received", message: { t: "closed", used: { bytes: 510n, ms: 590 } } });
+    assert.deepEqual(confirmed.effects, [{ type: "finish", consumed: 1_100n }]);
+    assert.deepEqual(confirmed.state.used, { bytes: 510n, ms: 590 });
+    const greedy = run(closed.state, { type: "received", message: { t: "closed", used: { bytes: 501n + QUANTUM_BYTES, ms: 590 } } });
+    assert.deepEqual(greedy.state.used, { bytes: 500n, ms: 600 });
+    assert.deepEqual(run(confirmed.state, { type: "disconnect" }, used(9n, 9)).effects, []);
+  });
+
+  test("a refusal ends a proposal and leaves a running session in order", () => {
+    const refusal: ConsumerEvent = { type: "received", message: { t: "refused", code: "EXIT_FULL", message: "full" } };
+    const proposed = run(fresh(), begun[0] as ConsumerEvent, begun[1] as ConsumerEvent, refusal);
+    assert.deepEqual(types(proposed.effects), ["finish"]);
+    assert.deepEqual(types(run(active(), refusal).effects), ["closeService"]);
+  });
+
+  test("no event in any phase makes an amount fall or something happen after the end", () => {
+    const events: ConsumerEvent[] = [
+      ...begun,
+      used(0n, 0),
+      used(QUANTUM_BYTES, 10, 0),
+      used(QUANTUM_BYTES * 3n, 20_000, 5_000),
+      { type: "disconnect" },
+      { type: "failed", code: "PEER_UNREACHABLE", message: "gone" },
+      { type: "serviceClosed", used: { bytes: 1n, ms: 1 } },
+      { type: "received", message: { t: "ack", n: 1 } },
+      { type: "received", message: { t: "invoice", used: { bytes: 1n << 40n, ms: 0 } } },
+      { type: "received", message: { t: "closed", used: { bytes: 1n << 40n, ms: 0 } } },
+      { type: "received", message: { t: "refused", code: "x", message: "x" } },
+    ];
+    const seen = new Set<string>();
+    const visit = (state: ConsumerState, depth: number) => {
+      const key = `${JSON.stringify(state, (_, v) => (typeof v === "bigint" ? v.toString() : v))}`;
+      if (depth === 0 || seen.has(key)) return;
+      seen.add(key);
+      for (const event of events) {
+        const next = stepConsumer(state, event);
+        assert.ok(next.state.cumulative >= state.cumulative && next.state.bought.bytes >= state.bought.bytes);
+        if (state.phase === "CLOSED") assert.deepEqual(next.effects, []);
+        const finishing = next.effects.some(({ type }) => type === "finish");
+        assert.equal(finishing, state.phase !== "CLOSED" && next.state.phase === "CLOSED");
+        visit(next.state, depth - 1);
+      }
+    };
+    visit(fresh(), 6);
+    assert.ok(seen.size > 100, `only ${seen.size} states reached`);
+  });
+});

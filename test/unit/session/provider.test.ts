@@ -1,0 +1,149 @@
+import assert from "node:assert/strict";
+import type { SignedPromise } from "../../../src/payments/promise.ts";
+import {
+  idleMs,
+  initialProvider,
+  type ProviderEffect,
+  type ProviderEvent,
+  type ProviderState,
+  stepProvider,
+} from "../../../src/session/provider.ts";
+import { describe } from "../../support/harness.ts";
+
+const terms = { perHour: 3_600_000n, perGiB: 1n << 30n, quantum: 10n, validUntilMs: 0 };
+const start = { cumulative: 0n, consumed: 0n };
+const fresh = (at = start): ProviderState => initialProvider({ terms, start: at });
+/** at these prices a byte and a millisecond cost one base unit each */
+const promise = (cumulative: bigint): SignedPromise => ({
+  channel: `0x${"00".repeat(32)}`,
+  cumulative,
+  total: cumulative,
+  seq: cumulative,
+  signature: new Uint8Array(64),
+});
+
+const run = (state: ProviderState, ...events: ProviderEvent[]): { state: ProviderState; effects: ProviderEffect[] } => {
+  let effects: ProviderEffect[] = [];
+  for (const event of events) {
+    const next = stepProvider(state, event);
+    state = next.state;
+    effects = next.effects;
+  }
+  return { state, effects };
+};
+const types = (effects: ProviderEffect[]) => effects.map((effect) => effect.type);
+const buys = (bytes: bigint, ms: number, cumulative = bytes + BigInt(ms), n = 0): ProviderEvent[] => [
+  { type: "purchase", n, bought: { bytes, ms }, promise: promise(cumulative) },
+  { type: "purchased", cumulative },
+];
+const active = (at = start) =>
+  run(fresh(at), ...buys(100n, 100, at.cumulative + 200n - (at.cumulative - at.consumed)), { type: "admitted", connection: {} }).state;
+
+describe("session/provider", (test) => {
+  test("puts the first promise on disk before it admits, and admits before it accepts", () => {
+    const asked = run(fresh(), buys(100n, 100)[0] as ProviderEvent);
+    assert.deepEqual(types(asked.effects), ["accept"]);
+    const stored = run(asked.state, { type: "purchased", cumulative: 200n });
+    assert.deepEqual(types(stored.effects), ["admit"]);
+    const admitted = run(stored.state, { type: "admitted", connection: {} });
+    assert.deepEqual(types(admitted.effects), ["allow", "sendAccepted"]);
+    assert.equal(admitted.state.phase, "ACTIVE");
+  });
+
+  test("refuses a first promise that does not cover what it buys, and says what it has as used up", () => {
+    const refused = run(fresh({ cumulative: 50n, consumed: 40n }), {
+      type: "purchase",
+      n: 0,
+      bought: { bytes: 100n, ms: 100 },
+      promise: promise(239n),
+    });
+    assert.deepEqual(types(refused.effects), ["sendRefused", "hangUp"]);
+    assert.deepEqual(refused.effects[0], {
+      type: "sendRefused",
+      code: "CREDIT_MISMATCH",
+      message: "the promise does not cover what it buys",
+      consumed: 40n,
+    });
+    assert.equal(refused.state.phase, "REFUSED");
+  });
+
+  test("money prepaid in an earlier session buys without a new promise", () => {
+    const state = fresh({ cumulative: 240n, consumed: 40n });
+    const asked = run(state, { type: "purchase", n: 0, bought: { bytes: 100n, ms: 100 }, promise: promise(240n) });
+    assert.deepEqual(types(asked.effects), ["accept"]);
+    const over = run(state, { type: "purchase", n: 0, bought: { bytes: 101n, ms: 100 }, promise: promise(240n) });
+    assert.deepEqual(types(over.effects), ["sendRefused", "hangUp"]);
+  });
+
+  test("a running session declines a purchase that falls, is not covered, or comes before the last is on disk", () => {
+    const state = active();
+    const cases: ProviderEvent[] = [
+      { type: "purchase", n: 1, bought: { bytes: 99n, ms: 100 }, promise: promise(300n) },
+      { type: "purchase", n: 1, bought: { bytes: 200n, ms: 99 }, promise: promise(300n) },
+      { type: "purchase", n: 1, bought: { bytes: 200n, ms: 200 }, promise: promise(399n) },
+      { type: "purchase", n: 1, bought: { bytes: 100n, ms: 100 }, promise: promise(199n) },
+    ];
+    for (const event of cases) {
+      const declined = run(state, event);
+      assert.deepEqual(types(declined.effects), ["sendRefused"]);
+      assert.equal(declined.state.phase, "ACTIVE");
+      assert.deepEqual(declined.state.bought, { bytes: 100n, ms: 100 });
+    }
+    const [first] = buys(200n, 200, 400n, 1);
+    const twice = run(state, first as ProviderEvent, first as ProviderEvent);
+    assert.deepEqual(types(twice.effects), ["sendRefused"]);
+  });
+
+  test("acknowledges a purchase only once it is on disk", () => {
+    const [asked, stored] = buys(200n, 200, 400n, 7);
+    const before = run(active(), asked as ProviderEvent);
+    assert.deepEqual(types(before.effects), ["accept"]);
+    assert.deepEqual(before.state.bought, { bytes: 100n, ms: 100 });
+    const after = run(before.state, stored as ProviderEvent);
+    assert.deepEqual(after.effects, [
+      { type: "allow", bytes: 200n },
+      { type: "sendAck", n: 7 },
+    ]);
+  });
+
+  test("suspends when the bought time is over and resumes with the next purchase", () => {
+    const late = run(active(), { type: "used", used: { bytes: 10n, ms: 100 } });
+    assert.deepEqual(types(late.effects), ["suspend"]);
+    assert.equal(late.state.phase, "SUSPENDED");
+    const again = run(late.state, ...buys(200n, 300, 500n, 1));
+    assert.equal(again.state.phase, "ACTIVE");
+    assert.deepEqual(types(again.effects), ["allow", "sendAck"]);
+  });
+
+  test("ends a session that pays for nothing more", () => {
+    const late = run(active(), { type: "used", used: { bytes: 100n, ms: 50 } });
+    assert.equal(late.state.phase, "SUSPENDED");
+    const idle = run(late.state, { type: "used", used: { bytes: 100n, ms: 51 + idleMs } });
+    assert.deepEqual(types(idle.effects), ["endService"]);
+    assert.equal(idle.state.reason?.code, "BUDGET_EXHAUSTED");
+  });
+
+  test("does not bill time that was not bought, nor more than was promised", () => {
+    const late = run(active(), { type: "used", used: { bytes: 10n, ms: 5_000 } }, { type: "closeAsked" }, { type: "ended", bytes: 10n });
+    assert.deepEqual(late.state.used, { bytes: 10n, ms: 100 });
+    assert.deepEqual(late.effects[0], { type: "record", consumed: 110n });
+  });
+
+  test("records, answers, asks to be settled and hangs up, in this order", () => {
+    const end = run(active(), { type: "lost", code: "PEER_UNREACHABLE", message: "gone" }, { type: "ended", bytes: 60n });
+    assert.deepEqual(types(end.effects), ["record", "sendClosed", "requestSettle", "hangUp"]);
+    assert.equal(end.state.phase, "CLEARABLE");
+  });
+
+  test("a free price needs no promise", () => {
+    const free = initialProvider({ terms: { ...terms, perHour: 0n, perGiB: 0n }, start });
+    const begun = run(
+      free,
+      { type: "purchase", n: 0, bought: { bytes: 1n, ms: 1 }, promise: undefined },
+      { type: "purchased", cumulative: 0n },
+    );
+    assert.deepEqual(types(begun.effects), ["admit"]);
+    const used = run(begun.state, { type: "admitted", connection: {} }, { type: "used", used: { bytes: 1n << 40n, ms: 1_000_000 } });
+    assert.equal(used.state.phase, "ACTIVE");
+  });
+});
