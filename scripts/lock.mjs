@@ -19,8 +19,8 @@ for (const [path, parent] of Object.entries(packages))
     const os = words.find((word) => systems.includes(word));
     const cpu = words.map((word) => processors[word]).find(Boolean);
     if (!os || !cpu || !/^\d/.test(version)) throw new Error(`cannot tell the platform of ${name}@${version}`);
-    packages[place] = { version, cpu: [cpu], ...(parent.dev && { dev: true }), optional: true, os: [os] };
-    if (words.includes("musl")) packages[place].libc = ["musl"];
+    const libc = words.includes("musl") && { libc: ["musl"] };
+    packages[place] = { version, cpu: [cpu], ...(parent.dev && { dev: true }), ...libc, optional: true, os: [os] };
   }
 
 const sorted = Object.entries(packages).sort(([a], [b]) => a.localeCompare(b, "en"));
