@@ -1,8 +1,26 @@
+import type { GossipSub } from "@chainsafe/libp2p-gossipsub";
+import { identify } from "@libp2p/identify";
+import type { KadDHT } from "@libp2p/kad-dht";
+import { noise } from "@libp2p/noise";
+import { ping } from "@libp2p/ping";
+import { tcp } from "@libp2p/tcp";
+import { yamux } from "@libp2p/yamux";
+import { createLibp2p, type Libp2p } from "libp2p";
 import type { Identity } from "../identity/identity.ts";
 import type { Clock } from "../lib/clock.ts";
+import { MystError } from "../lib/errors.ts";
 import type { Logger } from "../lib/ports.ts";
 import type { Store } from "../lib/store.ts";
+import { createDatastore } from "./datastore.ts";
+import { createDht, dhtService, guardTable } from "./dht.ts";
+import { isLoopback } from "./diversity.ts";
+import { createGater } from "./gater.ts";
+import { createGossip, gossipService } from "./gossip.ts";
+import { openKnownPeers } from "./known-peers.ts";
+import { parseAddresses, parseBootstrap } from "./multiaddrs.ts";
 import type { Network } from "./network.ts";
+import { createPeers } from "./peers.ts";
+import { createStreams } from "./streams.ts";
 
 export type NetworkDeps = { identity: Identity; store: Store; log: Logger; clock: Clock };
 
@@ -21,8 +39,124 @@ export type NetworkOptions = {
   loopback?: boolean;
 };
 
+const day = 24 * 3_600_000;
+const pingEveryMs = 10_000;
+/** A peer that does not answer a ping within this is taken for dead. */
+const pingWithinMs = 8_000;
+const banMs = 3_600_000;
+
 /**
- * Starts the libp2p host.
+ * Starts the libp2p host and keeps it connected until `stop`.
  * @throws PORT_IN_USE, BAD_VALUE for a multiaddr that is none
  */
-export declare function createNetwork(deps: NetworkDeps, options: NetworkOptions): Promise<Network>;
+export async function createNetwork(deps: NetworkDeps, options: NetworkOptions): Promise<Network> {
+  const { identity, clock } = deps;
+  const log = deps.log.child("network");
+  const prefix = options.protocolPrefix;
+  const listen = parseAddresses(options.listen);
+  const bootstrap = parseBootstrap(options.bootstrap).filter(({ peer }) => peer !== identity.peerId);
+  const loopback = options.loopback ?? [...options.listen, ...options.bootstrap].every(isLoopback);
+  const clientMode = options.clientMode ?? listen.length === 0;
+  const { gater, deny, denied } = createGater(clock);
+  const known = await openKnownPeers(deps.store, clock);
+  // libp2p's own protocols carry our prefix too: a peer of another network cannot even be identified
+  const ownProtocols = { protocolPrefix: prefix.slice(1) };
+
+  const host: Libp2p = await createLibp2p({
+    start: false,
+    privateKey: identity.libp2pKey,
+    nodeInfo: { name: "mystnode", version: "1", userAgent: "mystnode" },
+    addresses: { listen },
+    datastore: createDatastore(clock),
+    peerStore: { maxAddressAge: day, maxPeerAge: 2 * day },
+    transports: [tcp()],
+    connectionEncrypters: [noise()],
+    // an unread stream holds one window at most, so the window must fit into the read buffer or the stream is reset
+    streamMuxers: [yamux({ streamOptions: { maxStreamWindowSize: 2 ** 21, maxReadBufferLength: 2 ** 22 } })],
+    connectionGater: gater,
+    connectionManager: {
+      maxConnections: 300,
+      maxIncomingPendingConnections: 64,
+      inboundConnectionThreshold: loopback ? 10_000 : 20,
+      reconnectRetries: 0,
+    },
+    connectionMonitor: {
+      ...ownProtocols,
+      pingInterval: pingEveryMs,
+      pingTimeout: { minTimeout: pingWithinMs, maxTimeout: pingWithinMs },
+      abortConnectionOnPingFailure: true,
+    },
+    services: {
+      identify: identify({ ...ownProtocols, maxInboundStreams: 4 }),
+      ping: ping({ ...ownProtocols, maxInboundStreams: 4 }),
+      ...(options.gossip && { gossip: gossipService({ loopback }) }),
+      ...(options.dht && { dht: dhtService({ protocolPrefix: prefix, clientMode }) }),
+    },
+  });
+  const services = host.services as { gossip?: GossipSub; dht?: KadDHT };
+
+  const peers = createPeers({ host, known, clock, log, bootstrap, deny, denied });
+  const ban = (peer: string, why: string) => {
+    if (denied(peer)) return;
+    log.warn("peer banned", { peer, why });
+    deny(peer, banMs);
+    peers.hangUp(peer, new Error(why));
+  };
+  const named = (protocol: string) => `${prefix}/${protocol}`;
+  const gossip = services.gossip && createGossip({ pubsub: services.gossip, name: named, ban, log, clock });
+  const dht = services.dht && createDht({ dht: services.dht, onConnect: peers.onConnect, log, clock });
+  if (services.dht) guardTable(services.dht, peers.addressesOf);
+
+  try {
+    await host.start();
+  } catch (cause) {
+    await gossip?.stop();
+    throw startError(cause, options.listen);
+  }
+  peers.start();
+  log.info("network is up", { peer: identity.peerId, addresses: host.getMultiaddrs().join(" "), loopback, clientMode });
+
+  let stopping: Promise<void> | undefined;
+  const stop = () => {
+    stopping ??= (async () => {
+      await Promise.all([peers.stop(), gossip?.stop()]);
+      await host.stop();
+    })();
+    return stopping;
+  };
+  const never = (signal: AbortSignal) =>
+    new Promise<void>((resolve) => {
+      if (signal.aborted) resolve();
+      else signal.addEventListener("abort", () => resolve(), { once: true });
+    });
+
+  return {
+    peerId: identity.peerId,
+    addresses: () => host.getMultiaddrs().map(String),
+    peers: peers.list,
+    connect: peers.connect,
+    onConnect: peers.onConnect,
+    onDisconnect: peers.onDisconnect,
+    ...createStreams({ host, name: named, log, clock }),
+    subscribe: async (topic) => gossip?.subscribe(topic),
+    unsubscribe: async (topic) => gossip?.unsubscribe(topic),
+    publish: async (topic, bytes) => gossip?.publish(topic, bytes) ?? 0,
+    onSubscriber: (topic, listener) => gossip?.onSubscriber(topic, listener) ?? (() => undefined),
+    provide: (key, signal) => dht?.provide(key, signal) ?? never(signal),
+    findProviders: async function* (key, signal) {
+      if (dht) yield* dht.findProviders(key, signal);
+    },
+    stop,
+    [Symbol.asyncDispose]: stop,
+  };
+}
+
+function startError(cause: unknown, listen: string[]): MystError {
+  const texts = [cause, ...((cause as { errors?: Map<unknown, unknown> }).errors?.values() ?? [])].map(String).join(" ");
+  if (/EADDRINUSE|EADDRNOTAVAIL|EACCES|UnsupportedListenAddress/.test(`${texts} ${(cause as Error).name}`))
+    return new MystError("PORT_IN_USE", `cannot listen on ${listen.join(", ")}`, {
+      hint: "another program may use the port: choose one with --listen, or end the other",
+      cause,
+    });
+  return new MystError("INTERNAL", "the network could not be started", { cause });
+}

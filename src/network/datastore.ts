@@ -1,0 +1,117 @@
+import { NotFoundError } from "@libp2p/interface";
+import type { Libp2pInit } from "libp2p";
+import type { Clock } from "../lib/clock.ts";
+
+type Datastore = NonNullable<Libp2pInit["datastore"]>;
+type Key = Parameters<Datastore["get"]>[0];
+type Entry = { key: Key; value: Uint8Array; atMs: number };
+
+/** How long a provider record counts; providers renew theirs every few minutes. */
+export const providerValidMs = 30 * 60_000;
+const maxPeers = 5000;
+const maxKeys = 5000;
+const maxProvidersPerKey = 64;
+/** kad-dht's place for provider records: /dht/provider/<multihash>/<peer id> */
+const providers = "/dht/provider/";
+
+/**
+ * What libp2p stores about others (addresses, provider records), in memory and bounded: whoever connects can make it grow,
+ * it is written on every new stream, and a restart had better forget stale provider records. What is worth keeping
+ * over a restart is in known-peers.ts. kad-dht hands out providers that have expired; here they are left out.
+ */
+export function createDatastore(clock: Pick<Clock, "nowMs">): Datastore {
+  /** by parent path, so that the providers of one key are found without a look at all the others */
+  const groups = new Map<string, Map<string, Entry>>();
+  const parentOf = (name: string) => name.slice(0, name.lastIndexOf("/"));
+  const dropOldest = <V>(map: Map<string, V>, max: number) => {
+    for (const key of map.keys()) {
+      if (map.size <= max) return;
+      map.delete(key);
+    }
+  };
+  const valid = (name: string, entry: Entry) => !name.startsWith(providers) || clock.nowMs() - entry.atMs < providerValidMs;
+
+  const put = (key: Key, value: Uint8Array): Key => {
+    const name = key.toString();
+    const parent = parentOf(name);
+    const group = groups.get(parent) ?? new Map<string, Entry>();
+    group.delete(name);
+    group.set(name, { key, value, atMs: clock.nowMs() });
+    groups.delete(parent);
+    groups.set(parent, group);
+    dropOldest(group, name.startsWith(providers) ? maxProvidersPerKey : maxPeers);
+    // the peers themselves are one group, which is used all the time and so never the oldest
+    dropOldest(groups, maxKeys);
+    return key;
+  };
+  const find = (key: Key): Entry | undefined => {
+    const name = key.toString();
+    const entry = groups.get(parentOf(name))?.get(name);
+    return entry && valid(name, entry) ? entry : undefined;
+  };
+  const get = (key: Key): Uint8Array => {
+    const entry = find(key);
+    if (!entry) throw new NotFoundError(`no ${key.toString()}`);
+    return entry.value;
+  };
+  const remove = (key: Key): void => {
+    const name = key.toString();
+    const parent = parentOf(name);
+    const group = groups.get(parent);
+    group?.delete(name);
+    if (group?.size === 0) groups.delete(parent);
+  };
+  const under = (prefix: string): Entry[] => {
+    const found: Entry[] = [];
+    const collect = (group: Map<string, Entry>) => {
+      for (const [name, entry] of group) if (name.startsWith(prefix) && valid(name, entry)) found.push(entry);
+    };
+    const exact = groups.get(prefix);
+    if (exact) collect(exact);
+    else for (const [parent, group] of groups) if (parent.startsWith(prefix) || prefix.startsWith(parent)) collect(group);
+    return found;
+  };
+
+  return {
+    put,
+    get,
+    has: (key) => find(key) !== undefined,
+    delete: remove,
+    async *putMany(source) {
+      for await (const { key, value } of source) yield put(key, value);
+    },
+    async *getMany(source) {
+      for await (const key of source) yield { key, value: get(key) };
+    },
+    async *deleteMany(source) {
+      for await (const key of source) {
+        remove(key);
+        yield key;
+      }
+    },
+    batch: () => {
+      const writes: (() => void)[] = [];
+      return {
+        put: (key, value) => void writes.push(() => put(key, value)),
+        delete: (key) => void writes.push(() => remove(key)),
+        commit: () => {
+          for (const write of writes.splice(0)) write();
+        },
+      };
+    },
+    async *query(query) {
+      let pairs = under(query.prefix ?? "").map(({ key, value }) => ({ key, value }));
+      for (const filter of query.filters ?? []) pairs = pairs.filter(filter);
+      for (const order of query.orders ?? []) pairs.sort(order);
+      const from = query.offset ?? 0;
+      yield* pairs.slice(from, query.limit === undefined ? undefined : from + query.limit);
+    },
+    async *queryKeys(query) {
+      let keys = under(query.prefix ?? "").map(({ key }) => key);
+      for (const filter of query.filters ?? []) keys = keys.filter(filter);
+      for (const order of query.orders ?? []) keys.sort(order);
+      const from = query.offset ?? 0;
+      yield* keys.slice(from, query.limit === undefined ? undefined : from + query.limit);
+    },
+  };
+}

@@ -1,0 +1,124 @@
+import { createHash } from "node:crypto";
+import type { PeerId } from "@libp2p/interface";
+import { type KadDHT, kadDHT, passthroughMapper } from "@libp2p/kad-dht";
+import { CID } from "multiformats/cid";
+import { create as createDigest } from "multiformats/hashes/digest";
+import type { Clock } from "../lib/clock.ts";
+import { deadline } from "../lib/lifecycle.ts";
+import type { Logger } from "../lib/ports.ts";
+import { providerValidMs } from "./datastore.ts";
+import { type Contact, roomInTable } from "./diversity.ts";
+import type { Network } from "./network.ts";
+
+type DhtCalls = Pick<Network, "provide" | "findProviders">;
+type Deps = {
+  dht: KadDHT;
+  onConnect: Network["onConnect"];
+  log: Logger;
+  clock: Clock;
+};
+
+/** A lookup on a table without live peers never ends by itself. */
+const provideMs = 20_000;
+const findMs = 15_000;
+/** Renewed well within the validity of a record, and soon after a peer has come: it may be the one that lost ours. */
+const renewMs = providerValidMs / 3;
+const retryMs = 1000;
+const maxRetryMs = 30_000;
+
+const sha256Code = 0x12;
+const rawCode = 0x55;
+const cidOf = (key: Uint8Array): CID => CID.createV1(rawCode, createDigest(sha256Code, createHash("sha256").update(key).digest()));
+
+/** The DHT service for the libp2p host. Only its provider records are used: values have no order there, so state is not kept in them. */
+export const dhtService = (options: { protocolPrefix: string; clientMode: boolean }) =>
+  kadDHT({
+    protocol: `${options.protocolPrefix}/kad/1.0.0`,
+    // the default leaves out private addresses, and with them every peer of a network on one machine or LAN
+    peerInfoMapper: passthroughMapper,
+    clientMode: options.clientMode,
+    alpha: 3,
+    disjointPaths: 3,
+    initialQuerySelfInterval: 50,
+    // renewing is done here, for as long as the caller wants
+    reprovide: { interval: 60_000, validity: providerValidMs, threshold: 0 },
+  });
+
+/** Provider records, kept alive; lookups with a deadline. */
+export function createDht({ dht, onConnect, log, clock }: Deps): DhtCalls {
+  const provideOnce = async (key: CID, signal: AbortSignal): Promise<number> => {
+    let told = 0;
+    for await (const event of dht.provide(key, { signal: deadline(provideMs, signal) }))
+      if (event.name === "PEER_RESPONSE" && event.messageName === "ADD_PROVIDER") told += 1;
+    return told;
+  };
+
+  return {
+    provide: async (key, signal) => {
+      const cid = cidOf(key);
+      let waitMs = retryMs;
+      while (!signal.aborted) {
+        let told = 0;
+        try {
+          told = await provideOnce(cid, signal);
+        } catch (error) {
+          log.debug("provider record not placed", { error: (error as Error).message });
+        }
+        waitMs = told > 0 ? retryMs : Math.min(waitMs * 2, maxRetryMs);
+        // at once is too early when a peer has just come: the table takes it in after a ping
+        const early = new AbortController();
+        const off = onConnect(
+          () =>
+            void clock.sleep(retryMs, signal).then(
+              () => early.abort(),
+              () => undefined,
+            ),
+        );
+        await clock.sleep(told > 0 ? renewMs : waitMs, AbortSignal.any([signal, early.signal])).catch(() => undefined);
+        off();
+      }
+      await dht.cancelReprovide(cid).catch(() => undefined);
+    },
+    async *findProviders(key, signal) {
+      const seen = new Set<string>();
+      const limit = deadline(findMs, signal);
+      try {
+        for await (const event of dht.findProviders(cidOf(key), { signal: limit })) {
+          if (event.name !== "PROVIDER") continue;
+          for (const { id, multiaddrs } of event.providers) {
+            const peer = id.toString();
+            if (seen.has(peer)) continue;
+            seen.add(peer);
+            yield { peer, addresses: multiaddrs.map(String) };
+          }
+        }
+      } catch (error) {
+        if (!limit.aborted) log.debug("provider lookup failed", { error: (error as Error).message });
+      }
+    },
+  };
+}
+
+type TableContact = { peerId: PeerId; kadId: Uint8Array };
+/** What kad-dht's class has beyond its published interface; the version is pinned exactly. */
+type Internals = {
+  routingTable: {
+    kb: {
+      toIterable(): Iterable<TableContact>;
+      _determineBucket(kadId: Uint8Array): { peers: TableContact[] };
+      verify(contact: TableContact, options?: unknown): Promise<boolean>;
+    };
+  };
+};
+
+/** kad-dht lets one network fill its routing table: checks diversity.ts before a new contact is taken in. */
+export function guardTable(dht: KadDHT, addressesOf: (peer: PeerId) => string[]): void {
+  const table = (dht as unknown as Internals).routingTable.kb;
+  const verify = table.verify;
+  const contactOf = ({ peerId }: TableContact): Contact => ({ addresses: addressesOf(peerId) });
+  table.verify = async (contact, options) => {
+    const all = [...table.toIterable()].map(contactOf);
+    const bucket = table._determineBucket(contact.kadId).peers.map(contactOf);
+    return roomInTable(contactOf(contact), bucket, all) && verify(contact, options);
+  };
+}

@@ -1,0 +1,39 @@
+import { isIPv4, isIPv6 } from "node:net";
+import ipaddr from "ipaddr.js";
+
+/** A peer by the addresses it is really connected from. */
+export type Contact = { addresses: string[] };
+
+const maxPerBucket = 2;
+const maxPerTable = 3;
+
+const ipOf = (address: string): string | undefined => {
+  const [, kind, ip = ""] = address.split("/");
+  return (kind === "ip4" && isIPv4(ip)) || (kind === "ip6" && isIPv6(ip)) ? ip : undefined;
+};
+
+/** Is this multiaddr on the machine itself? A name is not, whatever it resolves to. */
+export const isLoopback = (address: string): boolean => {
+  const ip = ipOf(address);
+  return ip !== undefined && ipaddr.process(ip).range() === "loopback";
+};
+
+/** The /24 of an IPv4 address, the /48 of an IPv6 one; undefined for loopback and for anything without an address. */
+export function networkOf(address: string): string | undefined {
+  const ip = ipOf(address);
+  if (ip === undefined || isLoopback(address)) return undefined;
+  const bytes = ipaddr.process(ip).toByteArray();
+  return bytes.slice(0, bytes.length === 4 ? 3 : 6).join(".");
+}
+
+/**
+ * May this contact enter a Kademlia table? At most 2 of one /24 or /48 in a bucket and 3 in the table, so that filling
+ * someone's table takes addresses in many networks and not just keys.
+ */
+export function roomInTable(contact: Contact, bucket: Contact[], table: Contact[]): boolean {
+  const networks = new Set(contact.addresses.map(networkOf).filter((network) => network !== undefined));
+  const sharing = (contacts: Contact[], network: string) =>
+    contacts.filter(({ addresses }) => addresses.some((address) => networkOf(address) === network)).length;
+  for (const network of networks) if (sharing(bucket, network) >= maxPerBucket || sharing(table, network) >= maxPerTable) return false;
+  return true;
+}

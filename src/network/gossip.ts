@@ -1,0 +1,154 @@
+import { createHash } from "node:crypto";
+import { type GossipSub, gossipsub, StrictNoSign, TopicValidatorResult } from "@chainsafe/libp2p-gossipsub";
+import type { Clock } from "../lib/clock.ts";
+import { every } from "../lib/lifecycle.ts";
+import type { Logger } from "../lib/ports.ts";
+import { graylistScore, peerScore, scoreThresholds, topicScore } from "./gossip-score.ts";
+import type { Network, Topic, Validity } from "./network.ts";
+import { createQuota } from "./quota.ts";
+
+type GossipCalls = Pick<Network, "subscribe" | "unsubscribe" | "publish" | "onSubscriber">;
+type Deps = {
+  pubsub: GossipSub;
+  name: (topic: string) => string;
+  /** hangs up on a peer and lets it in no more */
+  ban(peer: string, why: string): void;
+  log: Logger;
+  clock: Clock;
+};
+/** What gossipsub's class has beyond its published interface; the version is pinned exactly. */
+type Internals = {
+  score: { params: { topics: Record<string, typeof topicScore> } };
+  getScore(peer: string): number;
+  streamsOutbound: Map<string, unknown>;
+  status: { heartbeatTimeout?: NodeJS.Timeout };
+};
+
+const defaultQuota = { burst: 200, perSecond: 50 };
+/** Messages of one topic that are being checked at the same time; what comes beyond is ignored. */
+const maxChecking = 64;
+/** A peer that we reject this much, over any number of connections, goes. Gossipsub itself forgets a score on a reconnect. */
+const strikes = { burst: 5, perSecond: 1 / 60 };
+
+const verdicts: Record<Validity, TopicValidatorResult> = {
+  accept: TopicValidatorResult.Accept,
+  ignore: TopicValidatorResult.Ignore,
+  reject: TopicValidatorResult.Reject,
+};
+
+const messageId = (topic: string, data: Uint8Array) => createHash("sha256").update(topic).update("\0").update(data).digest();
+
+/** The gossip service for the libp2p host: unsigned messages that carry their own signed envelopes. */
+export const gossipService = (options: { loopback: boolean }) =>
+  gossipsub({
+    // a signature by libp2p costs nine times what one of ours does, on every node the message passes
+    globalSignaturePolicy: StrictNoSign,
+    msgIdFn: (message) => messageId(message.topic, message.data),
+    // before anything else is done with a copy; as strong as the id, or a peer could make others drop a message it foresees
+    fastMsgIdFn: (message) => messageId(message.topic, message.data ?? new Uint8Array()).toString("latin1"),
+    allowPublishToZeroTopicPeers: true,
+    ignoreDuplicatePublishError: true,
+    fallbackToFloodsub: false,
+    scoreParams: peerScore(options.loopback),
+    scoreThresholds,
+    maxInboundDataLength: 512 * 1024,
+    maxOutboundBufferSize: 4 * 1024 * 1024,
+    maxTopicBytesPerPeer: 64 * 1024,
+    decodeRpcLimits: {
+      maxSubscriptions: 128,
+      maxMessages: 512,
+      maxIhaveMessageIDs: 2000,
+      maxIwantMessageIDs: 2000,
+      maxIdontwantMessageIDs: 512,
+      maxControlMessages: 128,
+      maxPeerInfos: 16,
+    },
+  });
+
+/** Topics with validators, quotas and consequences. `stop` ends the watch over scores; the host stops gossip itself. */
+export function createGossip({ pubsub, name, ban, log, clock }: Deps): GossipCalls & { stop(): Promise<void> } {
+  const internals = pubsub as unknown as Internals;
+  const subscribers = new Map<string, Set<(peer: string) => void>>();
+  const struck = createQuota(clock, strikes);
+
+  const validator = <T>(topic: Topic<T>) => {
+    const quota = createQuota(clock, topic.quota ?? defaultQuota);
+    let checking = 0;
+    return async (bytes: Uint8Array, from: string): Promise<Validity> => {
+      if (bytes.byteLength > topic.maxBytes) return "reject";
+      if (checking >= maxChecking || !quota.take(from)) return "ignore";
+      checking += 1;
+      try {
+        const { validity, value } = await topic.validate(bytes, from);
+        if (validity === "accept" && value !== undefined) topic.onMessage(value, from);
+        return validity;
+      } catch (error) {
+        log.warn("a message could not be checked", { topic: topic.name, error: (error as Error).message });
+        return "ignore";
+      } finally {
+        checking -= 1;
+      }
+    };
+  };
+
+  // the subscription comes on their stream to us; ours to them may still be opening
+  const whenReachable = async (peer: string, then: () => void) => {
+    for (let attempt = 0; attempt < 100; attempt++) {
+      if (internals.streamsOutbound.has(peer)) return then();
+      await clock.sleep(20);
+    }
+  };
+  pubsub.addEventListener("subscription-change", ({ detail }) => {
+    const peer = detail.peerId.toString();
+    for (const { topic, subscribe } of detail.subscriptions) {
+      const listeners = subscribers.get(topic);
+      if (subscribe && listeners?.size)
+        void whenReachable(peer, () => {
+          for (const listener of listeners) listener(peer);
+        });
+    }
+  });
+
+  const watch = every(
+    clock,
+    1000,
+    async () => {
+      for (const peerId of pubsub.getPeers()) {
+        const peer = peerId.toString();
+        if (internals.getScore(peer) <= graylistScore) ban(peer, "gossip score");
+      }
+    },
+    (error) => log.warn("gossip scores could not be read", { error: (error as Error).message }),
+  );
+
+  return {
+    subscribe: async (topic) => {
+      const full = name(topic.name);
+      const validate = validator(topic);
+      // without parameters for the topic a rejected message costs its sender nothing
+      internals.score.params.topics[full] = topicScore;
+      pubsub.topicValidators.set(full, async (from, message) => {
+        const peer = from.toString();
+        const validity = await validate(message.data, peer);
+        if (validity === "reject" && !struck.take(peer)) ban(peer, "invalid messages");
+        return verdicts[validity];
+      });
+      pubsub.subscribe(full);
+    },
+    unsubscribe: async (topic) => {
+      pubsub.unsubscribe(name(topic));
+      pubsub.topicValidators.delete(name(topic));
+    },
+    publish: async (topic, bytes) => (await pubsub.publish(name(topic), bytes)).recipients.length,
+    onSubscriber: (topic, listener) => {
+      const listeners = subscribers.get(name(topic)) ?? new Set();
+      subscribers.set(name(topic), listeners.add(listener));
+      return () => void listeners.delete(listener);
+    },
+    stop: async () => {
+      await watch.stop();
+      // gossipsub leaves its next heartbeat behind, which would keep the process for up to a second
+      internals.status.heartbeatTimeout?.unref();
+    },
+  };
+}

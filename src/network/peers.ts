@@ -1,0 +1,145 @@
+import type { Connection, IdentifyResult, PeerId } from "@libp2p/interface";
+import { peerIdFromString } from "@libp2p/peer-id";
+import type { Libp2p } from "libp2p";
+import type { Clock } from "../lib/clock.ts";
+import { MystError } from "../lib/errors.ts";
+import { deadline, every, type Loop } from "../lib/lifecycle.ts";
+import type { Logger } from "../lib/ports.ts";
+import type { KnownPeer, KnownPeers } from "./known-peers.ts";
+import { dialable } from "./multiaddrs.ts";
+import type { Network, PeerSummary } from "./network.ts";
+import { peerError } from "./peer-error.ts";
+import { keepConnected } from "./reconnect.ts";
+
+type Deps = {
+  host: Libp2p;
+  known: KnownPeers;
+  clock: Clock;
+  log: Logger;
+  bootstrap: KnownPeer[];
+  deny(peer: string, forMs: number): void;
+  denied(peer: string): boolean;
+};
+
+export type Peers = Pick<Network, "connect" | "onConnect" | "onDisconnect"> & {
+  list(): PeerSummary[];
+  addressesOf(peer: PeerId): string[];
+  hangUp(peer: string, error: Error): void;
+  /** Begins to dial. */
+  start(): void;
+  stop(): Promise<void>;
+};
+
+const dialMs = 10_000;
+/** Whoever is connected says within this that it belongs to our network, or goes. */
+const identifyMs = 10_000;
+const strangerMs = 60_000;
+const saveEveryMs = 30_000;
+
+/** Who is connected, and that somebody is. A peer counts once it has identified itself in our network's protocol. */
+export function createPeers({ host, known, clock, log, bootstrap, deny, denied }: Deps): Peers {
+  const identified = new Set<string>();
+  const connectListeners = new Set<(peer: string) => void>();
+  const disconnectListeners = new Set<(peer: string) => void>();
+  const tell = (listeners: Set<(peer: string) => void>, peer: string) => {
+    for (const listener of [...listeners]) listener(peer);
+  };
+  const on = (listeners: Set<(peer: string) => void>) => (listener: (peer: string) => void) => {
+    listeners.add(listener);
+    return () => void listeners.delete(listener);
+  };
+  const connectionsOf = (peer: string): Connection[] => host.getConnections().filter(({ remotePeer }) => remotePeer.toString() === peer);
+  const hangUp = (peer: string, error: Error) => {
+    for (const connection of connectionsOf(peer)) connection.abort(error);
+  };
+
+  host.addEventListener("connection:open", ({ detail: connection }: CustomEvent<Connection>) => {
+    const peer = connection.remotePeer.toString();
+    const timer = setTimeout(() => {
+      if (identified.has(peer) || connection.status !== "open") return;
+      log.debug("a peer of another network", { peer });
+      deny(peer, strangerMs);
+      connection.abort(new Error("not identified"));
+    }, identifyMs);
+    timer.unref();
+  });
+  host.addEventListener("peer:identify", ({ detail }: CustomEvent<IdentifyResult>) => {
+    const peer = detail.peerId.toString();
+    const listening = detail.listenAddrs.map(String);
+    // the address that was dialled is proven; what a peer says of itself comes after it
+    const proven = detail.connection.direction === "outbound" ? [detail.connection.remoteAddr.toString()] : [];
+    known.remember(peer, [...new Set([...proven, ...listening])]);
+    if (identified.has(peer)) return;
+    identified.add(peer);
+    log.debug("peer connected", { peer, direction: detail.connection.direction });
+    tell(connectListeners, peer);
+  });
+  host.addEventListener("peer:disconnect", ({ detail }: CustomEvent<PeerId>) => {
+    const peer = detail.toString();
+    if (!identified.delete(peer)) return;
+    log.debug("peer disconnected", { peer });
+    tell(disconnectListeners, peer);
+  });
+
+  const dial = async (peer: string, addresses: string[], signal: AbortSignal) => {
+    const limit = deadline(dialMs, signal);
+    const targets = dialable(peer, addresses);
+    try {
+      await host.dial(targets.length > 0 ? targets : peerIdFromString(peer), { signal: limit });
+    } catch (cause) {
+      throw peerError(peer, cause, limit);
+    }
+  };
+  const untilIdentified = async (peer: string, signal: AbortSignal) => {
+    for (let waited = 0; waited < identifyMs; waited += 50) {
+      if (identified.has(peer)) return;
+      await clock.sleep(50, signal);
+    }
+    throw new MystError("PEER_REFUSED", `peer ${peer} is not of this network`, { meta: { peer } });
+  };
+
+  const loops: Loop[] = [];
+  return {
+    list: () =>
+      [...identified].flatMap((peer) => {
+        const connections = connectionsOf(peer);
+        const [first] = connections;
+        if (!first) return [];
+        const rttMs = connections.find(({ rtt }) => rtt !== undefined)?.rtt;
+        const addresses = connections.map(({ remoteAddr }) => remoteAddr.toString());
+        return [{ peer, addresses, direction: first.direction, ...(rttMs !== undefined && { rttMs }) }];
+      }),
+    addressesOf: (peer) => connectionsOf(peer.toString()).map(({ remoteAddr }) => remoteAddr.toString()),
+    connect: async (peer, addresses, signal) => {
+      if (connectionsOf(peer).some(({ status }) => status === "open")) return;
+      await dial(peer, addresses, signal);
+    },
+    onConnect: on(connectListeners),
+    onDisconnect: on(disconnectListeners),
+    hangUp,
+    start: () => {
+      const reconnect = keepConnected(
+        {
+          clock,
+          dial: async ({ peer, addresses }, signal) => {
+            await dial(peer, addresses, signal);
+            await untilIdentified(peer, signal);
+          },
+          onError: (error) => log.debug("peer not reached", { error: (error as Error).message }),
+        },
+        () => ({ connected: identified, bootstrap, known: known.all(), denied }),
+      );
+      const save = every(
+        clock,
+        saveEveryMs,
+        () => known.save(),
+        (error) => log.warn("known peers not saved", { error: (error as Error).message }),
+      );
+      loops.push(reconnect, save);
+    },
+    stop: async () => {
+      await Promise.all(loops.map((loop) => loop.stop()));
+      await known.save();
+    },
+  };
+}

@@ -1,0 +1,50 @@
+import { randomBytes } from "node:crypto";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createIdentity, type Identity } from "../../src/identity/identity.ts";
+import { systemClock } from "../../src/lib/clock.ts";
+import { type Logger, silentLogger } from "../../src/lib/ports.ts";
+import { openStore, type Store } from "../../src/lib/store.ts";
+import { createNetwork, type NetworkOptions } from "../../src/network/host.ts";
+import type { Network } from "../../src/network/network.ts";
+
+export type TestPeer = AsyncDisposable & { identity: Identity; store: Store; network: Network; directory: string };
+type Options = Partial<NetworkOptions> & { identity?: Identity; directory?: string; log?: Logger };
+
+const verbose: Logger = process.env.NET_LOG
+  ? { ...silentLogger, debug: console.error, info: console.error, warn: console.error, error: console.error, child: () => verbose }
+  : silentLogger;
+
+/** A real libp2p peer on loopback with a database of its own; gossip and DHT are on unless told. */
+export async function startPeer(options: Options = {}): Promise<TestPeer> {
+  const {
+    identity = createIdentity(randomBytes(32)),
+    directory = await mkdtemp(join(tmpdir(), "mystnode-net-")),
+    log = verbose,
+    ...rest
+  } = options;
+  const store = await openStore(directory);
+  const network = await createNetwork(
+    { identity, store, log, clock: systemClock },
+    { protocolPrefix: "/mystnode/test", listen: ["/ip4/127.0.0.1/tcp/0"], bootstrap: [], gossip: true, dht: true, ...rest },
+  );
+  const close = async () => {
+    await network.stop();
+    await store.close();
+    await rm(directory, { recursive: true, force: true });
+  };
+  return { identity, store, network, directory, [Symbol.asyncDispose]: close };
+}
+
+/** Waits until the condition holds. @throws after `ms` */
+export async function until(what: string, condition: () => boolean | Promise<boolean>, ms = 10_000): Promise<void> {
+  const end = Date.now() + ms;
+  while (!(await condition())) {
+    if (Date.now() > end) throw new Error(`${what}: not within ${ms} ms`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
+export const soon = (ms = 5000): AbortSignal => AbortSignal.timeout(ms);
+export const isConnected = (from: TestPeer, to: TestPeer): boolean => from.network.peers().some(({ peer }) => peer === to.network.peerId);
