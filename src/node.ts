@@ -10,18 +10,12 @@ import { openStore, type Store } from "./lib/store.ts";
 import { version } from "./lib/version.ts";
 import { createNetwork } from "./network/host.ts";
 import type { Network } from "./network/network.ts";
+import { findExits } from "./node/connecting.ts";
 import { consume } from "./node/consuming.ts";
 import { createEvents } from "./node/events.ts";
 import { type Serving, startServing } from "./node/serving.ts";
-import type { Connection, ConnectOptions, DiscoverySource, Node, NodeOptions, ServeOptions } from "./node/types.ts";
-import {
-  exitViews,
-  interruptedSession,
-  providerSession,
-  type StoredSession,
-  sessionView,
-  withCleared,
-} from "./node/views.ts";
+import type { Connection, ConnectOptions, DiscoverySource, ExitView, Node, NodeOptions, ServeOptions } from "./node/types.ts";
+import { exitViews, interruptedSession, providerSession, type StoredSession, sessionView, withCleared } from "./node/views.ts";
 import { createWallet } from "./node/wallet.ts";
 import { clearingDomain, termsDigest } from "./payments/eip712.ts";
 import { openPayerLedger } from "./payments/payer-ledger.ts";
@@ -47,7 +41,7 @@ export async function createNode(options: NodeOptions): Promise<Node> {
   await using undo = new AsyncDisposableStack();
   const store = undo.use(await openStore(options.dataDir));
   await bindNetwork(store, config);
-  const { identity } = await openIdentity(options.dataDir, options.passphrase);
+  const { identity, created } = await openIdentity(options.dataDir, options.passphrase);
   const { address, peerId } = identity;
   const domain = clearingDomain(config);
   const chain = createChain({
@@ -58,6 +52,7 @@ export async function createNode(options: NodeOptions): Promise<Node> {
     ...(options.rpc !== undefined && { rpc: options.rpc }),
   });
   const payer = await openPayerLedger({ store, identity, clock }, domain);
+  if (created) await payer.begin();
   const provider = await openProviderLedger({ store, self: address, clock }, domain);
   const records = await openRecords<StoredSession>(store, interruptedSession);
   const events = createEvents(log);
@@ -91,12 +86,11 @@ export async function createNode(options: NodeOptions): Promise<Node> {
 
   /** Our own account; as last read where no RPC answers. */
   const account = async () => {
-    const known = provider.account(address);
+    const known = payer.account();
     if (known && known.line > 0n && clock.nowMs() - known.readAtMs < accountFreshMs) return known;
     try {
       const view = await chain.account(address);
       await payer.reconcile(view);
-      await provider.rememberAccount(address, view);
       return view;
     } catch (error) {
       if (known && isMystError(error, "RPC_UNREACHABLE")) return known;
@@ -165,7 +159,7 @@ export async function createNode(options: NodeOptions): Promise<Node> {
     connecting = true;
     try {
       const service = createProxyConsumer({ network, log: log.child("proxy"), clock }, { listen: connectOptions.proxy });
-      const line = () => provider.account(address)?.line ?? 0n;
+      const line = () => payer.account()?.line ?? 0n;
       const session = {
         network,
         ledger: payer,
@@ -216,9 +210,18 @@ export async function createNode(options: NodeOptions): Promise<Node> {
     serve,
     connect,
     connection: () => connection,
-    exits: async (query) => {
-      const known = online?.discovery.offers(query) ?? [];
-      return known
+    find: async (wanted) => {
+      const { discovery } = requireOnline();
+      const [exit, ...others] = await findExits(
+        { discovery, unit: config.token, self: { peer: peerId } },
+        wanted,
+        wanted.signal ?? stopping.signal,
+      );
+      return { matching: others.length + 1, exit: exit as ExitView };
+    },
+    exits: async (query, signal) => {
+      const known = signal ? await online?.discovery.search(query, signal) : online?.discovery.offers(query);
+      return (known ?? [])
         .flatMap(exitViews)
         .filter((exit) => query.service === undefined || exit.service === query.service)
         .slice(0, query.limit);

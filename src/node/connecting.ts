@@ -7,15 +7,18 @@ import { quantumMoney } from "../payments/meter.ts";
 import type { AccountView } from "../payments/settlement.ts";
 import type { Terms } from "../payments/terms.ts";
 import { type ConsumerDeps, type ConsumerSession, type ConsumerSessionOptions, openSession } from "../session/consumer-driver.ts";
-import type { ConnectOptions, ConnectStep, ExitView } from "./types.ts";
+import type { ConnectOptions, ConnectStep, ExitView, FindOptions } from "./types.ts";
 import { exitViews } from "./views.ts";
 
-export type ConnectingDeps = {
+export type FindingDeps = {
   network: Pick<Network, "connect">;
   discovery: Pick<Discovery, "search" | "offers">;
-  session: ConsumerDeps;
   unit: { symbol: string; decimals: number };
   self: { peer: string };
+};
+
+export type ConnectingDeps = FindingDeps & {
+  session: ConsumerDeps;
   /** our own account, fresh or as last read; checked against the ledger */
   account(): Promise<AccountView>;
 };
@@ -105,8 +108,10 @@ const termsFor = (exit: ExitView, nowMs: number): Terms => ({
   validUntilMs: nowMs + validityMs,
 });
 
-async function findExits(deps: ConnectingDeps, options: ConnectOptions, signal: AbortSignal): Promise<ExitView[]> {
-  const { country, city, service, peer } = options;
+/** Exits that match and fit the price caps, cheapest first. @throws NO_MATCHING_EXIT, PRICE_OVER_CAP, INTERRUPTED */
+export async function findExits(deps: FindingDeps, options: FindOptions, signal: AbortSignal): Promise<ExitView[]> {
+  const { country, city, service, peer, via } = options;
+  if (via !== undefined) await deps.network.connect(peerOf(via), [via], deadline(dialMs, signal));
   const query = {
     service,
     exclude: [...(options.exclude ?? []), deps.self.peer],
@@ -128,7 +133,17 @@ async function findExits(deps: ConnectingDeps, options: ConnectOptions, signal: 
   });
 }
 
-function noneFound({ country, peer, service }: ConnectOptions, known: KnownOffer[]): MystError {
+/** @throws BAD_VALUE for a multiaddr that does not name its peer */
+function peerOf(address: string): string {
+  const peer = /\/p2p\/([A-Za-z0-9]+)$/.exec(address)?.[1];
+  if (peer === undefined)
+    throw new MystError("BAD_VALUE", "an address of a peer ends in /p2p/<peer id>", {
+      hint: "copy it from 'mystnode status' of that peer",
+    });
+  return peer;
+}
+
+function noneFound({ country, peer, service }: FindOptions, known: KnownOffer[]): MystError {
   const what = peer ? `exit ${peer}` : `exit${country ? ` in ${country}` : ""} with ${service}`;
   const countries = [...new Set(known.map(({ offer }) => offer.country))].sort();
   const hint =

@@ -25,9 +25,14 @@ export function createWallet({ chain, address, payer, provider, withSettler }: W
       consumed,
       paid: await chain.paid(address, channel),
     }));
-    const asProvider = provider
-      .channels()
-      .map(({ channel, peer, cumulative, consumed, paid }) => ({ role: "provider" as const, channel, peer, cumulative, consumed, paid }));
+    const asProvider = provider.channels().map(({ channel, peer, best, consumed, paid }) => ({
+      role: "provider" as const,
+      channel,
+      peer,
+      cumulative: best.cumulative,
+      consumed,
+      paid,
+    }));
     return [...(await Promise.all(asPayer)), ...asProvider];
   };
   return {
@@ -45,11 +50,13 @@ export function createWallet({ chain, address, payer, provider, withSettler }: W
         line: account.line,
         promised,
         liabilities: promised > spent ? promised - spent : 0n,
-        unsettled: provider.channels().reduce((sum, { cumulative, paid }) => sum + cumulative - paid, 0n),
+        unsettled: provider.channels().reduce((sum, { best, paid }) => sum + best.cumulative - paid, 0n),
         ...(account.closeAtMs !== undefined && { closeAtMs: account.closeAtMs }),
       };
     },
     deposit: async (amount, bond) => {
+      // A ledger that begins before its account does is known to be whole.
+      await payer.reconcile(await chain.account(address));
       const { hash } = await chain.deposit(amount, bond);
       await payer.reconcile(await chain.account(address));
       return { hash };

@@ -60,7 +60,7 @@ export function startProviderSession(
   const ref = { signer: proposal.signer, channel };
   const terms: Terms = proposal;
   const known = ledger.channel(ref);
-  const cumulative = known?.cumulative ?? 0n;
+  const cumulative = known?.best.cumulative ?? 0n;
   // The payer may know of more use than a crash let us record; never of more than it promised.
   const consumed = larger(known?.consumed ?? 0n, smaller(proposal.consumed, cumulative));
   const over = Promise.withResolvers<void>();
@@ -138,7 +138,7 @@ export function startProviderSession(
 
   /** Decides on a promise, once more after reading the account or settling where that may help. */
   async function accept(promise: SignedPromise | undefined, used: bigint): Promise<ProviderEvent> {
-    const held = ledger.channel(ref)?.cumulative ?? 0n;
+    const held = ledger.channel(ref)?.best.cumulative ?? 0n;
     if (!promise) return { type: "purchased", cumulative: held };
     let chainReachable = true;
     const offer = { signer: proposal.signer, peer: stream.peer, salt: proposal.salt, promise, consumed: used };

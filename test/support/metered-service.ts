@@ -1,0 +1,70 @@
+import type { Grant, ServiceConsumer, ServiceProvider } from "../../src/services/service.ts";
+
+/**
+ * A service of a few lines, to show that a session needs no VPN: the provider hands out units on request, the consumer counts
+ * what it got. Both ends live in one process.
+ */
+export function meteredService() {
+  const grants = new Map<string, { used: bigint; allowed: bigint; ended: boolean }>();
+  let onUsage: (bytes: bigint) => void = () => undefined;
+  let received = 0n;
+  let waiting = 0;
+  let current = "";
+
+  const provider: ServiceProvider = {
+    kind: "units",
+    policySummary: () => "units for anybody",
+    admit: async ({ sessionId }) => {
+      const state = { used: 0n, allowed: 0n, ended: false };
+      grants.set(sessionId, state);
+      const grant: Grant = {
+        connection: { greeting: "hello" },
+        usedBytes: () => state.used,
+        allow: (total) => {
+          state.allowed = total;
+        },
+        suspend: () => {
+          state.allowed = state.used;
+        },
+        end: async () => {
+          state.ended = true;
+          return state.used;
+        },
+      };
+      return grant;
+    },
+    [Symbol.asyncDispose]: async () => undefined,
+  };
+  const consumer: ServiceConsumer = {
+    kind: "units",
+    open: async (opening) => {
+      current = opening.sessionId;
+      onUsage = opening.onUsage;
+      received = 0n;
+      return { usedBytes: () => received, waitingMs: () => waiting, endpoint: { units: "here" }, close: async () => received };
+    },
+  };
+  return {
+    provider,
+    consumer,
+    /** Asks for `bytes`; the provider gives what it may. Resolves with what came. */
+    take: (bytes: bigint): bigint => {
+      const state = grants.get(current);
+      if (!state || state.ended) return 0n;
+      const left = state.allowed - state.used;
+      const got = bytes < left ? bytes : left > 0n ? left : 0n;
+      state.used += got;
+      received += got;
+      onUsage(received);
+      return got;
+    },
+    /** makes the provider count more than it gave */
+    inflate: (bytes: bigint) => {
+      const state = grants.get(current);
+      if (state) state.used += bytes;
+    },
+    stall: (ms: number) => {
+      waiting = ms;
+    },
+  };
+}

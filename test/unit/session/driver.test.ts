@@ -1,0 +1,219 @@
+import assert from "node:assert/strict";
+import { randomBytes } from "node:crypto";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createIdentity } from "../../../src/identity/identity.ts";
+import { systemClock } from "../../../src/lib/clock.ts";
+import { silentLogger } from "../../../src/lib/ports.ts";
+import { openStore } from "../../../src/lib/store.ts";
+import type { FrameStream } from "../../../src/network/network.ts";
+import { clearingDomain, termsDigest } from "../../../src/payments/eip712.ts";
+import { QUANTUM_BYTES, quantumMoney } from "../../../src/payments/meter.ts";
+import { openPayerLedger } from "../../../src/payments/payer-ledger.ts";
+import { openProviderLedger } from "../../../src/payments/provider-ledger.ts";
+import type { AccountView } from "../../../src/payments/settlement.ts";
+import { due, type Terms } from "../../../src/payments/terms.ts";
+import { openSession } from "../../../src/session/consumer-driver.ts";
+import { toProviderCodec } from "../../../src/session/messages.ts";
+import { createSessionServer, termsData } from "../../../src/session/server.ts";
+import { framePipe } from "../../support/frame-pipe.ts";
+import { describe } from "../../support/harness.ts";
+import { meteredService } from "../../support/metered-service.ts";
+import { until } from "../../support/until.ts";
+
+const prices = { perHour: 3_600n, perGiB: 1n << 30n };
+const rich = 1n << 60n;
+
+/** A payer and a provider with ledgers of their own on disk, joined by in-memory streams. */
+async function market() {
+  const directory = await mkdtemp(join(tmpdir(), "mystnode-session-"));
+  const [payerStore, providerStore] = [await openStore(join(directory, "payer")), await openStore(join(directory, "provider"))];
+  const [payer, provider] = [createIdentity(randomBytes(32)), createIdentity(randomBytes(32))];
+  const domain = clearingDomain({ chainId: 31337, contract: `0x${"11".repeat(20)}` });
+  const clock = systemClock;
+  const account: AccountView = { balance: rich, line: rich, bond: rich, closeAtMs: undefined, owner: payer.address, readAtMs: Date.now() };
+  const ledger = await openPayerLedger({ store: payerStore, identity: payer, clock }, domain);
+  await ledger.begin();
+  await ledger.reconcile(account);
+  const providerLedger = await openProviderLedger({ store: providerStore, self: provider.address, clock }, domain);
+  const service = meteredService();
+  const settled: string[] = [];
+  let chainUp = true;
+  let accept: (stream: FrameStream) => Promise<void> = async () => undefined;
+  const signTerms = (identity: typeof payer) => (session: Uint8Array, signer: `0x${string}`, channel: `0x${string}`, terms: Terms) =>
+    identity.sign(termsDigest(domain, termsData(session, signer, channel, terms)));
+  const server = await createSessionServer(
+    {
+      network: {
+        handleFrames: async (_, __, handler) => {
+          accept = handler;
+        },
+      },
+      ledger: providerLedger,
+      settler: {
+        consider: () => undefined,
+        requestSettle: (reason) => settled.push(reason),
+        settleNow: async () => ({ claims: 0, paid: 0n }),
+      },
+      readAccount: async () => {
+        if (!chainUp) throw new Error("no RPC");
+        return { ...account, readAtMs: Date.now() };
+      },
+      limits: { maxUnsettled: rich, minBond: 0n },
+      signTerms: signTerms(provider),
+      domain,
+      self: provider.address,
+      clock,
+      log: silentLogger,
+    },
+    { services: [{ service: service.provider, ...prices }], maxSessions: 2, onChange: () => undefined },
+  );
+  let line: FrameStream | undefined;
+  const openFrames = async () => {
+    const [consumerEnd, providerEnd] = framePipe(payer.peerId, provider.peerId);
+    line = consumerEnd;
+    void accept(providerEnd);
+    return consumerEnd;
+  };
+  const open = (change: { budget?: bigint; terms?: Partial<Terms> } = {}) =>
+    openSession(
+      {
+        network: { openFrames },
+        ledger,
+        line: () => rich,
+        service: service.consumer,
+        signTerms: (session, channel, terms) => signTerms(payer)(session, payer.address, channel, terms),
+        signer: payer.address,
+        clock,
+        log: silentLogger,
+      },
+      {
+        exit: { peer: provider.peerId, address: provider.address },
+        terms: { ...prices, quantum: quantumMoney(prices), validUntilMs: Date.now() + 60_000, ...change.terms },
+        budget: change.budget ?? rich,
+        signal: new AbortController().signal,
+      },
+    );
+  return {
+    open,
+    openFrames,
+    service,
+    server,
+    settled,
+    ledger,
+    providerLedger,
+    line: () => line as FrameStream,
+    chain: (up: boolean) => {
+      chainUp = up;
+    },
+    [Symbol.asyncDispose]: async () => {
+      await server.stop();
+      await payerStore.close();
+      await providerStore.close();
+      await rm(directory, { recursive: true });
+    },
+  };
+}
+
+/** Takes `bytes`, waiting for credit where it must. */
+const takeAll = async (service: ReturnType<typeof meteredService>, bytes: bigint) => {
+  let left = bytes;
+  await until(() => {
+    left -= service.take(left < 100_000n ? left : 100_000n);
+    return left === 0n;
+  });
+};
+
+describe("session: both drivers on real ledgers", (test) => {
+  test("a service that is no VPN is metered, paid as it is used, and both ledgers agree", async () => {
+    await using m = await market();
+    const session = await m.open();
+    await takeAll(m.service, 5n * QUANTUM_BYTES);
+    await session.disconnect();
+    const state = session.state();
+    assert.equal(state.reason, undefined);
+    assert.equal(state.used.bytes, 5n * QUANTUM_BYTES);
+    assert.equal(state.cumulative, due(prices, state.bought));
+    assert.ok(state.promises > 5);
+    const [theirs] = m.providerLedger.channels();
+    const [ours] = m.ledger.channels();
+    assert.equal(theirs?.best.cumulative, state.cumulative);
+    assert.equal(ours?.cumulative, state.cumulative);
+    assert.equal(theirs?.consumed, due(prices, state.used));
+    assert.equal(ours?.consumed, theirs?.consumed);
+    assert.deepEqual(m.settled, ["session end"]);
+  });
+
+  test("what was prepaid and not used carries over to the next session", async () => {
+    await using m = await market();
+    const first = await m.open();
+    await first.disconnect();
+    const left = first.state().cumulative - due(prices, first.state().used);
+    assert.ok(left > 0n);
+    const second = await m.open();
+    assert.equal(second.state().start.cumulative - second.state().start.consumed, left);
+    await takeAll(m.service, QUANTUM_BYTES);
+    await second.disconnect();
+    const all = m.ledger.channels()[0];
+    assert.ok(all && all.cumulative - all.consumed <= quantumMoney(prices));
+  });
+
+  test("a consumer that stops promising gets not a byte beyond what it prepaid", async () => {
+    await using m = await market();
+    const session = await m.open();
+    m.line().abort(new Error("cut"));
+    let got = 0n;
+    for (let i = 0; i < 100; i += 1) got += m.service.take(QUANTUM_BYTES);
+    assert.ok(got <= session.state().bought.bytes, `${got} of ${session.state().bought.bytes}`);
+    await session.ended;
+    await until(() => m.server.sessions().length === 0);
+    assert.equal(m.service.take(1n), 0n);
+  });
+
+  test("an exit that counts more than it gave is disputed and gets no further promise", async () => {
+    await using m = await market();
+    const session = await m.open();
+    m.service.inflate(3n * QUANTUM_BYTES);
+    await until(() => session.state().phase === "DISPUTED");
+    const promised = session.state().cumulative;
+    m.service.inflate(QUANTUM_BYTES);
+    await new Promise((done) => setTimeout(done, 600));
+    assert.equal(session.state().cumulative, promised);
+    await session.disconnect();
+  });
+
+  test("refuses: over capacity, under its price, terms nobody signed, a service it has not", async () => {
+    await using m = await market();
+    await assert.rejects(m.open({ terms: { perGiB: prices.perGiB - 1n } }), { code: "OFFER_EXPIRED" });
+    await assert.rejects(m.open({ terms: { validUntilMs: Date.now() - 1 } }), { code: "OFFER_EXPIRED" });
+    const session = await m.open();
+    // a second session on the same channel takes the first one's place: it is the same consumer, come back
+    const again = await m.open();
+    await session.ended;
+    assert.equal(m.server.sessions().length, 1);
+    await again.disconnect();
+  });
+
+  test("a proposal that is not one is hung up on", async () => {
+    await using m = await market();
+    for (const frame of [new Uint8Array([1, 2, 3]), new Uint8Array(5000), toProviderCodec.encode({ t: "close" })]) {
+      const stream = await m.openFrames();
+      await stream.send(frame);
+      const answer = await stream.receive();
+      assert.ok(answer && answer.length < 300);
+      assert.equal(await stream.receive(), undefined);
+    }
+    assert.equal(m.server.sessions().length, 0);
+  });
+
+  test("with the chain away, a payer that was read before is served and an unknown one is not", async () => {
+    await using m = await market();
+    m.chain(false);
+    await assert.rejects(m.open(), { code: "PROMISE_REFUSED" });
+    m.chain(true);
+    await (await m.open()).disconnect();
+    m.chain(false);
+    await (await m.open()).disconnect();
+  });
+});
