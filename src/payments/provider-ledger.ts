@@ -1,9 +1,12 @@
 import type { Clock } from "../lib/clock.ts";
 import type { Hex } from "../lib/codec.ts";
+import { MystError } from "../lib/errors.ts";
 import type { Store } from "../lib/store.ts";
-import type { Acceptance, ProviderLimits } from "./channel.ts";
-import type { ClearingDomain } from "./eip712.ts";
-import type { SignedPromise } from "./promise.ts";
+import { type Acceptance, acceptPromise, type ProviderLimits } from "./channel.ts";
+import type { ClearingDomain, ClearingNetwork } from "./eip712.ts";
+import { groupCommit } from "./group-commit.ts";
+import { channelId, type SignedPromise } from "./promise.ts";
+import { accountRecord, corrupt, ledgerTable, providerChannelRecord, readRecord } from "./records.ts";
 import type { AccountView } from "./settlement.ts";
 
 /** A channel at its provider. Two payers may choose one salt, so it takes both to name one. */
@@ -14,16 +17,14 @@ export type ProviderChannel = ChannelRef & {
   /** the payer's peer id */
   peer: string;
   salt: Uint8Array;
-  /** the newest promise, the only one that matters; undefined before the first */
-  best: SignedPromise | undefined;
-  /** best's cumulative, or 0 */
+  /** the newest promise, the only one that matters */
+  best: SignedPromise;
+  /** best's cumulative, base units */
   cumulative: bigint;
   /** of it, used up by service */
   consumed: bigint;
   /** what the contract has paid on it */
   paid: bigint;
-  /** the cumulative of a claim under way, or `paid` */
-  claimed: bigint;
 };
 
 export type PromiseOffer = {
@@ -36,8 +37,17 @@ export type PromiseOffer = {
   consumed: bigint;
 };
 
+export type AcceptConditions = {
+  /** false: the last view of the account serves, however old */ chainReachable: boolean;
+  limits: ProviderLimits;
+};
+
 /** What others have promised to this node. */
 export type ProviderLedger = {
+  /** whose it is and where it counts */
+  self: Hex;
+  network: ClearingNetwork;
+  /** undefined before its first promise */
   channel(ref: ChannelRef): ProviderChannel | undefined;
   channels(): ProviderChannel[];
   /** cumulative - paid over all channels of one payer, base units */
@@ -46,12 +56,12 @@ export type ProviderLedger = {
    * Decides on a promise (`acceptPromise`) and, when it is accepted, resolves once it is on disk: only then ack it or serve on it.
    * Promises that come while a write is under way share the next one.
    */
-  accept(offer: PromiseOffer, conditions: { chainReachable: boolean; limits: ProviderLimits }): Promise<Acceptance>;
+  accept(offer: PromiseOffer, conditions: AcceptConditions): Promise<Acceptance>;
   /** Records what is used up at a session's end; never falls, never exceeds the cumulative. */
   consume(ref: ChannelRef, consumed: bigint): Promise<void>;
-  /** Says that a claim up to `cumulative` is being collected; kept in memory only. */
+  /** Says that a claim up to `cumulative` is being collected, so that the contract may have paid it at any time; kept in memory only. */
   claiming(ref: ChannelRef, cumulative: bigint): void;
-  /** What the contract has paid on a channel; never falls. Ends a claim under way. */
+  /** Records what the contract has paid on a channel in all; never falls. */
   settled(ref: ChannelRef, paid: bigint): Promise<void>;
   /** The payer's account as last read, also before a restart. */
   account(signer: Hex): AccountView | undefined;
@@ -60,5 +70,131 @@ export type ProviderLedger = {
 
 export type ProviderLedgerDeps = { store: Pick<Store, "table" | "write">; self: Hex; clock: Clock };
 
+/** `onDisk` is the state last written, undefined before the first write has ended. */
+type Entry = { now: ProviderChannel; onDisk: ProviderChannel | undefined; claimed: bigint };
+
 /** Reads what was promised to `self` on this contract. @throws STORE_CORRUPT */
-export declare function openProviderLedger(deps: ProviderLedgerDeps, domain: ClearingDomain): Promise<ProviderLedger>;
+export async function openProviderLedger(deps: ProviderLedgerDeps, domain: ClearingDomain): Promise<ProviderLedger> {
+  const { store, self, clock } = deps;
+  const table = ledgerTable(store, "provider", domain, self);
+  const commit = groupCommit((ops) => store.write(ops));
+  const entries = new Map<string, Entry>();
+  const bySigner = new Map<Hex, Set<Entry>>();
+  const accounts = new Map<Hex, AccountView>();
+
+  const enter = (ref: ChannelRef, now: ProviderChannel, onDisk: ProviderChannel | undefined): Entry => {
+    const entry = { now, onDisk, claimed: now.paid };
+    entries.set(keyOf(ref), entry);
+    bySigner.set(ref.signer, (bySigner.get(ref.signer) ?? new Set()).add(entry));
+    return entry;
+  };
+  const persist = async (entry: Entry) => {
+    const written = entry.now;
+    try {
+      await commit.put(table.put(`channel/${keyOf(written)}`, encodeChannel(written)));
+      entry.onDisk = written;
+    } catch (error) {
+      // A newer state is on its way to the disk, and whole in itself: only the last one is taken back.
+      if (entry.now === written) takeBack(entry);
+      throw error;
+    }
+  };
+  const takeBack = (entry: Entry) => {
+    if (entry.onDisk) entry.now = entry.onDisk;
+    else {
+      entries.delete(keyOf(entry.now));
+      bySigner.get(entry.now.signer)?.delete(entry);
+    }
+  };
+  const known = (ref: ChannelRef): Entry => {
+    const entry = entries.get(keyOf(ref));
+    if (!entry) throw new MystError("INTERNAL", `no channel ${ref.channel}`);
+    return entry;
+  };
+  /** over the channels of a signer but one */
+  const others = (signer: Hex, but?: Entry) => {
+    let unsettled = 0n;
+    let unclaimed = 0n;
+    for (const entry of bySigner.get(signer) ?? []) {
+      if (entry === but) continue;
+      unsettled += positive(entry.now.cumulative - entry.now.paid);
+      unclaimed += positive(entry.now.cumulative - larger(entry.claimed, entry.now.paid));
+    }
+    return { unsettled, unclaimed };
+  };
+
+  const accept = async (offer: PromiseOffer, conditions: AcceptConditions): Promise<Acceptance> => {
+    const { signer, peer, salt, promise } = offer;
+    const ref = { signer, channel: promise.channel };
+    const entry = entries.get(keyOf(ref));
+    const channel = entry ? entry.now.channel : channelId(self, salt);
+    const paid = entry?.now.paid ?? 0n;
+    const state = { signer, channel, best: entry?.now.best, paid, claimed: larger(entry?.claimed ?? 0n, paid) };
+    const result = acceptPromise(domain, state, promise, {
+      ...conditions,
+      nowMs: clock.nowMs(),
+      account: accounts.get(signer),
+      others: others(signer, entry),
+    });
+    if (!result.accepted) return result;
+    if (!result.fresh) {
+      if (entry && entry.onDisk !== entry.now) await persist(entry);
+      return result;
+    }
+    const consumed = between(entry?.now.consumed ?? 0n, offer.consumed, promise.cumulative);
+    const now = { ...ref, peer, salt: entry?.now.salt ?? salt, best: promise, cumulative: promise.cumulative, consumed, paid };
+    if (entry) entry.now = now;
+    await persist(entry ?? enter(ref, now, undefined));
+    return result;
+  };
+
+  for await (const [, bytes] of table.entries("channel/")) {
+    const channel = readRecord(providerChannelRecord, bytes);
+    if (channel.best.channel !== channel.channel || channelId(self, channel.salt) !== channel.channel)
+      throw corrupt("a promise stands under another channel");
+    const loaded = { ...channel, cumulative: channel.best.cumulative };
+    enter(loaded, loaded, loaded);
+  }
+  for await (const [key, bytes] of table.entries("account/"))
+    accounts.set(key.slice("account/".length) as Hex, { closeAtMs: undefined, ...readRecord(accountRecord, bytes) });
+
+  return {
+    self,
+    network: domain,
+    channel: (ref) => entries.get(keyOf(ref))?.now,
+    channels: () => [...entries.values()].map((entry) => entry.now),
+    unsettled: (signer) => others(signer).unsettled,
+    accept,
+    consume: async (ref, amount) => {
+      const entry = known(ref);
+      const consumed = between(entry.now.consumed, amount, entry.now.cumulative);
+      if (consumed === entry.now.consumed) return;
+      entry.now = { ...entry.now, consumed };
+      await persist(entry);
+    },
+    claiming: (ref, cumulative) => {
+      const entry = known(ref);
+      entry.claimed = larger(entry.claimed, cumulative);
+    },
+    settled: async (ref, paid) => {
+      const entry = known(ref);
+      if (paid <= entry.now.paid) return;
+      entry.now = { ...entry.now, paid };
+      await persist(entry);
+    },
+    account: (signer) => accounts.get(signer),
+    rememberAccount: async (signer, view) => {
+      accounts.set(signer, view);
+      await commit.put(table.put(`account/${signer}`, accountRecord.encode(view)));
+    },
+  };
+}
+
+const encodeChannel = ({ cumulative: _, ...stored }: ProviderChannel): Uint8Array => providerChannelRecord.encode(stored);
+
+/** One string for a channel: "<signer>/<channel>". */
+export const keyOf = (ref: ChannelRef): string => `${ref.signer}/${ref.channel}`;
+const larger = (a: bigint, b: bigint): bigint => (a > b ? a : b);
+const positive = (amount: bigint): bigint => larger(amount, 0n);
+/** `wanted`, held between `floor` and `cap`. */
+const between = (floor: bigint, wanted: bigint, cap: bigint): bigint => larger(floor, wanted < cap ? wanted : cap);

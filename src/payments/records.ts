@@ -1,0 +1,113 @@
+import { z } from "zod";
+import { boundedBytes, type Codec, cborCodec, fixedBytes, type Hex, wireAddress, wireUint } from "../lib/codec.ts";
+import { MystError } from "../lib/errors.ts";
+import type { Store, Table } from "../lib/store.ts";
+import type { ClearingNetwork } from "./eip712.ts";
+import { saltBytes, wireHash, wirePromise } from "./promise.ts";
+
+/** What the ledgers keep on disk, one CBOR map per record. */
+const amount = wireUint(96);
+const timeMs = z.number().int().nonnegative();
+const peer = z.string().max(100);
+const salt = fixedBytes(saltBytes);
+
+/** A record's fields under a version number, which its reader never sees. A field that is undefined is left out. */
+function record<Shape extends z.ZodRawShape>(fields: Shape, maxBytes: number): Codec<z.output<z.ZodObject<Shape>>> {
+  type Fields = z.output<z.ZodObject<Shape>>;
+  const codec = cborCodec(z.strictObject({ ...fields, v: z.literal(1) }), maxBytes) as Codec<{ v: 1 }>;
+  return {
+    encode: (value) =>
+      codec.encode({ ...(Object.fromEntries(Object.entries(value).filter(([, field]) => field !== undefined)) as Fields), v: 1 }),
+    decode: (bytes) => {
+      const { v: _, ...rest } = codec.decode(bytes);
+      return rest as Fields;
+    },
+  };
+}
+
+export const signerRecord = record({ seq: wireUint(64), total: amount, standing: z.enum(["open", "closing", "behind"]) }, 200);
+
+export const payerChannelRecord = record(
+  {
+    channel: wireHash,
+    provider: wireAddress,
+    peer,
+    salt,
+    cumulative: amount,
+    consumed: amount,
+    last: wirePromise.optional(),
+    openedMs: timeMs,
+  },
+  1_000,
+);
+
+export const providerChannelRecord = record(
+  {
+    signer: wireAddress,
+    channel: wireHash,
+    peer,
+    salt,
+    best: wirePromise,
+    consumed: amount,
+    paid: amount,
+  },
+  1_000,
+);
+
+export const accountRecord = record(
+  {
+    balance: amount,
+    line: amount,
+    bond: amount,
+    closeAtMs: timeMs.optional(),
+    owner: wireAddress,
+    readAtMs: timeMs,
+  },
+  300,
+);
+
+const claim = z.strictObject({
+  signer: wireAddress,
+  salt,
+  cumulative: amount,
+  total: amount,
+  seq: wireUint(64),
+  signature: fixedBytes(64),
+});
+const hexBytes = (max: number) =>
+  z.codec(
+    boundedBytes(max),
+    z.custom<Hex>((value) => /^0x([0-9a-f]{2})*$/.test(String(value))),
+    {
+      decode: (bytes) => `0x${Buffer.from(bytes).toString("hex")}` as Hex,
+      encode: (hex) => Uint8Array.from(Buffer.from(hex.slice(2), "hex")),
+    },
+  );
+/** A settlement's transaction as it is on disk before it is sent. */
+export const settlementRecord = record(
+  { nonce: timeMs, hash: wireHash, raw: hexBytes(200_000), claims: z.array(claim).min(1).max(50) },
+  300_000,
+);
+
+/** The part of the store that belongs to one key on one contract: another network or key never sees it. */
+export const ledgerTable = (
+  store: Pick<Store, "table">,
+  kind: "payer" | "provider" | "settler",
+  network: ClearingNetwork,
+  self: Hex,
+): Table => store.table(`${kind}/${network.chainId}/${network.contract}/${self}`);
+
+/** Decodes what we wrote ourselves. @throws STORE_CORRUPT */
+export function readRecord<T>(codec: Codec<T>, bytes: Uint8Array): T {
+  try {
+    return codec.decode(Uint8Array.from(bytes));
+  } catch (cause) {
+    throw corrupt("a record does not have the form it was written in", cause);
+  }
+}
+
+export const corrupt = (why: string, cause?: unknown): MystError =>
+  new MystError("STORE_CORRUPT", `the payment ledger is damaged: ${why}`, {
+    hint: "keep a copy of the data directory, then see 'mystnode doctor'; nothing is signed on a damaged ledger",
+    cause,
+  });
