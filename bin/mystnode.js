@@ -21,7 +21,8 @@ async function run() {
   const source = join(root, "src", "cli", "main.ts");
   // Node strips types everywhere but below node_modules
   const isClone = !/[\\/]node_modules[\\/]/.test(root) && existsSync(source);
-  await import(isClone ? "../src/cli/main.ts" : "../dist/cli/main.js");
+  const main = await import(isClone ? "../src/cli/main.ts" : "../dist/cli/main.js");
+  process.exitCode = await main.run(process.argv.slice(2));
 }
 
 /** Ends this process when the one that handed over to it was killed and so could not pass that on. */
