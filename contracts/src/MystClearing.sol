@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: MIT
+pragma solidity ^0.8.28;
+
+import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
+import {IERC20Permit} from "@openzeppelin/contracts/token/ERC20/extensions/IERC20Permit.sol";
+import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
+import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
+import {ReentrancyGuardTransient} from "@openzeppelin/contracts/utils/ReentrancyGuardTransient.sol";
+import {IMystClearing} from "./IMystClearing.sol";
+import {SignedData} from "./libraries/SignedData.sol";
+
+/// @title MystClearing
+/// @notice See IMystClearing.
+contract MystClearing is IMystClearing, EIP712, ReentrancyGuardTransient {
+    using SafeERC20 for IERC20;
+    using SignedData for Signature;
+
+    /// @notice How long promises can still be cleared after their payer has begun to close.
+    uint40 public constant CLOSE_DELAY = 3 days;
+    uint256 private constant BPS = 10_000;
+
+    /// @notice The only money here.
+    IERC20 public immutable token;
+
+    mapping(address signer => Account) private _accounts;
+    /// @inheritdoc IMystClearing
+    mapping(address signer => mapping(bytes32 channel => uint96)) public paid;
+    /// @inheritdoc IMystClearing
+    mapping(address to => uint256) public credits;
+    /// @inheritdoc IMystClearing
+    uint256 public burned;
+
+    constructor(IERC20 token_) EIP712("MystClearing", "1") {
+        if (address(token_).code.length == 0) revert TokenMissing(address(token_));
+        token = token_;
+    }
+
+    /// @inheritdoc IMystClearing
+    function account(address signer) external view returns (Account memory) {
+        return _accounts[signer];
+    }
+
+    /// @inheritdoc IMystClearing
+    function deposit(address signer, uint96 amount, uint96 bond, Signature calldata consent) external nonReentrant {
+        _deposit(signer, amount, bond, consent);
+    }
+
+    /// @inheritdoc IMystClearing
+    function depositWithPermit(
+        address signer,
+        uint96 amount,
+        uint96 bond,
+        Signature calldata consent,
+        uint256 permitDeadline,
+        uint8 v,
+        bytes32 r,
+        bytes32 s
+    ) external nonReentrant {
+        uint256 sum = uint256(amount) + bond;
+        try IERC20Permit(address(token)).permit(msg.sender, address(this), sum, permitDeadline, v, r, s) {} catch {}
+        _deposit(signer, amount, bond, consent);
+    }
+
+    /// @inheritdoc IMystClearing
+    function settle(Claim[] calldata claims, address to) external returns (uint256 sum) {
+        bytes32 separator = _domainSeparatorV4();
+        for (uint256 i = 0; i < claims.length; ++i) {
+            Claim calldata claim = claims[i];
+            bytes32 channel = SignedData.channelOf(msg.sender, claim.salt);
+            sum += _take(claim, channel, SignedData.promiseDigest(separator, claim, channel));
+        }
+        _pay(to, sum);
+    }
+
+    /// @inheritdoc IMystClearing
+    function clear(Claim[] calldata claims, Check[] calldata checks) external returns (uint256 fees) {
+        if (claims.length != checks.length) revert LengthMismatch(claims.length, checks.length);
+        bytes32 separator = _domainSeparatorV4();
+        for (uint256 i = 0; i < claims.length; ++i) {
+            fees += _clear(separator, claims[i], checks[i]);
+        }
+        _pay(msg.sender, fees);
+    }
+
+    /// @inheritdoc IMystClearing
+    function collect(address to) external returns (uint256 amount) {
+        _requireRecipient(to);
+        amount = credits[msg.sender];
+        if (amount == 0) revert NothingToCollect(msg.sender);
+        credits[msg.sender] = 0;
+        if (!token.trySafeTransfer(to, amount)) revert TransferFailed(to, amount);
+    }
+
+    /// @inheritdoc IMystClearing
+    function close(address signer) external {
+        Account storage a = _accounts[signer];
+        if (a.owner != msg.sender) revert NotOwner(signer, msg.sender);
+        if (a.closeAt != 0) revert AccountClosing(signer, a.closeAt);
+        a.closeAt = uint40(block.timestamp) + CLOSE_DELAY;
+        emit Closing(signer, a.closeAt);
+    }
+
+    /// @inheritdoc IMystClearing
+    function withdraw(address signer, address to) external returns (uint256 amount) {
+        Account storage a = _accounts[signer];
+        if (a.owner != msg.sender) revert NotOwner(signer, msg.sender);
+        if (a.closeAt == 0 || block.timestamp < a.closeAt) revert TooEarly(signer, a.closeAt);
+        amount = uint256(a.balance) + a.bond;
+        // closeAt stays: a signer that has closed is never used again
+        (a.balance, a.bond) = (0, 0);
+        emit Withdrawn(signer, to, amount);
+        _pay(to, amount);
+    }
+
+    /// @dev The guard above it matters: a token that calls back could otherwise count one transfer for two deposits.
+    function _deposit(address signer, uint96 amount, uint96 bond, Signature calldata consent) private {
+        Account storage a = _accounts[signer];
+        if (a.owner == address(0)) {
+            bytes32 digest = SignedData.openDigest(_domainSeparatorV4(), msg.sender);
+            if (!consent.isFrom(digest, signer)) revert ConsentInvalid(signer, msg.sender);
+            a.owner = msg.sender;
+        } else if (a.owner != msg.sender) {
+            revert NotOwner(signer, msg.sender);
+        }
+        if (a.closeAt != 0) revert AccountClosing(signer, a.closeAt);
+        a.line += amount;
+        a.balance += amount;
+        a.bond += bond;
+        emit Deposited(signer, msg.sender, amount, bond, a.line);
+        _receive(uint256(amount) + bond);
+    }
+
+    /// @dev What was not received cannot be owed.
+    function _receive(uint256 sum) private {
+        uint256 before = token.balanceOf(address(this));
+        token.safeTransferFrom(msg.sender, address(this), sum);
+        uint256 received = token.balanceOf(address(this)) - before;
+        if (received < sum) revert ReceivedLess(sum, received);
+    }
+
+    /// @dev One claim of a batch by anybody. The check is verified before any effect.
+    function _clear(bytes32 separator, Claim calldata claim, Check calldata check) private returns (uint256 fee) {
+        bytes32 channel = SignedData.channelOf(check.provider, claim.salt);
+        bytes32 digest = SignedData.promiseDigest(separator, claim, channel);
+        if (check.signature.isAbsent()) {
+            _credit(check.provider, _take(claim, channel, digest));
+            return 0;
+        }
+        if (check.feeBps > BPS || block.timestamp > check.deadline) return 0;
+        bytes32 checkDigest = SignedData.checkDigest(separator, check, digest);
+        if (!check.signature.isFrom(checkDigest, check.provider)) return 0;
+        uint256 pay = _take(claim, channel, digest);
+        fee = pay * check.feeBps / BPS;
+        _credit(check.to, pay - fee);
+    }
+
+    /// @dev Takes from the payer what the claim is good for and not yet paid, as far as its balance goes.
+    /// @return pay 0 for a claim that is not good; the caller must pass it on
+    function _take(Claim calldata claim, bytes32 channel, bytes32 digest) private returns (uint96 pay) {
+        uint96 before = paid[claim.signer][channel];
+        if (claim.cumulative <= before || !claim.signature.isFrom(digest, claim.signer)) return 0;
+        Account storage a = _accounts[claim.signer];
+        uint96 owed = claim.cumulative - before;
+        uint96 balance = a.balance;
+        pay = owed < balance ? owed : balance;
+        if (pay > 0) {
+            paid[claim.signer][channel] = before + pay;
+            a.balance = balance - pay;
+        }
+        emit Cleared(claim.signer, channel, claim.cumulative, claim.total, claim.seq, pay);
+        if (pay < owed) emit Bounced(claim.signer, channel, owed - pay);
+    }
+
+    /// @dev Pays now, or keeps it as a credit: a frozen payee or a paused token holds up nobody else.
+    function _pay(address to, uint256 amount) private {
+        _requireRecipient(to);
+        if (amount > 0 && !token.trySafeTransfer(to, amount)) _credit(to, amount);
+    }
+
+    function _credit(address to, uint256 amount) private {
+        if (amount == 0) return;
+        credits[to] += amount;
+        emit Credited(to, amount);
+    }
+
+    function _requireRecipient(address to) private view {
+        if (to == address(0) || to == address(this)) revert RecipientInvalid(to);
+    }
+}

@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: MIT
+pragma solidity ^0.8.28;
+
+import {IMystClearing} from "../src/IMystClearing.sol";
+import {Fixture} from "./support/Fixture.sol";
+
+contract SettleTest is Fixture {
+    uint256 private constant ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141;
+
+    function setUp() public override {
+        super.setUp();
+        open(payer, 1000, 100);
+    }
+
+    function test_PaysTheProviderAndTellsSo() public {
+        vm.expectEmit(address(clearing));
+        emit IMystClearing.Cleared(payer.addr, channelOf(provider.addr, 1), 300, 300, 300, 300);
+        assertEq(settle(claim(payer, 1, 300)), 300);
+        assertEq(token.balanceOf(payout), 300);
+        assertEq(paidTo(payer, 1), 300);
+        assertEq(clearing.account(payer.addr).balance, 700);
+        assertEq(clearing.account(payer.addr).line, 1000);
+    }
+
+    function test_PaysOnlyWhatIsNew() public {
+        settle(claim(payer, 1, 300));
+        assertEq(settle(claim(payer, 1, 450)), 150);
+        assertEq(token.balanceOf(payout), 450);
+    }
+
+    function test_AClaimTwiceCountsOnce() public {
+        IMystClearing.Claim memory c = claim(payer, 1, 300);
+        assertEq(settle(list(c, c)), 300);
+        assertEq(settle(c), 0);
+        assertEq(token.balanceOf(payout), 300);
+    }
+
+    function test_AnOlderPromisePaysNothing() public {
+        settle(claim(payer, 1, 300));
+        assertEq(settle(claim(payer, 1, 299)), 0);
+        assertEq(paidTo(payer, 1), 300);
+    }
+
+    function test_NobodyElseSettlesIt() public {
+        IMystClearing.Claim memory c = claim(payer, 1, 300);
+        vm.prank(stranger);
+        assertEq(clearing.settle(list(c), stranger), 0);
+        assertEq(token.balanceOf(stranger), 0);
+    }
+
+    function test_SkipsWhatIsNotSignedSo() public {
+        IMystClearing.Claim memory good = claim(payer, 2, 40);
+        IMystClearing.Claim memory bad = claim(payer, 1, 300);
+        bad.cumulative = 301;
+        assertEq(settle(list(bad, good)), 40);
+        bad = claim(payer, 1, 300);
+        bad.total += 1;
+        assertEq(settle(bad), 0);
+        bad = claim(payer, 1, 300);
+        bad.seq += 1;
+        assertEq(settle(bad), 0);
+        bad = claim(payer, 1, 300);
+        bad.salt += 1;
+        assertEq(settle(bad), 0);
+        bad = claim(payer, 1, 300);
+        bad.signer = other.addr;
+        assertEq(settle(bad), 0);
+    }
+
+    function test_SkipsAHighS() public {
+        IMystClearing.Claim memory c = claim(payer, 1, 300);
+        uint256 s = uint256(c.signature.vs) & (type(uint256).max >> 1);
+        uint256 high = ORDER - s;
+        // s > order / 2 needs the top bit that carries the parity, but for the smallest of them; both readings must fail
+        c.signature.vs = bytes32(high);
+        assertEq(settle(c), 0);
+        c.signature.vs = bytes32(high ^ (uint256(1) << 255));
+        assertEq(settle(c), 0);
+    }
+
+    function test_SkipsSignaturesOfNobody() public {
+        IMystClearing.Claim memory c = claim(payer, 1, 300);
+        c.signer = address(0);
+        c.signature = IMystClearing.Signature(0, 0);
+        assertEq(settle(c), 0);
+    }
+
+    function test_PaysWhatThereIsAndBounces() public {
+        settle(claim(payer, 1, 900));
+        vm.expectEmit(address(clearing));
+        emit IMystClearing.Cleared(payer.addr, channelOf(provider.addr, 2), 300, 300, 300, 100);
+        vm.expectEmit(address(clearing));
+        emit IMystClearing.Bounced(payer.addr, channelOf(provider.addr, 2), 200);
+        assertEq(settle(claim(payer, 2, 300)), 100);
+        assertEq(paidTo(payer, 2), 100);
+        assertEq(clearing.account(payer.addr).balance, 0);
+        assertEq(clearing.account(payer.addr).bond, 100);
+    }
+
+    function test_ABouncedClaimIsPaidAfterATopUp() public {
+        IMystClearing.Claim memory c = claim(payer, 1, 1200);
+        assertEq(settle(c), 1000);
+        open(payer, 500, 0);
+        assertEq(settle(c), 200);
+        assertEq(paidTo(payer, 1), 1200);
+    }
+
+    function test_AFrozenPayeeGetsACredit() public {
+        token.freeze(payout, true);
+        vm.expectEmit(address(clearing));
+        emit IMystClearing.Credited(payout, 300);
+        assertEq(settle(claim(payer, 1, 300)), 300);
+        assertEq(clearing.credits(payout), 300);
+        token.freeze(payout, false);
+        vm.prank(payout);
+        assertEq(clearing.collect(stranger), 300);
+        assertEq(token.balanceOf(stranger), 300);
+        assertEq(clearing.credits(payout), 0);
+    }
+
+    function test_CollectNeedsACreditAndATransfer() public {
+        vm.expectRevert(abi.encodeWithSelector(IMystClearing.NothingToCollect.selector, payout));
+        vm.prank(payout);
+        clearing.collect(payout);
+        token.pause(true);
+        settle(claim(payer, 1, 300));
+        vm.expectRevert(abi.encodeWithSelector(IMystClearing.TransferFailed.selector, payout, 300));
+        vm.prank(payout);
+        clearing.collect(payout);
+        assertEq(clearing.credits(payout), 300);
+    }
+
+    function test_MoneyNeverGoesNowhere() public {
+        IMystClearing.Claim[] memory claims = list(claim(payer, 1, 300));
+        address[2] memory nowhere = [address(0), address(clearing)];
+        for (uint256 i = 0; i < nowhere.length; ++i) {
+            vm.expectRevert(abi.encodeWithSelector(IMystClearing.RecipientInvalid.selector, nowhere[i]));
+            vm.prank(provider.addr);
+            clearing.settle(claims, nowhere[i]);
+        }
+    }
+
+    function test_TheDomainFollowsTheChain() public {
+        IMystClearing.Claim memory before = claim(payer, 1, 300);
+        vm.chainId(block.chainid + 1);
+        assertEq(settle(before), 0);
+        assertEq(settle(claim(payer, 1, 300)), 300);
+    }
+
+    function test_AnEmptyBatchDoesNothing() public {
+        assertEq(settle(new IMystClearing.Claim[](0)), 0);
+    }
+}
