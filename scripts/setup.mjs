@@ -108,7 +108,9 @@ function libcName() {
 
 function installPackages() {
   say("installing npm packages, a minute or so ...");
-  const args = ["ci", "--include=dev", "--include=optional", "--no-audit", "--no-fund", "--prefer-offline", "--loglevel=error"];
+  // no package needs its install script: binaries are in the packages, and npm 9 runs the scripts before these are there
+  const args = ["ci", "--ignore-scripts", "--include=dev", "--include=optional", "--no-audit", "--no-fund", "--prefer-offline"];
+  args.push("--loglevel=error", "--no-update-notifier");
   const npm = process.env.npm_execpath;
   const viaScript = npm && /\.c?js$/.test(npm);
   const ran = spawnSync(viaScript ? process.execPath : "npm", viaScript ? [npm, ...args] : args, {
