@@ -19,7 +19,7 @@ export type NodeProcess = {
 
 export type SpawnOptions = {
   name: string;
-  /** its own; also holds its log (node.log) and pid file (node.pid) */
+  /** its own; also holds what it prints (node.out), its log (node.log) and pid file (node.pid) */
   dataDir: string;
   /** of the command line, without --data-dir */
   args: string[];
@@ -29,6 +29,7 @@ export type SpawnOptions = {
 const program = fileURLToPath(new URL("../../bin/mystnode.js", import.meta.url));
 const pidFileOf = (dataDir: string) => join(dataDir, "node.pid");
 const logFileOf = (dataDir: string) => join(dataDir, "node.log");
+const outputFileOf = (dataDir: string) => join(dataDir, "node.out");
 
 /**
  * Runs the very command that an operator or a consumer runs, with a data directory of its own. It does not outlive us: it ends
@@ -38,14 +39,16 @@ const logFileOf = (dataDir: string) => join(dataDir, "node.log");
 export async function spawnNode({ name, dataDir, args, log }: SpawnOptions): Promise<NodeProcess> {
   await reapPidFile(pidFileOf(dataDir));
   mkdirSync(dataDir, { recursive: true, mode: 0o700 });
-  const output = openSync(logFileOf(dataDir), "a", 0o600);
+  const errors = openSync(logFileOf(dataDir), "a", 0o600);
+  const output = openSync(outputFileOf(dataDir), "w", 0o600);
   // in a session of its own, so that Ctrl-C reaches it through us and in order
   const child = spawn(process.execPath, [program, ...args, "--data-dir", dataDir], {
     detached: true,
-    stdio: ["ignore", output, output, "ipc"],
+    stdio: ["ignore", output, errors, "ipc"],
     env: cleanEnvironment(dataDir),
   });
   closeSync(output);
+  closeSync(errors);
   const ended = new Promise<number | NodeJS.Signals>((resolve) => {
     child.once("exit", (code, signal) => resolve(signal ?? code ?? 1));
     child.once("error", () => resolve(1));
@@ -69,9 +72,6 @@ function cleanEnvironment(dataDir: string): NodeJS.ProcessEnv {
   const kept = Object.entries(process.env).filter(([name]) => !/^MYSTNODE_|^CREDENTIALS_DIRECTORY$/.test(name));
   return { ...Object.fromEntries(kept), XDG_CONFIG_HOME: dataDir, XDG_DATA_HOME: dataDir };
 }
-
-/** Ends what a crash left running on a data directory, if that can be proven to be ours. */
-export const reapNode = (dataDir: string): Promise<number | undefined> => reapPidFile(pidFileOf(dataDir));
 
 /**
  * Asks again and again until `probe` answers; what it throws means not yet.
@@ -98,10 +98,13 @@ export async function ready<T>(node: NodeProcess, probe: () => Promise<T | undef
   throw new MystError("PEER_TIMEOUT", `${node.name} was not ready within ${ms} ms`, { ...logHint(node), cause: last });
 }
 
+/** What the process has printed so far, line by line; with --json each is one object. */
+export const outputLines = (node: NodeProcess): string[] => readFileSync(outputFileOf(node.dataDir), "utf8").split("\n").slice(0, -1);
+
 const logHint = (node: NodeProcess) => ({ hint: `its log is ${logFileOf(node.dataDir)}` });
 
 function lastWords(dataDir: string): string {
   if (!existsSync(logFileOf(dataDir))) return "";
   const lines = readFileSync(logFileOf(dataDir), "utf8").trim().split("\n");
-  return (lines.at(-1) ?? "").slice(0, 300);
+  return (lines.findLast((line) => line.startsWith("error [")) ?? lines.at(-1) ?? "").slice(0, 300);
 }

@@ -121,4 +121,4 @@ export function cycleReport(facts: CycleFacts): CycleReport {
 }
 
 /** Mbit/s with one decimal; 0 for no time at all. */
-export const megabits = (bytes: bigint, ms: number): number => (ms > 0 ? Math.round((Number(bytes) * 8) / ms / 100) / 10 : 0);
+export const megabits = (bytes: bigint | number, ms: number): number => (ms > 0 ? Math.round((Number(bytes) * 8) / ms / 100) / 10 : 0);

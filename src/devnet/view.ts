@@ -69,7 +69,7 @@ export function renderView(state: DevnetState, options: ViewOptions): string[] {
 
 function header(state: DevnetState, width: number, paint: Paint): string[] {
   const chain = state.chain && `chain ${state.chain.chainId}${state.chain.block === undefined ? "" : ` · block ${state.chain.block}`}`;
-  const rest = ["everything on this machine", chain, formatDuration(state.elapsedMs)].filter(Boolean).join(" · ");
+  const rest = ["everything on this machine", chain, elapsed(state.elapsedMs)].filter(Boolean).join(" · ");
   return [`  ${paint("bold", "mystnode devnet")}  ${paint("dim", fit(rest, width - 19))}`];
 }
 
@@ -141,6 +141,7 @@ function stepLines({ steps }: DevnetState, width: number, paint: Paint): string[
   return steps.slice(-shownSteps).map((step) => `  ${paint("dim", pad(formatDuration(step.atMs), 9))} ${fit(step.text, width - 12)}`);
 }
 
+const elapsed = (ms: number): string => (ms < 60_000 ? `${Math.floor(ms / 1000)} s` : formatDuration(ms));
 /** an amount without its unit, cut to what fits a column */
 const plain = (amount: bigint, unit: Unit): string => formatAmount(amount, unit, 6).split(" ")[0] ?? "";
 const count = (n: number, noun: string): string => `${n} ${noun}${n === 1 ? "" : "s"}`;

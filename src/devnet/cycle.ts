@@ -1,0 +1,94 @@
+import { createChain } from "../chain/client.ts";
+import { systemClock } from "../lib/clock.ts";
+import { MystError } from "../lib/errors.ts";
+import { silentLogger } from "../lib/ports.ts";
+import { formatAmount, formatBytes } from "../lib/units.ts";
+import type { SessionView } from "../node/types.ts";
+import type { Devnet } from "./devnet.ts";
+import type { DevnetExit } from "./parts.ts";
+import { type CycleReport, cycleReport, megabits } from "./report.ts";
+import { visit } from "./visit.ts";
+
+export type CycleOptions = {
+  /** how much to download through the exit */
+  bytes: bigint;
+  onStep?(text: string): void;
+  onDownload?(done: { doneBytes: number; totalBytes: number; mbps?: number }): void;
+  /** the session once it has ended, and again when it is cleared */
+  onSession?(session: SessionView): void;
+  signal?: AbortSignal;
+};
+
+const clearingMs = 30_000;
+const pollMs = 100;
+
+/**
+ * One whole cycle of the market, on a devnet whose consumer is connected: a page and a download through the exit, the end of the
+ * session, and its clearing. Each fact comes from whoever knows it first-hand.
+ * @throws INTERNAL when it does not add up, PEER_TIMEOUT when the exit does not clear in time
+ */
+export async function runCycle(devnet: Devnet, { bytes, onStep, onDownload, onSession, signal }: CycleOptions): Promise<CycleReport> {
+  const { consumer, network, webUrl } = devnet;
+  const exit = devnet.exits.find(({ peer }) => peer === consumer?.exit.peer);
+  if (!consumer || !exit) throw new MystError("INTERNAL", "the devnet's consumer is not connected to one of its exits");
+  const amount = (units: bigint) => formatAmount(units, network.token);
+  const chain = createChain({ network, log: silentLogger, clock: systemClock });
+  const { tokens: before } = await chain.balances(exit.address);
+
+  const direct = await visit(webUrl, { ...(signal && { signal }) });
+  const through = { socks: consumer.socks, ...(signal && { signal }) };
+  const page = await visit(webUrl, through);
+  onStep?.(`a page through the exit: the server sees ${page.caller}, without it ${direct.caller}`);
+
+  const beganMs = performance.now();
+  const totalBytes = Number(bytes);
+  const download = await visit(`${webUrl}/bytes?n=${bytes}`, {
+    ...through,
+    onBytes: (doneBytes) => onDownload?.({ doneBytes, totalBytes, mbps: megabits(doneBytes, performance.now() - beganMs) }),
+  });
+  if (download.bytes !== totalBytes) throw new MystError("INTERNAL", `${download.bytes} of ${totalBytes} bytes came`);
+  onStep?.(`${formatBytes(bytes)} downloaded at ${megabits(bytes, download.totalMs)} Mbit/s`);
+
+  devnet.expectEnd(consumer.name);
+  const { session } = await consumer.api.call("disconnect");
+  onSession?.(session);
+  onStep?.(`disconnected: ${session.promises} promises of ${amount(session.promised)} in all`);
+  await consumer.process.ended;
+  const cleared = await clearing(exit, session, signal);
+  onSession?.({ ...session, state: "CLEARED", cleared });
+  const { tokens: after } = await chain.balances(exit.address);
+  onStep?.(`cleared: the exit has ${amount(after - before)} more on chain`);
+
+  return cycleReport({
+    service: session.service,
+    country: exit.country,
+    exitPeer: exit.peer,
+    exitAddress: exit.egressAddress ?? direct.caller,
+    addressSeen: page.caller,
+    directAddress: direct.caller,
+    ownAddresses: exit.egressAddress !== undefined,
+    payloadBytes: bytes,
+    session,
+    cleared,
+    providerReceived: after - before,
+    connectMs: consumer.connectMs,
+    firstByteMs: consumer.connectMs + page.firstByteMs,
+    downloadMs: download.totalMs,
+    sources: consumer.exit.sources,
+  });
+}
+
+/** What the contract has paid for the session, as the exit's own record of it says, once that is all. */
+async function clearing(exit: DevnetExit, session: SessionView, signal: AbortSignal | undefined): Promise<bigint> {
+  const until = performance.now() + clearingMs;
+  let last: SessionView | undefined;
+  while (performance.now() < until) {
+    const { sessions } = await exit.api.call("sessions", {}, signal);
+    last = sessions.find(({ id, role }) => id === session.id && role === "provider");
+    if (last?.cleared !== undefined && (last.state === "CLEARED" || last.cleared >= session.promised)) return last.cleared;
+    await systemClock.sleep(pollMs, signal);
+  }
+  throw new MystError("PEER_TIMEOUT", `${exit.name} has not cleared ${session.promised} within ${clearingMs} ms`, {
+    hint: `its session is ${last?.state ?? "unknown"}; its log is in ${exit.dataDir}`,
+  });
+}

@@ -1,0 +1,253 @@
+import { existsSync, mkdirSync } from "node:fs";
+import { mkdir, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { createChain } from "../chain/client.ts";
+import { deployNetwork } from "../chain/deploy.ts";
+import type { Identity } from "../identity/identity.ts";
+import { openIdentity } from "../identity/open.ts";
+import { systemClock } from "../lib/clock.ts";
+import type { Hex } from "../lib/codec.ts";
+import { isMystError, MystError } from "../lib/errors.ts";
+import { type NetworkConfig, networkText, readNetworkFile } from "../lib/network-config.ts";
+import { type Logger, silentLogger } from "../lib/ports.ts";
+import type { DiscoverySource } from "../node/types.ts";
+import { type Anvil, startAnvil } from "./anvil.ts";
+import { fund, hasCode } from "./funding.ts";
+import {
+  type DevnetConsumer,
+  type DevnetExit,
+  type DevnetNode,
+  type Surroundings,
+  startBootstrap,
+  startConsumer,
+  startExit,
+} from "./parts.ts";
+import { livingProcess, writePidFile } from "./pids.ts";
+import { type ExitPlan, exitPlans, funding, hasAddress } from "./plan.ts";
+import type { NodeProcess } from "./processes.ts";
+import { anvilFile, ownerFile, reapDevnet } from "./sweep.ts";
+import { startWebServer } from "./web-server.ts";
+
+export type DevnetOptions = {
+  /** the devnet's own: keys, ledgers, chain and logs are kept in it, and a second start goes on with them */
+  directory: string;
+  /** which sources of offers its peers use; default all */
+  discovery?: DiscoverySource[];
+  /** default: exits in US, DE and JP */
+  exits?: readonly ExitPlan[];
+  /** where its consumer connects to; undefined: no consumer */
+  connect?: { country: string };
+  log?: Logger;
+  signal?: AbortSignal;
+  observer?: Partial<DevnetObserver>;
+};
+
+/** Told what happens while it starts and runs; it only observes. */
+export type DevnetObserver = {
+  step(text: string): void;
+  process(name: string, process: NodeProcess): void;
+  node(node: DevnetNode | DevnetExit | DevnetConsumer): void;
+  network(network: NetworkConfig): void;
+};
+
+export type Devnet = AsyncDisposable & {
+  network: NetworkConfig;
+  networkFile: string;
+  rpc: string;
+  /** the site that tells its callers where they come from */
+  webUrl: string;
+  bootstrap: DevnetNode;
+  exits: DevnetExit[];
+  consumer: DevnetConsumer | undefined;
+  /** a data directory with a key and a deposit for somebody to join with */
+  guest: { dataDir: string; address: Hex };
+  /** gas and test tokens */
+  fund(address: Hex): Promise<void>;
+  /** from here on the consumer's process may end */
+  expectEnd(name: string): void;
+  /** rejects when a part ends by itself */
+  failed: Promise<never>;
+  stop(): Promise<void>;
+};
+
+const stopMs = 10_000;
+const nodeNames = (exits: readonly ExitPlan[]) => ["bootstrap", ...exits.map(({ name }) => name), "consumer", "guest"];
+
+/**
+ * Starts a whole market on this machine, on loopback alone: a chain with contract and token, a bootstrap peer, exits, a consumer
+ * (each the very process that people run) and a web server. What an earlier devnet left in the directory is ended or gone on with.
+ * @throws DATA_DIR_LOCKED while another devnet runs there, TOOL_MISSING without anvil, INTERRUPTED, and what a part fails with
+ */
+export async function startDevnet(options: DevnetOptions): Promise<Devnet> {
+  const { directory, signal, observer = {}, log = silentLogger } = options;
+  const exits = options.exits ?? exitPlans;
+  await claim(directory);
+  await reapDevnet(directory);
+  const failure = Promise.withResolvers<never>();
+  failure.promise.catch(() => undefined);
+  const processes: NodeProcess[] = [];
+  const expected = new Set<string>();
+  let stopping = false;
+  const watch = (name: string, ended: Promise<unknown>) =>
+    void ended.then((how) => {
+      if (!stopping && !expected.has(name))
+        failure.reject(
+          new MystError("INTERNAL", `${name} ended by itself${how === undefined ? "" : ` (${how})`}`, {
+            hint: `see ${join(directory, name, "node.log")}`,
+          }),
+        );
+    });
+  const started: { anvil?: Anvil; web?: Awaited<ReturnType<typeof startWebServer>> } = {};
+  const stop = async () => {
+    stopping = true;
+    // nodes first, all at once: exits clear what they can while the chain is there
+    await Promise.all(processes.map((process) => process.stop(stopMs)));
+    await Promise.all([started.anvil?.stop(), started.web?.stop()]);
+    await rm(join(directory, ownerFile), { force: true });
+  };
+  try {
+    const [anvil, web, keys, egress] = await Promise.all([
+      startChain(directory, log, signal).then((made) => {
+        started.anvil = made;
+        return made;
+      }),
+      startWebServer().then((made) => {
+        started.web = made;
+        return made;
+      }),
+      openKeys(directory, [...exits.map(({ name }) => name), "consumer", "guest"]),
+      Promise.all(exits.map((plan) => hasAddress(plan.egress))),
+    ]);
+    watch("anvil", anvil.ended);
+    const networkFile = join(directory, "network.json");
+    let network = await openNetwork(directory, networkFile, anvil.rpc, log);
+    await writeFile(networkFile, networkText(network));
+    observer.network?.(network);
+    observer.step?.("a chain of its own, with the contract and a test token on it");
+
+    const around: Surroundings = {
+      directory,
+      networkFile,
+      discovery: options.discovery,
+      log,
+      ...(signal && { signal }),
+      onProcess: (name, process) => {
+        processes.push(process);
+        watch(name, process.ended);
+        observer.process?.(name, process);
+      },
+    };
+    const provided = provideFunds({ rpc: anvil.rpc, network, log }, keys, exits);
+    provided.catch(() => undefined);
+    const bootstrap = await startBootstrap(around);
+    observer.node?.(bootstrap);
+    network = { ...network, bootstrap: bootstrap.addresses };
+    await writeFile(networkFile, networkText(network));
+    // the guest's directory remembers the network, so that its commands need nothing else
+    const guest = { dataDir: join(directory, "guest"), address: keyOf(keys, "guest").address };
+    await writeFile(join(guest.dataDir, "network.json"), networkText(network), { mode: 0o600 });
+
+    const serving = exits.map(async (plan, index) => {
+      const sold = { symbol: network.token.symbol, allow: web.hostPort, egress: egress[index] === true };
+      const exit = await startExit(around, plan, sold);
+      observer.node?.(exit);
+      return exit;
+    });
+    const running = await Promise.all([...serving, provided.then(() => undefined)]).then((all) => all.filter((exit) => exit !== undefined));
+    observer.step?.(`exits in ${running.map(({ country }) => country).join(", ")} offer their service`);
+    let consumer: DevnetConsumer | undefined;
+    if (options.connect) {
+      consumer = await startConsumer(around, options.connect);
+      observer.node?.(consumer);
+    }
+    return {
+      network,
+      networkFile,
+      rpc: anvil.rpc,
+      webUrl: web.url,
+      bootstrap,
+      exits: running,
+      consumer,
+      guest,
+      fund: (address) => fund(anvil.rpc, network, address, funding.tokens * 10n ** BigInt(network.token.decimals)),
+      expectEnd: (name) => expected.add(name),
+      failed: failure.promise,
+      stop,
+      [Symbol.asyncDispose]: stop,
+    };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+/** One devnet in a directory at a time. @throws DATA_DIR_LOCKED */
+async function claim(directory: string): Promise<void> {
+  mkdirSync(directory, { recursive: true, mode: 0o700 });
+  const file = join(directory, ownerFile);
+  const other = await livingProcess(file);
+  if (other !== undefined)
+    throw new MystError("DATA_DIR_LOCKED", `a devnet runs in ${directory} already (process ${other})`, {
+      hint: "end it with Ctrl-C in its terminal, or give another --data-dir",
+    });
+  await writePidFile(file, process.pid);
+}
+
+/** The chain as it was left. One that cannot be read is given up: it holds play money, and the ledgers go with it. */
+async function startChain(directory: string, log: Logger, signal: AbortSignal | undefined): Promise<Anvil> {
+  const options = { stateFile: join(directory, "chain.json"), pidFile: join(directory, anvilFile), log, ...(signal && { signal }) };
+  try {
+    return await startAnvil(options);
+  } catch (error) {
+    if (!isMystError(error, "STORE_CORRUPT")) throw error;
+    log.warn("the chain's state was damaged: a fresh one is begun", { directory });
+    await rm(options.stateFile, { force: true });
+    return startAnvil(options);
+  }
+}
+
+const keyOf = (keys: Map<string, Identity>, name: string): Identity => {
+  const key = keys.get(name);
+  if (!key) throw new MystError("INTERNAL", `no key for ${name}`);
+  return key;
+};
+
+async function openKeys(directory: string, names: string[]): Promise<Map<string, Identity>> {
+  const open = async (name: string): Promise<[string, Identity]> => {
+    const dataDir = join(directory, name);
+    await mkdir(dataDir, { recursive: true, mode: 0o700 });
+    return [name, (await openIdentity(dataDir)).identity];
+  };
+  return new Map(await Promise.all(names.map(open)));
+}
+
+/** The network of the last run where its chain still has the contract; else a new one, and nobody remembers the old. */
+async function openNetwork(directory: string, file: string, rpc: string, log: Logger): Promise<NetworkConfig> {
+  if (existsSync(file)) {
+    const known = await readNetworkFile(file).catch(() => undefined);
+    if (known && (await hasCode(rpc, known.contract))) return { ...known, rpc: [rpc], bootstrap: [] };
+    const dataDirs = nodeNames(exitPlans).map((name) => join(directory, name));
+    for (const dataDir of dataDirs)
+      for (const part of ["db", "network.json"]) await rm(join(dataDir, part), { recursive: true, force: true });
+  }
+  return deployNetwork({ rpc, name: "devnet", log });
+}
+
+/** Gas for exits to clear with; for payers also tokens and a deposit. What is there from an earlier run is not given again. */
+async function provideFunds(
+  { rpc, network, log }: { rpc: string; network: NetworkConfig; log: Logger },
+  keys: Map<string, Identity>,
+  exits: readonly ExitPlan[],
+): Promise<void> {
+  const whole = 10n ** BigInt(network.token.decimals);
+  const gas = exits.map(({ name }) => fund(rpc, network, keyOf(keys, name).address, 0n));
+  const deposits = ["consumer", "guest"].map(async (name) => {
+    const identity = keyOf(keys, name);
+    const chain = createChain({ network, identity, log, clock: systemClock });
+    const account = await chain.account(identity.address);
+    if (account.closeAtMs !== undefined || account.balance >= (funding.deposit * whole) / 2n) return;
+    await fund(rpc, network, identity.address, funding.tokens * whole);
+    await chain.deposit(funding.deposit * whole, account.bond > 0n ? 0n : funding.bond * whole);
+  });
+  await Promise.all([...gas, ...deposits]);
+}

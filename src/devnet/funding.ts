@@ -1,0 +1,45 @@
+import { z } from "zod";
+import type { Hex } from "../lib/codec.ts";
+import { MystError } from "../lib/errors.ts";
+import type { NetworkConfig } from "../lib/network-config.ts";
+
+/** wei: more than any devnet spends */
+const gas = 10n ** 21n;
+const answerSchema = z.object({ result: z.unknown().optional(), error: z.object({ message: z.string() }).optional() });
+
+/**
+ * One question to the chain's JSON-RPC.
+ * @throws RPC_UNREACHABLE, TRANSACTION_FAILED with what the node says
+ */
+export async function ask(rpc: string, method: string, params: unknown[]): Promise<unknown> {
+  let raw: unknown;
+  try {
+    const body = JSON.stringify({ jsonrpc: "2.0", id: 1, method, params });
+    const response = await fetch(rpc, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body,
+      signal: AbortSignal.timeout(10_000),
+    });
+    raw = await response.json();
+  } catch (cause) {
+    throw new MystError("RPC_UNREACHABLE", `the devnet's chain at ${rpc} does not answer`, { cause });
+  }
+  const answer = answerSchema.parse(raw);
+  if (answer.error) throw new MystError("TRANSACTION_FAILED", `${method}: ${answer.error.message}`);
+  return answer.result;
+}
+
+const word = (value: bigint | Hex) => BigInt(value).toString(16).padStart(64, "0");
+
+/** Gas and test tokens for an address, as only a private chain gives them. `tokens` in base units. */
+export async function fund(rpc: string, { token }: Pick<NetworkConfig, "token">, address: Hex, tokens: bigint): Promise<void> {
+  const [from] = (await ask(rpc, "eth_accounts", [])) as Hex[];
+  // mint(address,uint256): anybody may, it is a test token
+  const mint = ask(rpc, "eth_sendTransaction", [{ from, to: token.address, data: `0x40c10f19${word(address)}${word(tokens)}` }]);
+  await Promise.all([mint, ask(rpc, "anvil_setBalance", [address, `0x${gas.toString(16)}`])]);
+}
+
+/** Whether there is a contract at the address. */
+export const hasCode = async (rpc: string, address: Hex): Promise<boolean> =>
+  (await ask(rpc, "eth_getCode", [address, "latest"]).catch(() => "0x")) !== "0x";

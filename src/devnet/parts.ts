@@ -1,0 +1,123 @@
+import { join } from "node:path";
+import { z } from "zod";
+import { type ApiClient, createApiClient } from "../api/client.ts";
+import { socketPathOf } from "../api/socket-path.ts";
+import type { Hex } from "../lib/codec.ts";
+import { MystError } from "../lib/errors.ts";
+import type { Logger } from "../lib/ports.ts";
+import type { DiscoverySource, ExitView, NodeStatus } from "../node/types.ts";
+import type { ExitPlan } from "./plan.ts";
+import { type NodeProcess, outputLines, ready, spawnNode } from "./processes.ts";
+
+/** A node of the devnet: a process as anybody would run it, and its socket. */
+export type DevnetNode = {
+  name: string;
+  dataDir: string;
+  peer: string;
+  address: Hex;
+  api: ApiClient;
+  process: NodeProcess;
+};
+
+export type DevnetExit = DevnetNode & {
+  country: string;
+  /** undefined where the system gives loopback one address only: its clients then leave from 127.0.0.1 */
+  egressAddress: string | undefined;
+  perGiB: bigint;
+  perHour: bigint;
+};
+
+export type DevnetConsumer = DevnetNode & {
+  /** host:port of its SOCKS5 server */
+  socks: string;
+  /** whom it is connected to */
+  exit: ExitView;
+  /** from its command to the open session */
+  connectMs: number;
+};
+
+/** What all parts share. */
+export type Surroundings = {
+  directory: string;
+  networkFile: string;
+  discovery: DiscoverySource[] | undefined;
+  log: Logger;
+  signal?: AbortSignal;
+  /** called as soon as a process runs, and again by whoever waits for it once it answers */
+  onProcess(name: string, process: NodeProcess): void;
+};
+
+const readyMs = 30_000;
+
+async function start({ directory, networkFile, discovery, log, onProcess }: Surroundings, name: string, args: string[]) {
+  const dataDir = join(directory, name);
+  const chosen = discovery?.flatMap((source) => ["--discovery", source]) ?? [];
+  const common = ["--network", networkFile, "--no-color", "--log-level", "info"];
+  const process = await spawnNode({ name, dataDir, args: [...args, ...chosen, ...common], log });
+  onProcess(name, process);
+  return { name, dataDir, process, api: createApiClient({ socket: socketPathOf(dataDir) }) };
+}
+
+/** The node, once `isReady` says so of what its socket tells. */
+async function whenReady<T extends { process: NodeProcess; api: ApiClient }>(
+  part: T,
+  isReady: (status: NodeStatus) => boolean,
+  signal?: AbortSignal,
+) {
+  const probe = async () => {
+    const status = await part.api.call("status", {}, AbortSignal.timeout(5000));
+    return isReady(status) ? status : undefined;
+  };
+  const status = await ready(part.process, probe, readyMs, signal);
+  return { ...part, peer: status.peer, address: status.address, status };
+}
+
+const loopback = ["--listen", "/ip4/127.0.0.1/tcp/0"];
+
+/** A peer that sells nothing, for others to begin with. @throws INTERNAL, PEER_TIMEOUT, INTERRUPTED as `ready` does */
+export async function startBootstrap(around: Surroundings): Promise<DevnetNode & { addresses: string[] }> {
+  const part = await start(around, "bootstrap", ["serve", "--service", "none", ...loopback]);
+  const { status, ...node } = await whenReady(part, ({ addresses }) => addresses.length > 0, around.signal);
+  return { ...node, addresses: status.addresses };
+}
+
+/** `egress`: whether it has the planned address of its own to go out from; `allow`: the web server, which is on loopback. */
+export async function startExit(
+  around: Surroundings,
+  plan: ExitPlan,
+  options: { symbol: string; allow: string; egress: boolean },
+): Promise<DevnetExit> {
+  const amount = (text: string) => text + options.symbol.toLowerCase();
+  const prices = ["--price-gib", amount(plan.priceGib), "--price-hour", amount(plan.priceHour)];
+  const egress = options.egress ? ["--egress-address", plan.egress] : [];
+  const args = ["serve", "--service", "proxy", "--country", plan.country, ...prices, "--allow", options.allow, ...egress, ...loopback];
+  const part = await start(around, plan.name, args);
+  const { status, ...node } = await whenReady(part, ({ serving }) => serving !== undefined, around.signal);
+  const service = status.serving?.services[0];
+  if (!service) throw new MystError("INTERNAL", `${plan.name} sells nothing`);
+  const { perGiB, perHour } = service;
+  return { ...node, country: plan.country, egressAddress: options.egress ? plan.egress : undefined, perGiB, perHour };
+}
+
+const openStep = z.object({ type: z.literal("step"), step: z.literal("open"), atMs: z.number() });
+
+/** When the connection was open, as `connect --json` prints it. */
+function openedAtMs(process: NodeProcess): number | undefined {
+  for (const line of outputLines(process)) {
+    const step = openStep.safeParse(JSON.parse(line));
+    if (step.success) return step.data.atMs;
+  }
+  return undefined;
+}
+
+/** Runs `connect` and waits until it is. */
+export async function startConsumer(around: Surroundings, { country }: { country: string }): Promise<DevnetConsumer> {
+  const part = await start(around, "consumer", ["connect", "--country", country, "--proxy", "127.0.0.1:0", "--json"]);
+  const isOpen = ({ connection }: NodeStatus) => connection !== undefined && openedAtMs(part.process) !== undefined;
+  const { status, ...node } = await whenReady(part, isOpen, around.signal);
+  const { exits } = await node.api.call("exits", {});
+  const exit = exits.find(({ peer }) => peer === status.connection?.peer);
+  const socks = status.connection?.endpoint.socks;
+  if (!exit || socks === undefined) throw new MystError("INTERNAL", "the consumer does not say where it is connected to");
+  return { ...node, socks, exit, connectMs: openedAtMs(part.process) ?? 0 };
+}
