@@ -1,0 +1,171 @@
+import { Hono } from "hono";
+import { bodyLimit } from "hono/body-limit";
+import { z } from "zod";
+import { asMystError, MystError } from "../lib/errors.ts";
+import { networkText } from "../lib/network-config.ts";
+import { type Logger, silentLogger } from "../lib/ports.ts";
+import type { Connection, Node } from "../node/types.ts";
+import { errorBody } from "./error-body.ts";
+import { type CallName, type Input, type Output, type RouteName, routes, type StreamName } from "./routes.ts";
+import { createQueue } from "./stream.ts";
+
+const maxBody = 64 * 1024;
+/** what a client of /v1/events may fall behind */
+const maxEvents = 1000;
+
+type Handlers = { [K in CallName]: (input: Input<K>, signal: AbortSignal) => Output<K> | Promise<Output<K>> } & {
+  [K in StreamName]: (input: Input<K>, signal: AbortSignal) => AsyncIterable<Output<K>>;
+};
+
+/** The part of a node that the API drives. */
+export type ApiNode = Omit<Node, "start" | "serve" | "stop" | typeof Symbol.asyncDispose>;
+
+export type ApiOptions = {
+  log?: Logger;
+  /** called, after the answer, when a client asks the node to stop */
+  onStop?(): void;
+};
+
+/** A fetch handler. `request` calls it in-process, as hono has it. */
+export type Api = Pick<Hono, "fetch" | "request">;
+
+function handlersOf(node: ApiNode, onStop: () => void): Handlers {
+  let latest: Connection | undefined;
+  const connectionOf = (id: string) => [node.connection(), latest].find((connection) => connection?.sessionId === id);
+  const sessionOf = async (id: string) => {
+    const session = connectionOf(id)?.session() ?? (await node.sessions()).find((one) => one.id === id);
+    if (session) return session;
+    throw new MystError("SESSION_UNKNOWN", `this node has no session '${id}'`, { hint: "list them with 'mystnode sessions'" });
+  };
+  return {
+    status: () => node.status(),
+    network: () => ({ network: JSON.parse(networkText(node.network)) }),
+    identity: () => ({ peer: node.peerId, address: node.address }),
+    exits: async (query, signal) => ({ exits: await node.exits(query, signal) }),
+    sessions: async () => ({ sessions: await node.sessions() }),
+    session: async ({ id }) => ({ session: await sessionOf(id) }),
+    sessionEnd: async ({ id }) => ({ session: await (connectionOf(id)?.ended ?? sessionOf(id)) }),
+    find: (options, signal) => node.find({ ...options, signal }),
+    connect: (options, signal) => {
+      const queue = createQueue<Output<"connect">>(100);
+      const onStep = (step: Extract<Output<"connect">, { type: "step" }>["step"]) => queue.push({ type: "step", step });
+      const run = async () => {
+        latest = await node.connect({ ...options, signal, onStep });
+        latest.ended.catch(() => undefined);
+        const { sessionId, exit, endpoint } = latest;
+        queue.push({ type: "connected", connection: { sessionId, exit, endpoint } });
+      };
+      run().then(
+        () => queue.end(),
+        (error) => queue.end(error),
+      );
+      return queue.items;
+    },
+    disconnect: async () => {
+      const connection = node.connection();
+      if (!connection) throw new MystError("NOT_CONNECTED", "this node has no connection", { hint: "make one with 'mystnode connect'" });
+      return { session: await connection.disconnect() };
+    },
+    wallet: () => node.wallet.show(),
+    channels: async () => ({ channels: await node.wallet.channels() }),
+    deposit: ({ amount, bond }) => node.wallet.deposit(amount, bond),
+    withdraw: () => node.wallet.withdraw(),
+    settle: () => node.wallet.settle(),
+    stop: () => {
+      setImmediate(onStop);
+      return { stopping: true as const };
+    },
+    events: (_, signal) => {
+      const queue = createQueue<Output<"events">>(maxEvents);
+      const off = node.events.on((event) => queue.push({ event }));
+      signal.addEventListener("abort", () => {
+        off();
+        queue.end();
+      });
+      return queue.items;
+    },
+  };
+}
+
+const statusOf = (error: MystError) => {
+  if (error.code === "INTERNAL") return 500;
+  if (error.code === "SESSION_UNKNOWN") return 404;
+  return /^(BAD_|MALFORMED|USAGE)/.test(error.code) ? 400 : 409;
+};
+
+/** @throws BAD_VALUE naming the first member that is wrong */
+function checked<K extends RouteName>(route: K, raw: unknown): Input<K> {
+  const parsed = routes[route].input.safeParse(raw);
+  if (parsed.success) return parsed.data as Input<K>;
+  const issue = parsed.error.issues[0];
+  throw new MystError("BAD_VALUE", `${issue?.path.join(".") || "request"}: ${issue?.message}`, {
+    hint: `see ${routes[route].path} in the docs`,
+  });
+}
+
+const line = (value: unknown) => new TextEncoder().encode(`${JSON.stringify(value)}\n`);
+
+function ndjson<K extends StreamName>(route: K, items: AsyncIterable<Output<K>>, stop: () => void): ReadableStream<Uint8Array> {
+  const iterator = items[Symbol.asyncIterator]();
+  return new ReadableStream({
+    pull: async (controller) => {
+      try {
+        const { done, value } = await iterator.next();
+        if (done) controller.close();
+        else controller.enqueue(line({ v: 1, ...(z.encode(routes[route].output, value as never) as object) }));
+      } catch (error) {
+        controller.enqueue(line(errorBody(asMystError(error))));
+        controller.close();
+      }
+    },
+    cancel: stop,
+  });
+}
+
+/** The one API of a node, for the socket and for commands in the same process. It holds nothing that the node does not. */
+export function createApi(node: ApiNode, { log = silentLogger, onStop = () => undefined }: ApiOptions = {}): Api {
+  const app = new Hono();
+  const handlers = handlersOf(node, onStop);
+  const tooLong = () => {
+    throw new MystError("BAD_VALUE", `a request may have ${maxBody} bytes`);
+  };
+  app.use(bodyLimit({ maxSize: maxBody, onError: tooLong }));
+  app.onError((error, c) => {
+    const ours = asMystError(error);
+    if (ours.code === "INTERNAL") log.error("api request failed", { path: c.req.path, error: ours.message });
+    return c.body(JSON.stringify(errorBody(ours)), statusOf(ours), { "content-type": "application/json" });
+  });
+  app.notFound((c) => {
+    throw new MystError("USAGE", `no ${c.req.method} ${c.req.path.slice(0, 100)} here`, { hint: "all routes begin with /v1" });
+  });
+  for (const [name, route] of Object.entries(routes) as [RouteName, (typeof routes)[RouteName]][]) {
+    app.on(route.method, route.path, async (c) => {
+      const rest = route.method === "GET" ? c.req.query() : await body(c.req.text());
+      const input = checked(name, { ...rest, ...c.req.param() });
+      const gone = new AbortController();
+      const { signal } = c.req.raw;
+      signal.addEventListener("abort", () => gone.abort(signal.reason));
+      if ("stream" in route) {
+        const items = (handlers[name as StreamName] as (input: unknown, signal: AbortSignal) => AsyncIterable<never>)(input, gone.signal);
+        return c.body(
+          ndjson(name as StreamName, items, () => gone.abort()),
+          200,
+          { "content-type": "application/x-ndjson" },
+        );
+      }
+      const output = await (handlers[name as CallName] as (input: unknown, signal: AbortSignal) => Promise<never>)(input, gone.signal);
+      return c.json({ v: 1, ...(z.encode(route.output, output) as object) });
+    });
+  }
+  return app;
+}
+
+async function body(text: Promise<string>): Promise<object> {
+  const raw = await text;
+  if (raw === "") return {};
+  try {
+    return JSON.parse(raw) as object;
+  } catch (cause) {
+    throw new MystError("BAD_VALUE", "the request is not JSON", { cause });
+  }
+}

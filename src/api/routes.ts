@@ -1,0 +1,45 @@
+import { z } from "zod";
+import * as view from "./schema.ts";
+
+const nothing = z.strictObject({});
+const byId = z.strictObject({ id: z.string().min(1).max(100) });
+const session = z.object({ session: view.sessionView });
+
+/** Once connected there is nothing more to tell: a stream that ends without it has an error as its last line. */
+const connectItem = z.union([
+  z.object({ type: z.literal("step"), step: view.connectStep }),
+  z.object({ type: z.literal("connected"), connection: view.connectionView }),
+]);
+
+/**
+ * Every route, once: the server checks what comes in by it, the client has its types from it. `:id` in a path is a member of
+ * the input; the rest of an input is the query string of a GET and the JSON body of a POST. A stream is NDJSON, an item a line.
+ * Every answer, item and error is an object with `v: 1`.
+ */
+export const routes = {
+  status: { method: "GET", path: "/v1/status", input: nothing, output: view.nodeStatus },
+  network: { method: "GET", path: "/v1/network", input: nothing, output: z.object({ network: z.record(z.string(), z.unknown()) }) },
+  identity: { method: "GET", path: "/v1/identity", input: nothing, output: z.object({ peer: z.string(), address: z.string() }) },
+  exits: { method: "GET", path: "/v1/exits", input: view.exitsInput, output: z.object({ exits: z.array(view.exitView) }) },
+  sessions: { method: "GET", path: "/v1/sessions", input: nothing, output: z.object({ sessions: z.array(view.sessionView) }) },
+  session: { method: "GET", path: "/v1/sessions/:id", input: byId, output: session },
+  /** answers when the session of `connect` has ended; with the error, when something ended it against our will */
+  sessionEnd: { method: "GET", path: "/v1/sessions/:id/end", input: byId, output: session },
+  find: { method: "POST", path: "/v1/find", input: view.findInput, output: z.object({ matching: z.number(), exit: view.exitView }) },
+  connect: { method: "POST", path: "/v1/connect", input: view.connectInput, output: connectItem, stream: true },
+  disconnect: { method: "POST", path: "/v1/disconnect", input: nothing, output: session },
+  wallet: { method: "GET", path: "/v1/wallet", input: nothing, output: view.walletView },
+  channels: { method: "GET", path: "/v1/wallet/channels", input: nothing, output: z.object({ channels: z.array(view.channelView) }) },
+  deposit: { method: "POST", path: "/v1/wallet/deposit", input: view.depositInput, output: view.depositOutput },
+  withdraw: { method: "POST", path: "/v1/wallet/withdraw", input: nothing, output: view.withdrawOutput },
+  settle: { method: "POST", path: "/v1/wallet/settle", input: nothing, output: view.settleOutput },
+  stop: { method: "POST", path: "/v1/stop", input: nothing, output: z.object({ stopping: z.literal(true) }) },
+  events: { method: "GET", path: "/v1/events", input: nothing, output: z.object({ event: view.nodeEvent }), stream: true },
+} as const satisfies Record<string, { method: "GET" | "POST"; path: string; input: z.ZodType; output: z.ZodType; stream?: true }>;
+
+export type Routes = typeof routes;
+export type RouteName = keyof Routes;
+export type StreamName = { [K in RouteName]: Routes[K] extends { stream: true } ? K : never }[RouteName];
+export type CallName = Exclude<RouteName, StreamName>;
+export type Input<K extends RouteName> = z.output<Routes[K]["input"]>;
+export type Output<K extends RouteName> = z.output<Routes[K]["output"]>;

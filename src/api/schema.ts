@@ -1,0 +1,194 @@
+import { z } from "zod";
+import type { Hex } from "../lib/codec.ts";
+import type {
+  ChannelView,
+  Connection,
+  ConnectOptions,
+  ConnectStep,
+  ExitQuery,
+  ExitView,
+  FindOptions,
+  NodeEvent,
+  NodeStatus,
+  SessionView,
+  WalletView,
+} from "../node/types.ts";
+
+/**
+ * What goes over the socket, both ways: amounts and byte counts are decimal strings there and bigint on either side. Unknown
+ * members of an answer are dropped, so that an older client can read a newer node.
+ */
+const decimal = z.codec(z.string().regex(/^\d{1,78}$/, "expected base units as a decimal string"), z.bigint(), {
+  decode: BigInt,
+  encode: String,
+});
+/** a number in a query string */
+const numeric = z.codec(z.string().regex(/^\d{1,9}$/), z.number().int().nonnegative(), { decode: Number, encode: String });
+const hex = z.custom<Hex>((value) => /^0x[0-9a-f]*$/.test(String(value)), "expected lower-case hex");
+const name = z.string().min(1).max(200);
+const names = z.array(name).max(100);
+const source = z.enum(["gossip", "snapshot", "dht"]);
+const endpoint = z.record(z.string(), z.string());
+
+/** Keeps a schema and the type it stands for in step: the compiler refuses a member that only one of them has. */
+const as =
+  <T>() =>
+  <S extends z.ZodType<T>>(schema: keyof T extends keyof z.output<S> ? S : never): S =>
+    schema;
+
+export const exitView = as<ExitView>()(
+  z.object({
+    peer: z.string(),
+    address: hex,
+    addresses: z.array(z.string()),
+    country: z.string(),
+    city: z.string().optional(),
+    networkKind: z.string(),
+    service: z.string(),
+    perGiB: decimal,
+    perHour: decimal,
+    policy: z.string(),
+    sessions: z.number(),
+    maxSessions: z.number(),
+    expiresMs: z.number(),
+    sources: z.array(source),
+  }),
+);
+
+export const sessionView = as<SessionView>()(
+  z.object({
+    id: z.string(),
+    role: z.enum(["consumer", "provider"]),
+    state: z.string(),
+    peer: z.string(),
+    service: z.string(),
+    country: z.string().optional(),
+    perGiB: decimal,
+    perHour: decimal,
+    channel: hex,
+    startedMs: z.number(),
+    endedMs: z.number().optional(),
+    usedBytes: decimal,
+    usedMs: z.number(),
+    billedBytes: decimal,
+    billedMs: z.number(),
+    promises: z.number(),
+    promised: decimal,
+    carriedIn: decimal,
+    cleared: decimal.optional(),
+    budget: decimal.optional(),
+    reason: z.string().optional(),
+  }),
+);
+
+export const nodeStatus = as<NodeStatus>()(
+  z.object({
+    version: z.string(),
+    peer: z.string(),
+    address: hex,
+    network: z.string(),
+    uptimeMs: z.number(),
+    addresses: z.array(z.string()),
+    peers: z.array(
+      z.object({
+        peer: z.string(),
+        addresses: z.array(z.string()),
+        direction: z.enum(["inbound", "outbound"]),
+        rttMs: z.number().optional(),
+      }),
+    ),
+    exitsKnown: z.number(),
+    serving: z
+      .object({
+        country: z.string(),
+        services: z.array(
+          z.object({
+            kind: z.literal("proxy"),
+            perGiB: decimal,
+            perHour: decimal,
+            allow: z.array(z.string()),
+            block: z.array(z.string()),
+            egressAddress: z.string().optional(),
+          }),
+        ),
+        sessions: z.number(),
+        maxSessions: z.number(),
+      })
+      .optional(),
+    connection: sessionView.extend({ endpoint }).optional(),
+    chain: z.object({ reachable: z.boolean(), block: z.number().optional(), problem: z.string().optional() }),
+  }),
+);
+
+export const walletView = as<WalletView>()(
+  z.object({
+    address: hex,
+    tokens: decimal,
+    gas: decimal,
+    deposit: decimal,
+    bond: decimal,
+    line: decimal,
+    promised: decimal,
+    liabilities: decimal,
+    unsettled: decimal,
+    closeAtMs: z.number().optional(),
+  }),
+);
+
+export const channelView = as<ChannelView>()(
+  z.object({
+    role: z.enum(["payer", "provider"]),
+    channel: hex,
+    peer: z.string(),
+    cumulative: decimal,
+    consumed: decimal,
+    paid: decimal,
+  }),
+);
+
+export const connectStep: z.ZodType<ConnectStep> = z.discriminatedUnion("step", [
+  z.object({ step: z.literal("found"), atMs: z.number(), matching: z.number(), exit: exitView }),
+  z.object({ step: z.literal("agreed"), atMs: z.number(), perGiB: decimal, perHour: decimal, quantum: decimal, budget: decimal }),
+  z.object({ step: z.literal("open"), atMs: z.number(), endpoint }),
+]);
+
+export const nodeEvent: z.ZodType<NodeEvent> = z.discriminatedUnion("type", [
+  z.object({ type: z.literal("peer"), peer: z.string(), connected: z.boolean() }),
+  z.object({ type: z.literal("offer"), peer: z.string(), country: z.string(), source }),
+  z.object({ type: z.literal("session"), session: sessionView }),
+  z.object({ type: z.literal("promise"), session: z.string(), cumulative: decimal, total: decimal, seq: decimal, bytes: decimal }),
+  z.object({ type: z.literal("settled"), hash: hex, claims: z.number(), paid: decimal }),
+  z.object({ type: z.literal("warning"), code: z.string(), message: z.string() }),
+]);
+
+/** A connection as far as it can be told: what cannot, `ended` and `disconnect`, are routes of their own. */
+export const connectionView = as<Pick<Connection, "sessionId" | "exit" | "endpoint">>()(
+  z.object({ sessionId: z.string(), exit: exitView, endpoint }),
+);
+
+const find = {
+  peer: name.optional(),
+  country: z.string().length(2).optional(),
+  city: name.optional(),
+  service: z.literal("proxy"),
+  maxPerGiB: decimal,
+  maxPerHour: decimal,
+  exclude: names.optional(),
+  via: names.optional(),
+};
+export const findInput = as<Omit<FindOptions, "signal">>()(z.strictObject(find));
+export const connectInput = as<Omit<ConnectOptions, "signal" | "onStep">>()(z.strictObject({ ...find, budget: decimal, proxy: name }));
+export const exitsInput = as<ExitQuery>()(
+  z.strictObject({
+    country: z.string().length(2).optional(),
+    city: name.optional(),
+    service: name.optional(),
+    maxPerGiB: decimal.optional(),
+    limit: numeric.optional(),
+    sort: z.literal("price").optional(),
+  }),
+);
+export const depositInput = z.strictObject({ amount: decimal, bond: decimal });
+export const depositOutput = z.object({ hash: hex });
+export const withdrawOutput = z.object({ hash: hex, closeAtMs: z.number().optional(), withdrawn: decimal.optional() });
+export const settleOutput = z.object({ hash: hex.optional(), claims: z.number(), paid: decimal });

@@ -1,0 +1,165 @@
+import type { ApiClient } from "../api/client.ts";
+import type { Output as ApiOutput, Input } from "../api/routes.ts";
+import { MystError } from "../lib/errors.ts";
+import { formatAmount, formatBytes, formatDuration, type Unit } from "../lib/units.ts";
+import type { ConnectStep, ExitView, SessionView } from "../node/types.ts";
+import type { Settings } from "../options.ts";
+import type { Context, Run } from "./context.ts";
+import { facts, shortPeer } from "./format.ts";
+import { chooseNetwork, hostNode, networkOf, runningNode } from "./hosting.ts";
+import type { Output } from "./output.ts";
+import { lastedMs, priceText, reachText, roughAmount, sessionFacts } from "./texts.ts";
+
+const redrawMs = 1000;
+
+/** Goes out through an exit until told to stop, by the node that runs or else by one in this process. */
+export const connect: Run<"connect"> = async (context) => {
+  const { settings, args, out, interrupts } = context;
+  const running = await runningNode(settings.dataDir);
+  const network = running ? await networkOf(running) : await chooseNetwork(settings);
+  const wanted = wishes(settings, args[0], network.token);
+  if (running && settings.discovery.length + settings.bootstrap.length > 0)
+    out.warn("a node runs already: --discovery and --bootstrap are for the command that starts it");
+  await using host = running ? undefined : await hostNode(context, network, startOptions(settings));
+  const api = running ?? (host as NonNullable<typeof host>).api;
+  if (wanted.peer !== undefined) wanted.peer = await wholePeer(api, wanted.peer);
+  if (settings.dryRun) return dryRun(context, api, wanted, network.token);
+  out.progress(`looking for ${where(wanted)}`);
+  let id = "";
+  for await (const item of api.stream("connect", wanted, interrupts.signal)) {
+    if (item.type === "connected") id = item.connection.sessionId;
+    tell(out, item, wanted, network.token);
+  }
+  const { session, error } = await follow(context, api, id, network.token);
+  if (session) {
+    out.object({ type: "ended", session });
+    out.print(facts(sessionFacts(session, network.token, Date.now())));
+  }
+  if (error) throw error;
+  return interrupts.status();
+};
+
+const startOptions = ({ bootstrap, discovery }: Settings<"connect">) => ({ bootstrap, ...(discovery.length > 0 && { discovery }) });
+
+/**
+ * What is asked of the node. A consumer always names what it is ready to pay: with 0 it would find no exit that lives on it.
+ * @throws CONSUMER_PRICE_ZERO, BUDGET_TOO_SMALL, BAD_AMOUNT
+ */
+export function wishes(settings: Settings<"connect">, peer: string | undefined, unit: Unit): Input<"connect"> {
+  const maxPerGiB = settings.maxPriceGib(unit);
+  const budget = settings.budget(unit);
+  const example = unit.symbol.toLowerCase();
+  if (maxPerGiB === 0n)
+    throw new MystError("CONSUMER_PRICE_ZERO", "a price cap of 0 matches no exit", {
+      hint: `name the most you would pay, for example --max-price-gib 0.2${example}, and see 'mystnode exits'`,
+    });
+  if (budget === 0n)
+    throw new MystError("BUDGET_TOO_SMALL", "a budget of 0 buys nothing", { hint: `set one, for example --budget 1${example}` });
+  const { country, city, service, exclude, via, proxy } = settings;
+  return {
+    service,
+    maxPerGiB,
+    maxPerHour: settings.maxPriceHour(unit),
+    budget,
+    proxy,
+    ...(peer !== undefined && { peer }),
+    ...(country !== undefined && { country }),
+    ...(city !== undefined && { city }),
+    ...(exclude.length > 0 && { exclude }),
+    ...(via.length > 0 && { via }),
+  };
+}
+
+const where = ({ country, city, peer }: Input<"connect">) =>
+  peer !== undefined
+    ? `exit ${shortPeer(peer)}`
+    : `an exit${[city, country].some(Boolean) ? ` in ${[city, country].filter(Boolean).join(", ")}` : ""}`;
+
+/** `exits` shows the end of a peer id: that is enough where only one exit has it. @throws NO_MATCHING_EXIT */
+async function wholePeer(api: ApiClient, text: string): Promise<string> {
+  if (text.length >= 40) return text;
+  const { exits } = await api.call("exits", {});
+  const peers = [...new Set(exits.map(({ peer }) => peer).filter((peer) => peer.endsWith(text)))];
+  if (peers.length === 1 && peers[0] !== undefined) return peers[0];
+  const why = peers.length === 0 ? `no known exit's peer id ends in '${text}'` : `${peers.length} exits' peer ids end in '${text}'`;
+  throw new MystError("NO_MATCHING_EXIT", why, { hint: "give the whole peer id; 'mystnode exits --json' has it" });
+}
+
+async function dryRun({ out, interrupts }: Context<"connect">, api: ApiClient, wanted: Input<"connect">, unit: Unit): Promise<void> {
+  const { budget, proxy, ...query } = wanted;
+  const found = await api.call("find", query, interrupts.signal);
+  out.object({ type: "dry-run", ...found, budget });
+  out.print(
+    facts({
+      ...exitFacts(found.exit, unit),
+      matching: `${found.matching} exits`,
+      "worst cost": `${formatAmount(budget, unit)}, the budget; ${reachText(found.exit, budget)}`,
+    }),
+  );
+}
+
+const exitFacts = (exit: ExitView, unit: Unit) => ({
+  exit: exit.peer,
+  country: [exit.city, exit.country].filter(Boolean).join(", "),
+  service: exit.service,
+  price: priceText(exit, unit),
+  refuses: exit.policy,
+});
+
+/** Each step as it comes. The price and the most that it can cost stand there before anything is paid. */
+function tell(out: Output, item: ApiOutput<"connect">, { budget }: Input<"connect">, unit: Unit): void {
+  if (item.type === "connected") {
+    out.object({ type: "connected", ...item.connection });
+    return;
+  }
+  out.object({ type: "step", ...item.step });
+  const [first = "", ...rest] = stepLines(item.step, budget, unit);
+  out.progress(`${out.style("green", "✔")} ${first}`);
+  for (const line of rest) out.progress(`  ${line}`);
+}
+
+export function stepLines(step: ConnectStep, budget: bigint, unit: Unit): string[] {
+  if (step.step === "found") {
+    const { exit, matching } = step;
+    return [
+      `${matching === 1 ? "1 exit" : `${matching} exits`} found   best ${priceText(exit, unit)} in ${exit.country}`,
+      `at most ${formatAmount(budget, unit)}, the budget: ${reachText(exit, budget)}`,
+    ];
+  }
+  if (step.step === "agreed") return [`terms agreed   ${priceText(step, unit)}, paid ${roughAmount(step.quantum, unit)} ahead`];
+  const [[name, value] = ["", ""]] = Object.entries(step.endpoint);
+  const lines = [
+    `${name === "socks" ? "proxy up" : "open"}   ${Object.values(step.endpoint).join(" ")}   after ${formatDuration(step.atMs)}`,
+  ];
+  return name === "socks" ? [...lines, `try it: curl --proxy socks5h://${value} https://example.com`] : lines;
+}
+
+/** Shows the session until it ends; Ctrl-C ends it. `error` is what ended it against our will, for example BUDGET_EXHAUSTED. */
+async function follow({ out, interrupts }: Context<"connect">, api: ApiClient, id: string, unit: Unit): Promise<Ended> {
+  const now = async () => (await api.call("session", { id })).session;
+  const show = async () => {
+    const session = await now();
+    const lasted = formatDuration(lastedMs(session, Date.now()));
+    out.live(
+      `Connected. Ctrl-C disconnects.   ⇅ ${formatBytes(session.usedBytes)}   spent ${roughAmount(session.promised, unit)}   ${lasted}`,
+    );
+  };
+  if (out.interactive) await show().catch(() => undefined);
+  else out.progress("Connected. Ctrl-C disconnects.");
+  const redraw = setInterval(() => {
+    if (out.interactive) show().catch(() => undefined);
+  }, redrawMs);
+  try {
+    return { session: (await interrupts.race(api.call("sessionEnd", { id }))).session };
+  } catch (error) {
+    if (!interrupts.signal.aborted) return { session: await now().catch(() => undefined), error };
+    out.endLive();
+    out.progress("disconnecting");
+    return { session: (await api.call("disconnect")).session };
+  } finally {
+    clearInterval(redraw);
+    out.endLive();
+  }
+}
+
+type Ended = { session: SessionView | undefined; error?: unknown };

@@ -1,0 +1,100 @@
+import { setTimeout as wait } from "node:timers/promises";
+import { MystError } from "../lib/errors.ts";
+import { formatBytes, type Unit } from "../lib/units.ts";
+import type { NodeStatus, ServeOptions, SessionView } from "../node/types.ts";
+import type { Settings } from "../options.ts";
+import type { Context, Run } from "./context.ts";
+import { facts } from "./format.ts";
+import { chooseNetwork, type Host, hostNode } from "./hosting.ts";
+import { priceText, roughAmount } from "./texts.ts";
+
+const redrawMs = 1000;
+
+/** Runs an exit, or with --service none a peer that only helps, until told to stop. */
+export const serve: Run<"serve"> = async (context) => {
+  const { settings, out, interrupts } = context;
+  const network = await chooseNetwork(settings);
+  const options = serveOptions(settings, network.token);
+  const { listen, bootstrap, discovery } = settings;
+  await using host = await hostNode(context, network, { listen, bootstrap, ...(discovery.length > 0 && { discovery }) });
+  await interrupts.race(host.node.serve(options));
+  const status = await host.node.status();
+  out.object({ type: "serving", ...status });
+  out.print(facts(servingFacts(status, settings, options, network.token)));
+  out.progress("Serving. Ctrl-C stops.");
+  await follow(context, host, network.token, options.maxSessions);
+  out.endLive();
+  out.progress("ending sessions and clearing what is owed");
+  return interrupts.status();
+};
+
+/** @throws USAGE without a country */
+export function serveOptions(settings: Settings<"serve">, unit: Unit): ServeOptions {
+  const { service, country = "", city, allow, block, egressAddress, maxSessions, payout } = settings;
+  if (service !== "none" && country === "")
+    throw new MystError("USAGE", "an offer names the country that the exit is in", { hint: "add --country, for example --country DE" });
+  const sold: ServeOptions["services"][number] = {
+    kind: "proxy",
+    perGiB: settings.priceGib(unit),
+    perHour: settings.priceHour(unit),
+    allow,
+    block,
+    ...(egressAddress !== undefined && { egressAddress }),
+  };
+  return {
+    country,
+    services: service === "none" ? [] : [sold],
+    maxSessions,
+    settleAt: settings.settleAt(unit),
+    ...(city !== undefined && { city }),
+    ...(payout !== undefined && { payout }),
+  };
+}
+
+function servingFacts(status: NodeStatus, settings: Settings<"serve">, options: ServeOptions, unit: Unit) {
+  const [address] = status.addresses;
+  const [service] = options.services;
+  return {
+    peer: status.peer,
+    address: status.address,
+    network: status.network,
+    listening: status.addresses,
+    selling: service ? `${service.kind} in ${options.country} at ${priceText(service, unit)}` : "nothing, it helps the network",
+    policy: service && [
+      "no private or local networks, no mail ports",
+      ...service.allow.map((destination) => `except ${destination}`),
+      ...service.block.map((destination) => `nor ${destination}`),
+    ],
+    payout: service && (options.payout ?? status.address),
+    chain: status.chain.reachable ? undefined : `not reachable${status.chain.problem ? `: ${status.chain.problem}` : ""}; clears later`,
+    join: address && `mystnode connect --network ${settings.network ?? "FILE"} --bootstrap ${address}`,
+  };
+}
+
+const total = (sessions: SessionView[], pick: (session: SessionView) => bigint) => sessions.reduce((sum, one) => sum + pick(one), 0n);
+
+export function servingLine(sessions: SessionView[], open: number, max: number, unit: Unit): string {
+  const earned = roughAmount(
+    total(sessions, ({ promised }) => promised),
+    unit,
+  );
+  const cleared = roughAmount(
+    total(sessions, (session) => session.cleared ?? 0n),
+    unit,
+  );
+  const carried = formatBytes(total(sessions, ({ usedBytes }) => usedBytes));
+  return `${open} of ${max} sessions   ⇅ ${carried}   earned ${earned}   cleared ${cleared}`;
+}
+
+/** Until the process is asked to stop: sessions and earnings of this run, on a terminal. */
+async function follow({ out, interrupts }: Context<"serve">, { node }: Host, unit: Unit, max: number): Promise<void> {
+  const startedMs = Date.now();
+  while (!interrupts.signal.aborted) {
+    if (out.interactive) {
+      const sessions = (await node.sessions()).filter((one) => one.role === "provider" && one.startedMs >= startedMs);
+      const { serving } = await node.status();
+      out.live(servingLine(sessions, serving?.sessions ?? 0, max, unit));
+    }
+    await wait(redrawMs, undefined, { signal: interrupts.signal }).catch(() => undefined);
+  }
+}

@@ -1,0 +1,39 @@
+import { createApiClient } from "../api/client.ts";
+import { socketPathOf } from "../api/socket-path.ts";
+import { formatBytes, formatDuration, type Unit } from "../lib/units.ts";
+import type { NodeStatus } from "../node/types.ts";
+import type { Run } from "./context.ts";
+import { facts } from "./format.ts";
+import { networkOf } from "./hosting.ts";
+import { priceText, roughAmount } from "./texts.ts";
+
+/** The running node at a glance. */
+export const status: Run<"status"> = async ({ settings, out, interrupts }) => {
+  const api = createApiClient({ socket: socketPathOf(settings.dataDir) });
+  const now = await api.call("status", {}, interrupts.signal);
+  const { token } = await networkOf(api);
+  out.object(now);
+  out.print(facts(statusFacts(now, token)));
+};
+
+export function statusFacts(now: NodeStatus, unit: Unit): Record<string, string | string[] | undefined> {
+  const { serving, connection, chain } = now;
+  return {
+    peer: now.peer,
+    address: now.address,
+    network: now.network,
+    up: formatDuration(now.uptimeMs),
+    listening: now.addresses.length > 0 ? now.addresses : "no, it only dials",
+    peers: `${now.peers.length} connected, ${now.exitsKnown} exits known`,
+    serving: serving && [
+      ...serving.services.map((service) => `${service.kind} in ${serving.country} at ${priceText(service, unit)}`),
+      `${serving.sessions} of ${serving.maxSessions} sessions`,
+    ],
+    connection: connection && [
+      `${connection.state}, ${connection.country ?? ""} exit ${connection.peer}`,
+      `${formatBytes(connection.usedBytes)}, ${roughAmount(connection.promised, unit)} promised`,
+      ...Object.entries(connection.endpoint).map(([name, value]) => `${name} ${value}`),
+    ],
+    chain: chain.reachable ? `reachable, block ${chain.block ?? "?"}` : `not reachable${chain.problem ? `: ${chain.problem}` : ""}`,
+  };
+}

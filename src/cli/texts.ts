@@ -1,0 +1,47 @@
+import { formatAmount, formatBytes, formatDuration, GiB, type Unit } from "../lib/units.ts";
+import type { SessionView } from "../node/types.ts";
+
+type Price = { perGiB: bigint; perHour: bigint };
+
+/** "0.1 MYST/GiB + 0.01 MYST/h", or "free" */
+export function priceText({ perGiB, perHour }: Price, unit: Unit): string {
+  const parts = [perGiB > 0n && `${formatAmount(perGiB, unit)}/GiB`, perHour > 0n && `${formatAmount(perHour, unit)}/h`].filter(Boolean);
+  return parts.length > 0 ? parts.join(" + ") : "free";
+}
+
+/** How far a budget reaches at a price, when used for nothing but traffic, and when nothing is carried. */
+export function reachText({ perGiB, perHour }: Price, budget: bigint): string {
+  const reach = [
+    perGiB > 0n && formatBytes((budget * GiB) / perGiB),
+    perHour > 0n && formatDuration(Number((budget * 3_600_000n) / perHour)),
+  ].filter(Boolean);
+  return reach.length > 0 ? `reaches for ${reach.join(" or ")}` : "nothing will be spent";
+}
+
+/** Amounts in a live line: six digits after the point are enough there. */
+export const roughAmount = (amount: bigint, unit: Unit): string => formatAmount(amount, unit, 6);
+
+export const timeText = (ms: number): string => new Date(ms).toISOString().slice(0, 16).replace("T", " ");
+
+export const lastedMs = ({ startedMs, endedMs }: Pick<SessionView, "startedMs" | "endedMs">, nowMs: number): number =>
+  Math.max(0, (endedMs ?? nowMs) - startedMs);
+
+/** What a session was and cost, as name and value. */
+export const sessionFacts = (session: SessionView, unit: Unit, nowMs: number): Record<string, string | undefined> => ({
+  session: session.id,
+  role: session.role,
+  state: session.state,
+  [session.role === "consumer" ? "exit" : "consumer"]: session.peer,
+  country: session.country,
+  service: session.service,
+  price: priceText(session, unit),
+  started: timeText(session.startedMs),
+  lasted: formatDuration(lastedMs(session, nowMs)),
+  carried: formatBytes(session.usedBytes),
+  bought: `${formatBytes(session.billedBytes)} and ${formatDuration(session.billedMs)}`,
+  promised: `${formatAmount(session.promised, unit)} in ${session.promises} promises`,
+  "carried in": session.carriedIn > 0n ? formatAmount(session.carriedIn, unit) : undefined,
+  cleared: session.cleared === undefined ? undefined : formatAmount(session.cleared, unit),
+  budget: session.budget === undefined ? undefined : formatAmount(session.budget, unit),
+  reason: session.reason,
+});

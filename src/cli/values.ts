@@ -1,0 +1,138 @@
+import { isIP } from "node:net";
+import { homedir } from "node:os";
+import { join, resolve } from "node:path";
+import type { Hex } from "../lib/codec.ts";
+import { parseCountry } from "../lib/countries.ts";
+import { type ErrorCode, MystError } from "../lib/errors.ts";
+import { parseAmount, type Unit } from "../lib/units.ts";
+import type { AmountSetting, OptionKind } from "../options.ts";
+
+export type Environment = Record<string, string | undefined>;
+
+/** Where a value was written: `name` for error messages, and what relative paths start from. */
+export type Origin = { name: string; directory: string; env: Environment; choices?: readonly string[] };
+
+const peerPattern = /^[1-9A-HJ-NP-Za-km-z]{6,60}$/;
+const invitePattern = /^(\/[^/\s]+){2,12}\/p2p\/[1-9A-HJ-NP-Za-km-z]{40,60}$/;
+const listenPattern = /^\/(ip4|ip6|dns|dns4|dns6)\/([^/\s]+)\/tcp\/(\d{1,5})$/;
+const scales = { "": 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
+const sizes = { "": 0n, KiB: 10n, MiB: 20n, GiB: 30n } as const;
+
+const isPort = (text: string | undefined): boolean => text !== undefined && /^\d{1,5}$/.test(text) && Number(text) <= 65_535;
+const isHost = (text: string): boolean => isIP(text) !== 0 || /^[a-z0-9]([a-z0-9.-]{0,252}[a-z0-9])?$/i.test(text);
+
+/** host and port of "1.2.3.4:80", "[::1]:80", "name:80" */
+const splitHostPort = (text: string): { host: string; port: string } | undefined => {
+  const [, bracketed, plain, port = ""] = /^(?:\[([^\]]+)\]|([^:]+)):(\d{1,5})$/.exec(text) ?? [];
+  const host = bracketed ?? plain;
+  return host !== undefined && isPort(port) && (bracketed === undefined || isIP(bracketed) === 6) && isHost(host)
+    ? { host, port }
+    : undefined;
+};
+
+/** `~/`, $XDG_DATA_HOME and $XDG_CONFIG_HOME filled in, then made absolute. */
+export function expandPath(text: string, directory: string, env: Environment): string {
+  const home = env.HOME || homedir();
+  const filled = text
+    .replace(/^~(?=\/|$)/, () => home)
+    .replace(/^\$XDG_DATA_HOME(?=\/|$)/, () => env.XDG_DATA_HOME || join(home, ".local/share"))
+    .replace(/^\$XDG_CONFIG_HOME(?=\/|$)/, () => env.XDG_CONFIG_HOME || join(home, ".config"));
+  return resolve(directory, filled);
+}
+
+/** The amount for when its unit is known; its form is checked at once. */
+function amountSetting(text: string): AmountSetting {
+  const symbol = /[a-z][a-z0-9.]*$/i.exec(text.trim())?.[0] ?? "myst";
+  parseAmount(text, { symbol, decimals: 30 });
+  return (unit) => parseAmount(text, unit);
+}
+
+/** An amount from the option table, in whatever the network's token is; never rounded down to nothing. */
+export const defaultAmount =
+  (text: string): AmountSetting =>
+  (unit: Unit) => {
+    const [whole = "0", fraction = ""] = text.split(".");
+    const amount = BigInt(whole + fraction.padEnd(unit.decimals, "0").slice(0, unit.decimals));
+    return amount > 0n || /^[0.]*$/.test(text) ? amount : 1n;
+  };
+
+/**
+ * One value of one option, as written on the command line, in the environment or in the config file.
+ * @throws BAD_VALUE, BAD_COUNTRY, BAD_AMOUNT, BAD_ADDRESS
+ */
+export function parseValue(kind: OptionKind, text: string, origin: Origin): unknown {
+  const bad = (expected: string, hint: string, code: ErrorCode = "BAD_VALUE") =>
+    new MystError(code, `${origin.name}: '${text.slice(0, 80)}' is not ${expected}`, { hint });
+  switch (kind) {
+    case "string":
+      if (text.length === 0 || text.length > 200) throw bad("a name", "write 1 to 200 characters");
+      return text;
+    case "country":
+      return parseCountry(text);
+    case "amount":
+      return amountSetting(text);
+    case "integer":
+      if (!/^\d{1,9}$/.test(text) || Number(text) === 0) throw bad("a whole number above 0", "write it in digits, for example 20");
+      return Number(text);
+    case "flag":
+      if (!/^(1|0|true|false|yes|no)$/i.test(text)) throw bad("yes or no", "write 1 or 0");
+      return /^(1|true|yes)$/i.test(text);
+    case "path":
+      if (text.length === 0) throw bad("a path", "name a file or directory");
+      return expandPath(text, origin.directory, origin.env);
+    case "duration": {
+      const [, count, unit = ""] = /^(\d{1,6})(s|m|h|d)?$/.exec(text) ?? [];
+      if (count === undefined) throw bad("a time", "write a number and s, m, h or d, for example 24h");
+      return Number(count) * scales[unit as keyof typeof scales];
+    }
+    case "size": {
+      const [, count, unit = ""] = /^(\d{1,12})(KiB|MiB|GiB)?$/.exec(text) ?? [];
+      if (count === undefined || BigInt(count) === 0n) throw bad("a size", "write a number and KiB, MiB or GiB, for example 64MiB");
+      return BigInt(count) << sizes[unit as keyof typeof sizes];
+    }
+    case "choice":
+      if (!origin.choices?.includes(text)) throw bad("one of the choices", `use ${origin.choices?.join(", ")}`);
+      return text;
+    case "url":
+      if (!URL.canParse(text) || !/^https?:$/.test(new URL(text).protocol)) throw bad("a URL", "write it like http://127.0.0.1:8545");
+      return text;
+    case "peer":
+      if (!peerPattern.test(text)) throw bad("a peer id", "copy one from 'mystnode exits --json', or its last characters", "BAD_ADDRESS");
+      return text;
+    case "account":
+      if (!/^0x[0-9a-fA-F]{40}$/.test(text)) throw bad("an account", "write 0x and 40 hex digits", "BAD_ADDRESS");
+      return text.toLowerCase() as Hex;
+    case "ip":
+      if (isIP(text) === 0) throw bad("an IP address", "write it like 192.0.2.7 or 2001:db8::7", "BAD_ADDRESS");
+      return text;
+    case "hostport":
+      if (!splitHostPort(text)) throw bad("a host and port", "write it like 127.0.0.1:1080", "BAD_ADDRESS");
+      return text;
+    case "listen":
+      return listenAddress(text, bad("an address to listen on", "write it like 0.0.0.0:4480 or /ip4/0.0.0.0/tcp/4480", "BAD_ADDRESS"));
+    case "invite":
+      if (!invitePattern.test(text)) throw bad("a peer's address", "write it like /ip4/192.0.2.7/tcp/4480/p2p/16Uiu2…", "BAD_ADDRESS");
+      return text;
+    case "destination": {
+      const [range = "", port] = splitHostPort(text) ? [splitHostPort(text)?.host, splitHostPort(text)?.port] : [text];
+      const [ip = "", bits] = range.split("/");
+      const width = { 0: -1, 4: 32, 6: 128 }[isIP(ip) as 0 | 4 | 6];
+      const fits = bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= width && port === undefined);
+      if (width < 0 || !fits) throw bad("a destination", "write it like 192.0.2.7:8080 or 192.0.2.0/24", "BAD_ADDRESS");
+      return text;
+    }
+  }
+}
+
+function listenAddress(text: string, error: MystError): string {
+  const [, family, host = "", port] = listenPattern.exec(text) ?? [];
+  if (family) {
+    const version = { ip4: 4, ip6: 6 }[family as "ip4" | "ip6"];
+    if (!isPort(port) || (version !== undefined && isIP(host) !== version)) throw error;
+    return text;
+  }
+  const split = splitHostPort(text);
+  const version = split && isIP(split.host);
+  if (!split || !version) throw error;
+  return `/ip${version}/${split.host}/tcp/${split.port}`;
+}

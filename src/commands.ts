@@ -1,0 +1,53 @@
+import type { OptionKind } from "./options.ts";
+
+type ArgumentRow = { name: string; kind: OptionKind; help: string; required?: boolean };
+export type CommandRow = { summary: string; group: string; arguments?: readonly ArgumentRow[] };
+
+const use = "Use the market";
+const sell = "Serve it";
+const keys = "Money and keys";
+const care = "Set up and look after";
+
+/** Every command, once: the parser, `--help` and docs/cli.md come from this table; its options are in options.ts. */
+export const commands = {
+  connect: {
+    summary: "find an exit, agree on its price and go out through it",
+    group: use,
+    arguments: [{ name: "peer", kind: "peer", help: "this exit only; default: the cheapest that matches" }],
+  },
+  disconnect: { summary: "end the running connection", group: use },
+  exits: { summary: "list known exits by price", group: use },
+  status: { summary: "show what the running node does", group: use },
+  sessions: {
+    summary: "list sessions, or show one",
+    group: use,
+    arguments: [{ name: "id", kind: "string", help: "this session in full" }],
+  },
+  serve: { summary: "run an exit and be paid for it", group: sell },
+  wallet: { summary: "show what this node has, owes and is owed", group: keys },
+  "wallet deposit": {
+    summary: "put tokens on deposit, so that exits accept promises",
+    group: keys,
+    arguments: [{ name: "amount", kind: "amount", help: "with its unit, for example 5myst", required: true }],
+  },
+  "wallet withdraw": { summary: "close the account for good and, three days later, take everything out", group: keys },
+  "wallet channels": { summary: "list payment channels", group: keys },
+  "wallet settle": { summary: "clear all that is owed to this node now", group: keys },
+  identity: { summary: "show this node's peer id and address", group: keys },
+  "identity show": { summary: "show this node's peer id and address", group: keys },
+  "identity export": { summary: "write the key to an encrypted keystore file", group: keys },
+  "identity import": {
+    summary: "take the key from a keystore file, or from a file with a private key in hex",
+    group: keys,
+    arguments: [{ name: "file", kind: "path", help: "the keystore (V3 JSON) or hex file", required: true }],
+  },
+  init: { summary: "make an identity and remember a network", group: care },
+  network: { summary: "show the network in use", group: care },
+  "network create": { summary: "deploy the contract to a chain and write a network file", group: care },
+  "network show": { summary: "show the network in use", group: care },
+  doctor: { summary: "check what a node needs on this machine", group: care },
+  devnet: { summary: "run a whole market on this machine, to try it and to test with", group: care },
+  version: { summary: "print versions", group: care },
+} as const satisfies Record<string, CommandRow>;
+
+export type CommandName = keyof typeof commands;

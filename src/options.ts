@@ -1,0 +1,195 @@
+import type { CommandName } from "./commands.ts";
+import type { Hex } from "./lib/codec.ts";
+import type { Unit } from "./lib/units.ts";
+
+/** Amounts name their unit, which only the network knows: a setting of kind `amount` is a function of it, giving base units. */
+export type AmountSetting = (unit: Unit) => bigint;
+
+/** What a value looks like: how it is written (cli/values.ts reads and checks it), and the type of the setting. */
+type Kinds = {
+  string: string;
+  /** ISO 3166-1 alpha-2, upper case */
+  country: string;
+  amount: AmountSetting;
+  integer: number;
+  flag: boolean;
+  /** made absolute; `~/`, $XDG_DATA_HOME and $XDG_CONFIG_HOME are filled in */
+  path: string;
+  /** ms, from "24h" */
+  duration: number;
+  /** bytes, from "64MiB" */
+  size: bigint;
+  choice: string;
+  /** http or https */
+  url: string;
+  /** peer id, or the last 6 characters of one or more */
+  peer: string;
+  /** 0x and 40 hex digits, lower case */
+  account: Hex;
+  /** IP address */
+  ip: string;
+  /** IP address or name, and port */
+  hostport: string;
+  /** multiaddr to listen on; host:port is turned into one */
+  listen: string;
+  /** multiaddr that ends in /p2p/<peer id> */
+  invite: string;
+  /** IP address or range, with or without a port */
+  destination: string;
+};
+export type OptionKind = keyof Kinds;
+
+type OptionSpec = {
+  /** without its dashes */
+  name: string;
+  kind: OptionKind;
+  help: string;
+  /** may be given several times; separated by commas in the environment, an array in the config file */
+  list?: true;
+  choices?: readonly string[];
+  /** as a person would type it; an amount without a unit is in the network's token */
+  default?: string;
+  /** makes sense for one run only: no environment variable, no place in the config file */
+  once?: true;
+};
+export type OptionRow = OptionSpec & { commands: "all" | readonly CommandName[]; group?: string };
+
+/** Rows that the same commands have. */
+const of = <const C extends OptionRow["commands"], const R extends readonly OptionSpec[]>(commands: C, group: string, rows: R) =>
+  rows.map((row) => ({ ...row, commands, group })) as unknown as { -readonly [I in keyof R]: R[I] & { commands: C; group: string } };
+
+const wallets = ["wallet", "wallet deposit", "wallet withdraw", "wallet channels", "wallet settle"] as const;
+
+/**
+ * Every option, once. The parser, `--help`, the environment variables, the schema of the config file and docs/cli.md all come
+ * from this table: to add an option, add a row.
+ *
+ * An option of one command has that command's name in its variable and stands in its section of the config file
+ * (`MYSTNODE_SERVE_COUNTRY`, `{"serve": {"country": "DE"}}`); one that several share has none (`MYSTNODE_RPC`, `{"rpc": …}`).
+ */
+export const options = [
+  ...of(["connect"], "Which exit", [
+    { name: "country", kind: "country", help: "only exits in this country, for example US" },
+    { name: "city", kind: "string", help: "only exits in this city" },
+    { name: "service", kind: "choice", choices: ["proxy"], default: "proxy", help: "how to go out" },
+    { name: "exclude", kind: "peer", list: true, help: "never this exit" },
+    { name: "via", kind: "invite", list: true, help: "an invite: the address of an exit, or of a peer to ask" },
+  ]),
+  ...of(["connect"], "What it may cost", [
+    { name: "max-price-gib", kind: "amount", default: "0.2", help: "take no exit that asks for more per GiB" },
+    { name: "max-price-hour", kind: "amount", default: "0.05", help: "take no exit that asks for more per hour" },
+    { name: "budget", kind: "amount", default: "1", help: "the most this session may cost in all" },
+    { name: "dry-run", kind: "flag", once: true, help: "find the exit and show its price, pay nothing" },
+  ]),
+  ...of(["connect"], "Traffic", [{ name: "proxy", kind: "hostport", default: "127.0.0.1:1080", help: "where the SOCKS5 server listens" }]),
+  ...of(["serve"], "The offer", [
+    { name: "service", kind: "choice", choices: ["proxy", "none"], default: "proxy", help: "what to sell; none: only help the network" },
+    { name: "country", kind: "country", help: "the country this exit is in; needed to sell" },
+    { name: "city", kind: "string", help: "the city this exit is in" },
+    { name: "price-gib", kind: "amount", default: "0.1", help: "price per GiB, both directions together; 0 is allowed" },
+    { name: "price-hour", kind: "amount", default: "0.01", help: "price per hour; 0 is allowed" },
+    { name: "max-sessions", kind: "integer", default: "50", help: "serve this many at a time" },
+  ]),
+  ...of(["serve"], "Traffic", [
+    { name: "allow", kind: "destination", list: true, help: "let clients reach this although the exit policy refuses it" },
+    { name: "block", kind: "destination", list: true, help: "never let clients reach this" },
+    { name: "egress-address", kind: "ip", help: "local address that clients' connections leave from" },
+  ]),
+  ...of(["serve"], "Earnings", [
+    { name: "settle-at", kind: "amount", default: "1", help: "clear a channel on chain once this much is owed on it" },
+    { name: "payout", kind: "account", help: "where cleared money goes; default: this node's address" },
+  ]),
+  ...of(["serve"], "Network", [
+    { name: "listen", kind: "listen", list: true, default: "/ip4/0.0.0.0/tcp/4480", help: "address for other peers, or host:port" },
+  ]),
+  ...of(["serve", "connect", "network create"], "Network", [
+    { name: "bootstrap", kind: "invite", list: true, help: "a further peer to start from" },
+  ]),
+  ...of(["serve", "connect", "devnet"], "Network", [
+    { name: "discovery", kind: "choice", list: true, choices: ["gossip", "snapshot", "dht"], help: "sources of offers; default: all" },
+  ]),
+  ...of(["serve", "connect", "exits", "sessions", ...wallets, "doctor", "network create"], "Network", [
+    { name: "rpc", kind: "url", help: "JSON-RPC endpoint of the chain, before those of the network file" },
+  ]),
+  ...of(["disconnect"], "Options", [{ name: "wait", kind: "flag", once: true, help: "return only when the session is closed" }]),
+  ...of(["exits"], "Options", [
+    { name: "country", kind: "country", help: "only this country" },
+    { name: "city", kind: "string", help: "only this city" },
+    { name: "max-price-gib", kind: "amount", help: "only up to this price per GiB" },
+    { name: "sort", kind: "choice", choices: ["price"], default: "price", help: "order" },
+    { name: "limit", kind: "integer", default: "20", help: "at most this many" },
+  ]),
+  ...of(["sessions"], "Options", [
+    { name: "role", kind: "choice", choices: ["consumer", "provider"], help: "only those where this node was that" },
+    { name: "since", kind: "duration", help: "only those of this time up to now, for example 24h" },
+  ]),
+  ...of(["wallet deposit"], "Options", [
+    { name: "bond", kind: "amount", help: "bond on top; default: what the network asks for and is missing" },
+  ]),
+  ...of(["wallet deposit", "wallet withdraw"], "Options", [{ name: "yes", kind: "flag", once: true, help: "do not ask" }]),
+  ...of(["init"], "Options", [{ name: "import", kind: "path", once: true, help: "take the key from this keystore or hex file" }]),
+  ...of(["identity export"], "Options", [
+    { name: "out", kind: "path", once: true, help: "the file to write; default: standard output" },
+    { name: "export-password-file", kind: "path", once: true, help: "file with the exported keystore's passphrase; default: ask" },
+  ]),
+  ...of(["network create"], "Options", [
+    { name: "token", kind: "account", once: true, help: "the ERC-20 to pay in; default: deploy a test token" },
+    { name: "name", kind: "string", once: true, help: "what people call the network; default: made from the chain id" },
+    { name: "out", kind: "path", once: true, default: "network.json", help: "the network file to write" },
+  ]),
+  ...of(["devnet"], "Options", [
+    { name: "once", kind: "flag", once: true, help: "run one whole cycle, clean up and end" },
+    { name: "service", kind: "choice", choices: ["proxy"], default: "proxy", help: "the service to try" },
+    { name: "bytes", kind: "size", default: "64MiB", help: "how much to download in a cycle" },
+  ]),
+  ...of("all", "Everywhere", [
+    { name: "data-dir", kind: "path", default: "$XDG_DATA_HOME/mystnode", help: "keystore, ledger and socket of one node" },
+    { name: "config", kind: "path", default: "$XDG_CONFIG_HOME/mystnode/config.json", help: "config file (JSON)" },
+    { name: "network", kind: "path", help: "network file; default: what the data directory remembers" },
+    { name: "password-file", kind: "path", help: "file whose first line is the keystore's passphrase" },
+    { name: "json", kind: "flag", help: "JSON on standard output: one object, or one a line for what goes on" },
+    { name: "quiet", kind: "flag", help: "no progress, only results and errors" },
+    { name: "no-color", kind: "flag", help: "no colours; the variable NO_COLOR does the same" },
+    {
+      name: "log-level",
+      kind: "choice",
+      choices: ["debug", "info", "warn", "error", "silent"],
+      default: "warn",
+      help: "what the log tells",
+    },
+  ]),
+] as const satisfies readonly OptionRow[];
+
+type Row = (typeof options)[number];
+type Camel<S extends string> = S extends `${infer Head}-${infer Tail}` ? `${Head}${Capitalize<Camel<Tail>>}` : S;
+type RowOf<C extends CommandName, R extends Row = Row> = R extends { commands: "all" }
+  ? R
+  : R extends { commands: readonly (infer Of)[] }
+    ? C extends Of
+      ? R
+      : never
+    : never;
+type One<R extends Row> = R extends { choices: readonly (infer Choice)[] } ? Choice : Kinds[R["kind"]];
+type Value<R extends Row> = R extends { list: true }
+  ? One<R>[]
+  : R extends { default: string } | { kind: "flag" }
+    ? One<R>
+    : One<R> | undefined;
+
+/** What a command is given: a value for each of its options, under its name in camelCase. A list not given is empty. */
+export type Settings<C extends CommandName> = { [R in RowOf<C> as Camel<R["name"]>]: Value<R> };
+
+/** "max-price-gib" -> "maxPriceGib" */
+export const camel = (name: string): string => name.replace(/-(.)/g, (_, letter: string) => letter.toUpperCase());
+
+/** The options of a command, the global ones last. */
+export const optionsOf = (command: CommandName): readonly OptionRow[] =>
+  (options as readonly OptionRow[]).filter((row) => row.commands === "all" || row.commands.includes(command));
+
+/** The section of the config file that an option stands in: its command, when it has only one. */
+export const sectionOf = (row: OptionRow): string | undefined =>
+  row.commands !== "all" && row.commands.length === 1 ? row.commands[0]?.replace(" ", "-") : undefined;
+
+/** MYSTNODE_SERVE_COUNTRY, MYSTNODE_DATA_DIR; none for what makes sense for one run only. */
+export const variableOf = (row: OptionRow): string | undefined =>
+  row.once ? undefined : ["MYSTNODE", sectionOf(row), row.name].filter(Boolean).join("_").replaceAll("-", "_").toUpperCase();

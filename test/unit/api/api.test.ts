@@ -1,0 +1,197 @@
+import assert from "node:assert/strict";
+import { createApi } from "../../../src/api/api.ts";
+import { createApiClient } from "../../../src/api/client.ts";
+import { MystError } from "../../../src/lib/errors.ts";
+import { describe } from "../../support/harness.ts";
+import { exit, fakeNode, session } from "./fake-node.ts";
+
+const inProcess = () => {
+  const fake = fakeNode();
+  let stops = 0;
+  const app = createApi(fake.node, { onStop: () => stops++ });
+  const client = createApiClient({ fetch: (path, init) => app.request(path, init) });
+  return { ...fake, app, client, stops: () => stops };
+};
+
+const wish = { service: "proxy", maxPerGiB: 2n ** 70n, maxPerHour: 5n, budget: 6n, proxy: "127.0.0.1:0" } as const;
+// biome-ignore lint/suspicious/noExplicitAny: what came, as it came
+const bodyOf = async (response: Response | Promise<Response>): Promise<any> => (await response).json();
+const collect = async <T>(items: AsyncIterable<T>) => {
+  const all: T[] = [];
+  for await (const item of items) all.push(item);
+  return all;
+};
+const errorOf = async (work: Promise<unknown>): Promise<MystError> => {
+  const error = await work.then(
+    () => undefined,
+    (thrown: unknown) => thrown,
+  );
+  assert.ok(error instanceof MystError, `expected a MystError, got ${error}`);
+  return error;
+};
+
+describe("api: calls", (test) => {
+  test("amounts are decimal strings on the wire and bigint on either side", async () => {
+    const { app, client, calls } = inProcess();
+    const raw = await bodyOf(app.request("/v1/sessions"));
+    assert.equal(raw.v, 1);
+    assert.equal(raw.sessions[0].promised, (2n ** 90n).toString());
+    assert.deepEqual((await client.call("sessions")).sessions, [session]);
+    await client.call("deposit", { amount: 2n ** 80n, bond: 0n });
+    assert.deepEqual(calls.at(-1), ["deposit", { amount: 2n ** 80n, bond: 0n }]);
+  });
+
+  test("a query carries what was asked for, and nothing that was not", async () => {
+    const { client, calls } = inProcess();
+    await client.call("exits", { country: "US", city: "New York & co", limit: 3, maxPerGiB: 9n });
+    assert.deepEqual(calls.at(-1), ["exits", { country: "US", city: "New York & co", limit: 3, maxPerGiB: 9n }]);
+    await client.call("exits", {});
+    assert.deepEqual(calls.at(-1), ["exits", {}]);
+  });
+
+  test("every view comes through whole", async () => {
+    const { client, node } = inProcess();
+    assert.deepEqual(await client.call("status"), await node.status());
+    assert.deepEqual(await client.call("wallet"), await node.wallet.show());
+    assert.deepEqual((await client.call("exits", {})).exits, [exit]);
+    assert.equal((await client.call("network")).network.minBond, "1000000000000000000");
+    assert.deepEqual(await client.call("withdraw"), { hash: "0xbb", withdrawn: 10n });
+  });
+
+  test("stop is answered first, then done", async () => {
+    const { client, stops } = inProcess();
+    assert.deepEqual(await client.call("stop"), { stopping: true });
+    await new Promise(setImmediate);
+    assert.equal(stops(), 1);
+  });
+});
+
+describe("api: what it refuses", (test) => {
+  const post = (app: ReturnType<typeof inProcess>["app"], path: string, body: string) => app.request(path, { method: "POST", body });
+
+  test("an unknown member, a wrong type, a wrong amount, no JSON, an array: 400 and BAD_VALUE", async () => {
+    const { app, calls } = inProcess();
+    const bodies = [
+      '{"amount":"1","bond":"1","more":1}',
+      '{"amount":1,"bond":"1"}',
+      '{"amount":"-1","bond":"1"}',
+      '{"amount":"1"',
+      "[1]",
+      '"x"',
+      "null",
+    ];
+    for (const body of bodies) {
+      const response = await post(app, "/v1/wallet/deposit", body);
+      assert.equal(response.status, 400, body);
+      assert.equal((await bodyOf(response)).error.code, "BAD_VALUE", body);
+    }
+    assert.deepEqual(calls, []);
+  });
+
+  test("a body over the bound, whether it says its length or not", async () => {
+    const { app, calls } = inProcess();
+    const long = JSON.stringify({ amount: "1", bond: "1", pad: "x".repeat(70_000) });
+    assert.equal((await bodyOf(post(app, "/v1/wallet/deposit", long))).error.code, "BAD_VALUE");
+    const body = new Blob([long]).stream();
+    const streamed = await app.request("/v1/wallet/deposit", { method: "POST", body, duplex: "half" } as RequestInit);
+    assert.match((await bodyOf(streamed)).error.message, /65536 bytes/);
+    assert.deepEqual(calls, []);
+  });
+
+  test("an unknown route, and a known one by another method", async () => {
+    const { app } = inProcess();
+    for (const request of [app.request("/v2/status"), post(app, "/v1/status", ""), app.request("/v1/wallet/deposit")])
+      assert.equal((await bodyOf(request)).error.code, "USAGE");
+  });
+
+  test("a session that is not there is 404", async () => {
+    const { app, client } = inProcess();
+    assert.equal((await app.request("/v1/sessions/none")).status, 404);
+    assert.equal((await errorOf(client.call("session", { id: "no/../ne" }))).code, "SESSION_UNKNOWN");
+  });
+
+  test("an error that is not ours arrives as INTERNAL, without its stack", async () => {
+    const { app, client } = inProcess();
+    const response = await app.request("/v1/wallet/settle", { method: "POST" });
+    assert.equal(response.status, 500);
+    assert.deepEqual(await response.json(), { v: 1, error: { code: "INTERNAL", message: "something of ours broke" } });
+    assert.equal((await errorOf(client.call("settle"))).code, "INTERNAL");
+  });
+});
+
+describe("api: connect", (test) => {
+  test("tells each step, then the connection, then ends", async () => {
+    const { client, given } = inProcess();
+    const items = await collect(client.stream("connect", wish));
+    assert.deepEqual(
+      items.map((item) => (item.type === "step" ? item.step.step : item.type)),
+      ["found", "open", "connected"],
+    );
+    assert.deepEqual(items[0], { type: "step", step: { step: "found", atMs: 1, matching: 2, exit } });
+    const { onStep, signal, ...asked } = given();
+    assert.ok(onStep && signal);
+    assert.deepEqual(asked, wish);
+  });
+
+  test("an error is the last line, with its hint and its facts", async () => {
+    const { client } = inProcess();
+    const error = await errorOf(collect(client.stream("connect", { ...wish, city: "nowhere" })));
+    assert.equal(error.code, "NO_MATCHING_EXIT");
+    assert.equal(error.hint, "try another");
+    assert.deepEqual(error.meta, { known: 3, price: "7" });
+  });
+
+  test("who goes away ends the attempt", async () => {
+    const { client, given } = inProcess();
+    for await (const item of client.stream("connect", { ...wish, city: "slow" })) {
+      assert.equal(item.type, "step");
+      break;
+    }
+    await new Promise((resolve) => setTimeout(resolve, 10));
+    assert.equal(given().signal.aborted, true);
+  });
+
+  test("the end of a session is told to who waits, also when it came before the question", async () => {
+    const { client } = inProcess();
+    await collect(client.stream("connect", wish));
+    const waiting = client.call("sessionEnd", { id: session.id });
+    await client.call("disconnect");
+    assert.equal((await waiting).session.state, "CLOSED");
+    assert.equal((await client.call("sessionEnd", { id: session.id })).session.state, "CLOSED");
+    assert.equal((await errorOf(client.call("disconnect"))).code, "NOT_CONNECTED");
+  });
+
+  test("what ended it against our will is told as the error it is", async () => {
+    const { client, fail } = inProcess();
+    await collect(client.stream("connect", wish));
+    fail(new MystError("BUDGET_EXHAUSTED", "all spent"));
+    assert.equal((await errorOf(client.call("sessionEnd", { id: session.id }))).code, "BUDGET_EXHAUSTED");
+  });
+});
+
+describe("api: events", (test) => {
+  test("come as they are emitted; leaving the stream leaves no listener", async () => {
+    const { client, emit, listeners } = inProcess();
+    const stream = client.stream("events");
+    const first = stream.next();
+    await new Promise((resolve) => setTimeout(resolve, 10));
+    assert.equal(listeners.size, 1);
+    emit({ type: "settled", hash: "0xaa", claims: 1, paid: 2n ** 70n });
+    assert.deepEqual((await first).value, { event: { type: "settled", hash: "0xaa", claims: 1, paid: 2n ** 70n } });
+    await stream.return(undefined);
+    await new Promise((resolve) => setTimeout(resolve, 10));
+    assert.equal(listeners.size, 0);
+  });
+
+  test("a reader that does not read costs a bounded number of events", async () => {
+    const { client, emit, listeners } = inProcess();
+    const stream = client.stream("events");
+    const first = stream.next();
+    await new Promise((resolve) => setTimeout(resolve, 10));
+    for (let claims = 0; claims < 5_000; claims += 1) emit({ type: "settled", hash: "0xaa", claims, paid: 1n });
+    assert.deepEqual((await first).value, { event: { type: "settled", hash: "0xaa", claims: 4_000, paid: 1n } });
+    await stream.return(undefined);
+    await new Promise((resolve) => setTimeout(resolve, 10));
+    assert.equal(listeners.size, 0);
+  });
+});

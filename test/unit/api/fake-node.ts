@@ -1,0 +1,142 @@
+import type { ApiNode } from "../../../src/api/api.ts";
+import { MystError } from "../../../src/lib/errors.ts";
+import { parseNetwork } from "../../../src/lib/network-config.ts";
+import type { Connection, ConnectOptions, ExitView, NodeEvent, SessionView } from "../../../src/node/types.ts";
+
+export const address = `0x${"ab".repeat(20)}` as const;
+export const networkJson = {
+  v: 1,
+  name: "fake",
+  chainId: 31337,
+  rpc: ["http://127.0.0.1:1"],
+  contract: `0x${"11".repeat(20)}`,
+  startBlock: 0,
+  confirmations: 0,
+  token: { address: `0x${"22".repeat(20)}`, symbol: "MYST", decimals: 18 },
+  bootstrap: [],
+  protocolPrefix: "/mystnode/fake",
+  minDeposit: "1000000000000000000",
+  minBond: "1000000000000000000",
+};
+
+export const exit: ExitView = {
+  peer: "16Uiu2HAmFakeExitPeerIdFakeExitPeerIdFakeExitPeerId11",
+  address,
+  addresses: ["/ip4/127.0.0.1/tcp/1"],
+  country: "US",
+  networkKind: "datacenter",
+  service: "proxy",
+  perGiB: 10n ** 17n,
+  perHour: 10n ** 16n,
+  policy: "no private networks",
+  sessions: 0,
+  maxSessions: 5,
+  expiresMs: 4_000_000_000_000,
+  sources: ["gossip", "dht"],
+};
+
+export const session: SessionView = {
+  id: "00112233445566778899aabbccddeeff",
+  role: "consumer",
+  state: "ACTIVE",
+  peer: exit.peer,
+  service: "proxy",
+  country: "US",
+  perGiB: exit.perGiB,
+  perHour: exit.perHour,
+  channel: `0x${"cd".repeat(32)}`,
+  startedMs: 1_000,
+  usedBytes: 123_456_789_012_345_678n,
+  usedMs: 5,
+  billedBytes: 2n ** 80n,
+  billedMs: 5_000,
+  promises: 3,
+  promised: 2n ** 90n,
+  carriedIn: 0n,
+};
+
+/** As much of a node as the API uses, with what a test needs to move it. */
+export function fakeNode() {
+  const listeners = new Set<(event: NodeEvent) => void>();
+  const calls: [name: string, options: unknown][] = [];
+  const ending = Promise.withResolvers<SessionView>();
+  ending.promise.catch(() => undefined);
+  let current: Connection | undefined;
+  const end = async () => {
+    current = undefined;
+    ending.resolve({ ...session, state: "CLOSED", endedMs: 2_000 });
+    return await ending.promise;
+  };
+  const connection: Connection = {
+    sessionId: session.id,
+    exit,
+    endpoint: { socks: "127.0.0.1:1080" },
+    session: () => session,
+    ended: ending.promise,
+    disconnect: end,
+  };
+  const node: ApiNode = {
+    peerId: exit.peer,
+    address,
+    network: parseNetwork(JSON.stringify(networkJson), "fake"),
+    events: {
+      on: (listener) => {
+        listeners.add(listener);
+        return () => listeners.delete(listener);
+      },
+    },
+    connect: async (options: ConnectOptions) => {
+      calls.push(["connect", options]);
+      options.onStep?.({ step: "found", atMs: 1, matching: 2, exit });
+      if (options.city === "slow")
+        await new Promise((_, reject) => options.signal?.addEventListener("abort", () => reject(options.signal?.reason)));
+      if (options.city === "nowhere")
+        throw new MystError("NO_MATCHING_EXIT", "none", { hint: "try another", meta: { known: 3, price: 7n } });
+      options.onStep?.({ step: "open", atMs: 2, endpoint: connection.endpoint });
+      current = connection;
+      return connection;
+    },
+    connection: () => current,
+    find: async (options) => {
+      calls.push(["find", options]);
+      return { matching: 2, exit };
+    },
+    exits: async (query) => {
+      calls.push(["exits", query]);
+      return [exit];
+    },
+    sessions: async () => [session],
+    status: async () => ({
+      version: "0.1.0",
+      peer: exit.peer,
+      address,
+      network: "fake",
+      uptimeMs: 7,
+      addresses: [],
+      peers: [{ peer: exit.peer, addresses: [], direction: "inbound" }],
+      exitsKnown: 1,
+      chain: { reachable: false, problem: "it is off" },
+    }),
+    wallet: {
+      show: async () => ({ address, tokens: 1n, gas: 2n, deposit: 3n, bond: 4n, line: 5n, promised: 6n, liabilities: 7n, unsettled: 8n }),
+      deposit: async (amount, bond) => {
+        calls.push(["deposit", { amount, bond }]);
+        return { hash: "0xaa" };
+      },
+      withdraw: async () => ({ hash: "0xbb", withdrawn: 10n }),
+      channels: async () => [],
+      settle: async () => {
+        throw new TypeError("something of ours broke");
+      },
+    },
+  };
+  return {
+    node,
+    calls,
+    /** what the last call was given */
+    given: () => calls.at(-1)?.[1] as { signal: AbortSignal; onStep: unknown },
+    listeners,
+    emit: (event: NodeEvent) => listeners.forEach((listener) => void listener(event)),
+    fail: (error: Error) => ending.reject(error),
+  };
+}
