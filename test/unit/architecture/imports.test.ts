@@ -55,8 +55,10 @@ describe("architecture: imports", (test) => {
     );
   });
 
-  test("no files import one another in a circle", () => {
-    const edges = Map.groupBy(own, ({ from }) => from);
+  test("no files load one another in a circle", () => {
+    // two files may know each other's types: that loads nothing
+    const loaded = own.filter(({ kind }) => kind !== "type");
+    const edges = Map.groupBy(loaded, ({ from }) => from);
     assert.equal(findCircle(new Map([...edges].map(([from, list]) => [from, list.map(({ to }) => to)]))), undefined);
   });
 
