@@ -86,7 +86,7 @@ export async function startAnvil(options: AnvilOptions): Promise<Anvil> {
   const { pid } = child;
   if (pid === undefined) return failed;
   const noted = pidFile ? writePidFile(pidFile, pid) : undefined;
-  const guard = guardOf(pid);
+  const guard = guardOf(pid, stateFile ?? "anvil");
   void ended.then(() => guard.kill("SIGKILL"));
   await noted;
   const stop = async () => {
@@ -107,8 +107,8 @@ export async function startAnvil(options: AnvilOptions): Promise<Anvil> {
 }
 
 /** Ends `pid` once we are gone: its standard input closes with us, whatever ends us. POSIX only needs sh, so macOS has it too. */
-function guardOf(pid: number): ChildProcess {
-  const guard = spawn("/bin/sh", ["-c", 'read -r _; kill -TERM "$1"', "sh", String(pid)], {
+function guardOf(pid: number, name: string): ChildProcess {
+  const guard = spawn("/bin/sh", ["-c", 'read -r _; kill -TERM "$1"', `guard of ${name}`, String(pid)], {
     detached: true,
     stdio: ["pipe", "ignore", "ignore"],
   });

@@ -69,7 +69,7 @@ export async function spawnNode({ name, dataDir, args, log }: SpawnOptions): Pro
 
 /** Ours, without what would configure the node behind our back. */
 function cleanEnvironment(dataDir: string): NodeJS.ProcessEnv {
-  const kept = Object.entries(process.env).filter(([name]) => !/^MYSTNODE_|^CREDENTIALS_DIRECTORY$/.test(name));
+  const kept = Object.entries(process.env).filter(([name]) => !name.startsWith("MYSTNODE_"));
   return { ...Object.fromEntries(kept), XDG_CONFIG_HOME: dataDir, XDG_DATA_HOME: dataDir };
 }
 

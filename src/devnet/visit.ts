@@ -22,7 +22,8 @@ export type VisitOptions = {
 export async function visit(url: string, { socks, onBytes, signal }: VisitOptions = {}): Promise<Visit> {
   const { hostname, port } = new URL(url);
   const beganMs = performance.now();
-  const socket = socks === undefined ? undefined : await socksConnect(hostPort(socks), { host: hostname, port: Number(port) }, signal);
+  const socket =
+    socks === undefined ? undefined : await socksConnect({ host: hostname, port: Number(port), socks, ...(signal && { signal }) });
   const { promise, resolve, reject } = Promise.withResolvers<Visit>();
   const asked = request(url, {
     agent: false,
@@ -50,8 +51,3 @@ export async function visit(url: string, { socks, onBytes, signal }: VisitOption
     socket?.destroy();
   }
 }
-
-const hostPort = (text: string) => {
-  const colon = text.lastIndexOf(":");
-  return { host: text.slice(0, colon), port: Number(text.slice(colon + 1)) };
-};
