@@ -1,10 +1,15 @@
 import type { Identity } from "../identity/identity.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Hex } from "../lib/codec.ts";
+import { every } from "../lib/lifecycle.ts";
 import type { Logger } from "../lib/ports.ts";
 import type { Store } from "../lib/store.ts";
 import type { Network } from "../network/network.ts";
+import { createAnnouncer } from "./announcer.ts";
+import { openCatalogue } from "./catalogue.ts";
+import { createFinder } from "./finder.ts";
 import type { Offer, SignedOffer } from "./offer.ts";
+import { rank } from "./rank.ts";
 
 export type DiscoverySource = "gossip" | "snapshot" | "dht";
 
@@ -30,19 +35,24 @@ export type OfferQuery = {
   exclude?: string[];
 };
 
+export type OfferListener = (known: KnownOffer, source: DiscoverySource) => void;
+
 export type Discovery = AsyncDisposable & {
-  /** Begins to announce, or announces what has changed (at most every 10 s; the newest content counts). Resolves when the first is signed. */
+  /**
+   * Begins to announce, or announces what has changed: a few at once, then one in 10 s, the newest content counting.
+   * @throws MALFORMED when the content makes no offer
+   */
   announce(content: OfferContent): Promise<void>;
   /** Stops announcing and tells the network so. */
   withdraw(): Promise<void>;
-  /** Current matching offers now, cheapest first, from the local catalogue. */
+  /** Current matching offers of others now, from the local catalogue: those with room first, then the cheapest. */
   offers(query?: OfferQuery): KnownOffer[];
-  /** Matching offers as they come, those known first, each once per new content; ends (without an error) when the signal fires. */
+  /** Matching offers as they come, those known first; a peer comes again with each newer offer. Ends (without an error) when the signal fires. */
   find(query: OfferQuery, signal: AbortSignal): AsyncIterable<KnownOffer>;
-  /** Waits for the first match and a moment more for others; cheapest first. Empty when the signal fires before any match. */
+  /** What is known at once; else waits for the first match and a moment more for others. Empty when the signal fires before any match. */
   search(query: OfferQuery, signal: AbortSignal): Promise<KnownOffer[]>;
-  /** called for each new or changed offer, with the source that brought it */
-  onOffer(listener: (known: KnownOffer, source: DiscoverySource) => void): () => void;
+  /** called for each newer offer, with the source that brought it */
+  onOffer(listener: OfferListener): () => void;
   stop(): Promise<void>;
 };
 
@@ -56,8 +66,112 @@ export type DiscoveryDeps = {
 };
 
 export type DiscoveryOptions = {
-  /** the ways to look for offers; default all */
+  /** the ways to look for offers; default all. What is offered here is told in all ways. */
   sources?: DiscoverySource[];
 };
 
-export declare function createDiscovery(deps: DiscoveryDeps, options?: DiscoveryOptions): Promise<Discovery>;
+/** How long after the first match others may come in, so that the choice is by price and not by who was fastest. */
+const settleMs = 150;
+const saveMs = 10_000;
+
+/** Joins the market of one network: announces, listens, looks, remembers. */
+export async function createDiscovery(deps: DiscoveryDeps, options: DiscoveryOptions = {}): Promise<Discovery> {
+  const { network, identity, store, clock, log } = deps;
+  const domain = { chainId: deps.networkConfig.chainId, contract: deps.networkConfig.contract };
+  const listeners = new Set<OfferListener>();
+  const catalogue = await openCatalogue({ store, clock, network: domain });
+  const others = () => catalogue.all().filter(({ offer }) => offer.peer !== identity.peerId);
+  const offers = (query: OfferQuery = {}) => rank(others(), query);
+
+  const announcer = await createAnnouncer({
+    network,
+    identity,
+    store,
+    clock,
+    log,
+    domain,
+    marketSize: () => catalogue.all().length,
+    exchange: () => finder.exchange(),
+  });
+  const finder = await createFinder(
+    {
+      network,
+      clock,
+      log,
+      catalogue,
+      own: announcer,
+      onOffer: (known, source) => {
+        for (const listener of [...listeners]) listener(known, source);
+      },
+    },
+    new Set(options.sources ?? ["gossip", "snapshot", "dht"]),
+  );
+  const saving = every(
+    clock,
+    saveMs,
+    () => catalogue.save(),
+    (error) => log.warn("offers not saved", { error: (error as Error).message }),
+  );
+  const onOffer = (listener: OfferListener) => {
+    listeners.add(listener);
+    return () => void listeners.delete(listener);
+  };
+
+  async function* find(query: OfferQuery, signal: AbortSignal): AsyncGenerator<KnownOffer> {
+    const waiting: KnownOffer[] = offers(query);
+    let wake: () => void = () => undefined;
+    const off = onOffer((known) => {
+      if (known.offer.peer !== identity.peerId) waiting.push(...rank([known], query));
+      wake();
+    });
+    const done = new AbortController();
+    const until = AbortSignal.any([signal, done.signal]);
+    until.addEventListener("abort", () => wake(), { once: true });
+    void finder.look(query, () => offers(query).length > 0, until);
+    try {
+      while (!signal.aborted) {
+        const next = waiting.shift();
+        if (next) yield next;
+        else
+          await new Promise<void>((resolve) => {
+            wake = resolve;
+            if (signal.aborted) resolve();
+          });
+      }
+    } finally {
+      off();
+      done.abort();
+    }
+  }
+
+  const search = async (query: OfferQuery, signal: AbortSignal) => {
+    if (offers(query).length === 0) {
+      for await (const _ of find(query, signal)) {
+        await clock.sleep(settleMs, signal).catch(() => undefined);
+        break;
+      }
+    }
+    return offers(query);
+  };
+
+  let stopping: Promise<void> | undefined;
+  const stop = () => {
+    stopping ??= (async () => {
+      await announcer.stop();
+      await finder.stop();
+      await saving.stop();
+      await catalogue.save();
+    })();
+    return stopping;
+  };
+  return {
+    announce: announcer.announce,
+    withdraw: announcer.withdraw,
+    offers,
+    find,
+    search,
+    onOffer,
+    stop,
+    [Symbol.asyncDispose]: stop,
+  };
+}

@@ -1,4 +1,10 @@
-import type { Hex } from "../lib/codec.ts";
+import { z } from "zod";
+import type { Identity } from "../identity/identity.ts";
+import { peerAddress } from "../identity/peer.ts";
+import { type RecordDomain, recordSigner, signRecord } from "../identity/record.ts";
+import { boundedBytes, cborCodec, fixedBytes, type Hex, wireAddress, wireUint } from "../lib/codec.ts";
+import { isCountry } from "../lib/countries.ts";
+import { MystError } from "../lib/errors.ts";
 
 /** What an exit sells, as it goes over the wire: signed by the exit's own key, at most 2 KB, gone after its expiry. */
 export type Offer = {
@@ -9,8 +15,9 @@ export type Offer = {
   /** ISO 3166-1 alpha-2, as claimed */
   country: string;
   city?: string;
-  /** "residential" | "datacenter" | "mobile" | "unknown", as claimed */
+  /** one of `networkKinds`, as claimed */
   networkKind: string;
+  /** none: the exit has withdrawn */
   services: ServiceOffer[];
   /** one line a person can read: what the exit refuses */
   policy: string;
@@ -30,3 +37,105 @@ export type ServiceOffer = {
 };
 
 export type SignedOffer = { offer: Offer /** canonical bytes as signed */; body: Uint8Array; signature: Uint8Array };
+
+/** A signed offer on the wire, at most. */
+export const maxOfferBytes = 2048;
+/** How long an offer is good for from its making, and at most from now on; the difference is what clocks may be apart. */
+export const offerLifeMs = 10 * 60_000;
+const maxAheadMs = 15 * 60_000;
+const maxSkewMs = maxAheadMs - offerLifeMs;
+
+export const networkKinds = ["residential", "datacenter", "mobile", "unknown"];
+
+/** One line that a terminal can show: no control characters, nothing invisible. */
+const line = (max: number) =>
+  z
+    .string()
+    .max(max)
+    .regex(/^\P{C}*$/u);
+const count = z.number().int().min(0).max(1_000_000);
+const price = wireUint(128);
+const address = z.string().regex(/^\/(ip4|ip6|dns4|dns6)\/[0-9A-Za-z.:-]{1,100}\/tcp\/\d{1,5}\/p2p\/[0-9A-Za-z]{1,80}$/);
+
+const bodyCodec = cborCodec(
+  z
+    .strictObject({
+      peer: z.string().min(1).max(80),
+      address: wireAddress,
+      addresses: z.array(address).max(8),
+      country: z.string().refine(isCountry),
+      city: line(60).min(1).optional(),
+      networkKind: z.string().refine((kind) => networkKinds.includes(kind)),
+      services: z.array(z.strictObject({ kind: z.string().regex(/^[a-z][a-z0-9-]{0,19}$/), perGiB: price, perHour: price })).max(8),
+      policy: line(300),
+      maxSessions: count,
+      sessions: count,
+      seq: wireUint(64),
+      expiresMs: z.number().int().min(0).max(Number.MAX_SAFE_INTEGER),
+    })
+    .refine(({ addresses, peer }) => addresses.every((text) => text.endsWith(`/p2p/${peer}`)), "an address of another peer")
+    .refine(({ services }) => new Set(services.map(({ kind }) => kind)).size === services.length, "a service twice"),
+  maxOfferBytes,
+);
+const envelopeCodec = cborCodec(z.strictObject({ body: boundedBytes(maxOfferBytes), signature: fixedBytes(64) }), maxOfferBytes);
+
+const domain = (network: RecordDomain["network"]): RecordDomain => ({ kind: "offer", network });
+const sameBytes = (a: Uint8Array, b: Uint8Array) => Buffer.compare(a, b) === 0;
+
+/**
+ * Signs an offer for one network.
+ * @throws MALFORMED when it has not the form of an offer or is over 2 KB
+ */
+export function signOffer(identity: Pick<Identity, "sign">, network: RecordDomain["network"], offer: Offer): SignedOffer {
+  const { city, ...rest } = offer;
+  let body: Uint8Array;
+  try {
+    body = Uint8Array.from(bodyCodec.encode(city === undefined ? rest : { ...rest, city }));
+  } catch (cause) {
+    throw new MystError("MALFORMED", "that is no offer", { cause });
+  }
+  const signed = { offer, body, signature: signRecord(identity, domain(network), body) };
+  const { byteLength } = encodeOffer(signed);
+  if (byteLength > maxOfferBytes)
+    throw new MystError("MALFORMED", `the offer has ${byteLength} bytes, at most ${maxOfferBytes} are allowed`, {
+      hint: "give it a shorter policy, or fewer addresses",
+    });
+  return signed;
+}
+
+/** The envelope that goes over the wire. */
+export const encodeOffer = ({ body, signature }: Pick<SignedOffer, "body" | "signature">): Uint8Array =>
+  envelopeCodec.encode({ body, signature });
+
+/**
+ * Reads an envelope without checking its signature or times: cheap, so that what is known already costs nothing more.
+ * @throws MALFORMED, also when the content is encoded in any but its one canonical way
+ */
+export function readOffer(bytes: Uint8Array): SignedOffer {
+  const { body, signature } = envelopeCodec.decode(bytes);
+  const offer: Offer = bodyCodec.decode(body);
+  if (!sameBytes(bodyCodec.encode(offer), body)) throw new MystError("MALFORMED", "the offer is not encoded canonically");
+  return { offer, body: Uint8Array.from(body), signature: Uint8Array.from(signature) };
+}
+
+/** @throws OFFER_EXPIRED when it is over, or is for further ahead than any clock of ours may be wrong */
+export function checkTimes({ expiresMs, seq }: Pick<Offer, "expiresMs" | "seq">, nowMs: number): void {
+  if (expiresMs <= nowMs) throw new MystError("OFFER_EXPIRED", "the offer has expired");
+  if (expiresMs > nowMs + maxAheadMs || seq > BigInt(nowMs + maxSkewMs))
+    throw new MystError("OFFER_EXPIRED", "the offer is from the future", { hint: "check that your clock is right" });
+}
+
+/** Proves that the peer it names signed it for this network. @throws BAD_SIGNATURE, MALFORMED for a peer that has no such key */
+export function checkSigner({ offer, body, signature }: SignedOffer, network: RecordDomain["network"]): void {
+  const owner = peerAddress(offer.peer);
+  if (owner !== offer.address || recordSigner(domain(network), body, signature) !== owner)
+    throw new MystError("BAD_SIGNATURE", "the offer was not signed by its peer for this network");
+}
+
+/** Reads and checks all. @throws MALFORMED, OFFER_EXPIRED, BAD_SIGNATURE */
+export function openOffer(bytes: Uint8Array, network: RecordDomain["network"], nowMs: number): SignedOffer {
+  const signed = readOffer(bytes);
+  checkTimes(signed.offer, nowMs);
+  checkSigner(signed, network);
+  return signed;
+}

@@ -50,8 +50,7 @@ const banMs = 3_600_000;
  * @throws PORT_IN_USE, BAD_VALUE for a multiaddr that is none
  */
 export async function createNetwork(deps: NetworkDeps, options: NetworkOptions): Promise<Network> {
-  const { identity, clock } = deps;
-  const log = deps.log.child("network");
+  const { identity, clock, log } = deps;
   const prefix = options.protocolPrefix;
   const listen = parseAddresses(options.listen);
   const bootstrap = parseBootstrap(options.bootstrap).filter(({ peer }) => peer !== identity.peerId);

@@ -1,0 +1,69 @@
+import type { Clock } from "../lib/clock.ts";
+import type { Logger } from "../lib/ports.ts";
+import type { Network } from "../network/network.ts";
+import type { Announcer } from "./announcer.ts";
+import { lookInDht } from "./by-dht.ts";
+import { listenToGossip } from "./by-gossip.ts";
+import { createSnapshots } from "./by-snapshot.ts";
+import type { Catalogue } from "./catalogue.ts";
+import type { DiscoverySource, OfferListener, OfferQuery } from "./discovery.ts";
+import { createIntake } from "./intake.ts";
+import { encodeOffer, maxOfferBytes } from "./offer.ts";
+import { offerProtocol } from "./protocol.ts";
+
+type Deps = {
+  network: Network;
+  clock: Clock;
+  log: Logger;
+  catalogue: Catalogue;
+  own: Pick<Announcer, "current" | "request">;
+  onOffer: OfferListener;
+};
+
+export type Finder = {
+  /** Looks in each source, again and again but ever less often, until something is found or the signal fires. Never throws. */
+  look(query: OfferQuery, found: () => boolean, signal: AbortSignal): Promise<void>;
+  /** Our own offer is new: hands it to neighbours, whom gossip may not reach. Never throws. */
+  exchange(): Promise<void>;
+  stop(): Promise<void>;
+};
+
+const firstPauseMs = 500;
+const maxPauseMs = 8_000;
+
+/** Takes offers in from the chosen sources and from no other; answers others in all ways, whatever is chosen here. */
+export async function createFinder(deps: Deps, sources: ReadonlySet<DiscoverySource>): Promise<Finder> {
+  const { network, clock, log, catalogue, own } = deps;
+  const stopped = new AbortController();
+  const intake = createIntake({ catalogue, clock, self: network.peerId, onOffer: deps.onOffer });
+
+  await network.answer(offerProtocol, { maxQuestion: 0, maxAnswer: maxOfferBytes }, async () => {
+    const offer = own.current();
+    if (!offer) throw new Error("nothing is offered here");
+    return encodeOffer(offer);
+  });
+  const snapshots = await createSnapshots({ network, clock, log, catalogue, own, intake }, sources.has("snapshot"));
+  const gossip = sources.has("gossip") ? await listenToGossip({ network, clock, catalogue, own, intake }) : undefined;
+
+  const inRounds = async (work: () => Promise<void>, found: () => boolean, signal: AbortSignal) => {
+    for (let pauseMs = firstPauseMs; !signal.aborted && !found(); pauseMs = Math.min(pauseMs * 2, maxPauseMs)) {
+      await work().catch((error) => log.debug("a look for offers failed", { error: (error as Error).message }));
+      if (!found()) await clock.sleep(pauseMs, signal).catch(() => undefined);
+    }
+  };
+  return {
+    exchange: snapshots.exchange,
+    look: async (query, found, signal) => {
+      const until = AbortSignal.any([signal, stopped.signal]);
+      const ways: (() => Promise<void>)[] = [];
+      if (gossip) ways.push(gossip.solicit);
+      if (sources.has("snapshot")) ways.push(() => snapshots.pull(until));
+      if (sources.has("dht")) ways.push(() => lookInDht({ network, clock, log, intake }, query, until));
+      await Promise.all(ways.map((work) => inRounds(work, found, until)));
+    },
+    stop: async () => {
+      stopped.abort();
+      await snapshots.stop();
+    },
+  };
+}
