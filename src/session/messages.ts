@@ -35,10 +35,12 @@ const close = z.strictObject({ t: z.literal("close") });
 
 const connection = z.record(z.string().max(20), z.union([z.string().max(200), z.int(), boundedBytes(200)]));
 const accepted = z.strictObject({ t: z.literal("accepted"), termsSignature: fixedBytes(64), connection });
+/** a peer's words reach terminals: nothing but printable ASCII */
+const printable = /^[\x20-\x7e]*$/;
 const refused = z.strictObject({
   t: z.literal("refused"),
-  code: z.string().max(40),
-  message: z.string().max(200),
+  code: z.string().max(40).regex(printable),
+  message: z.string().max(200).regex(printable),
   /** with CREDIT_MISMATCH: what the exit has as used up */
   consumed: wireUint(96).optional(),
 });
@@ -46,6 +48,9 @@ const refused = z.strictObject({
 const ack = z.strictObject({ t: z.literal("ack"), n: z.int().min(0) });
 const invoice = z.strictObject({ t: z.literal("invoice"), used: usage });
 const closed = z.strictObject({ t: z.literal("closed"), used: usage });
+
+/** Our own words in the form that the other side takes. */
+export const printableText = (text: string): string => text.replace(/[^\x20-\x7e]/g, "?").slice(0, 200);
 
 const toProvider = z.discriminatedUnion("t", [propose, promise, close]);
 const toConsumer = z.discriminatedUnion("t", [accepted, refused, ack, invoice, closed]);

@@ -12,7 +12,7 @@ import type { AccountView } from "../payments/settlement.ts";
 import type { Settler } from "../payments/settler.ts";
 import type { Terms } from "../payments/terms.ts";
 import type { Grant, ServiceProvider } from "../services/service.ts";
-import { type Proposal, type ToConsumer, toConsumerCodec, toProviderCodec } from "./messages.ts";
+import { type Proposal, printableText, type ToConsumer, toConsumerCodec, toProviderCodec } from "./messages.ts";
 import { initialProvider, type ProviderEffect, type ProviderEvent, type ProviderState, stepProvider } from "./provider.ts";
 
 export type ProviderDeps = {
@@ -115,7 +115,7 @@ export function startProviderSession(
         });
       case "sendRefused": {
         const { code, message, consumed } = effect;
-        return say({ t: "refused", code, message, ...(consumed !== undefined && { consumed }) });
+        return say({ t: "refused", code, message: printableText(message), ...(consumed !== undefined && { consumed }) });
       }
       case "sendAck":
         return say({ t: "ack", n: effect.n });
@@ -139,6 +139,7 @@ export function startProviderSession(
   /** Decides on a promise, once more after reading the account or settling where that may help. */
   async function accept(promise: SignedPromise | undefined, used: bigint): Promise<ProviderEvent> {
     const held = ledger.channel(ref)?.best.cumulative ?? 0n;
+    if (clock.nowMs() > terms.validUntilMs) return { type: "declined", code: "OFFER_EXPIRED", message: "the terms are over" };
     if (!promise) return { type: "purchased", cumulative: held };
     let chainReachable = true;
     const offer = { signer: proposal.signer, peer: stream.peer, salt: proposal.salt, promise, consumed: used };
@@ -181,7 +182,7 @@ export async function receiveProposal(stream: FrameStream, waitMs: number): Prom
 }
 
 export const refuseProposal = async (stream: FrameStream, code: ErrorCode, message: string): Promise<void> => {
-  await stream.send(toConsumerCodec.encode({ t: "refused", code, message })).catch(() => undefined);
+  await stream.send(toConsumerCodec.encode({ t: "refused", code, message: printableText(message) })).catch(() => undefined);
   await stream.close().catch(() => undefined);
 };
 

@@ -28,8 +28,8 @@ export type SessionServer = {
 };
 
 const proposalMs = 10_000;
-/** terms may be agreed on for a day at most */
-const maxValidityMs = 86_400_000;
+/** terms may be agreed on for a week at most; a day more for clocks */
+const maxValidityMs = 8 * 86_400_000;
 
 /** Answers proposals: checks what is asked for, admits up to `maxSessions`, and runs each session to its end. */
 export async function createSessionServer(deps: ServerDeps, options: ServerOptions): Promise<SessionServer> {
