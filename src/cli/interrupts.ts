@@ -35,6 +35,9 @@ export function createInterrupts(target: NodeJS.Process, force: () => void): Int
     target.on("disconnect", () => ask(0));
     // the channel shall tell us of the parent's end, not keep us alive
     target.channel?.unref();
+  } else if (target.send) {
+    // there was a channel, and the parent ended before we could listen
+    ask(0);
   }
   return {
     signal: controller.signal,
