@@ -1,0 +1,171 @@
+import type { Socket } from "node:net";
+import type { Clock } from "../../lib/clock.ts";
+import { deadline, within } from "../../lib/lifecycle.ts";
+import type { Logger } from "../../lib/ports.ts";
+import type { ByteStream, Network } from "../../network/network.ts";
+import type { Opening, ServiceConsumer, ServiceHandle } from "../service.ts";
+import { type ClientConnection, carryClient } from "./client-connection.ts";
+import { createConsumerControl } from "./consumer-control.ts";
+import {
+  controlProtocol,
+  headerCodec,
+  maxReply,
+  prefixed,
+  prefixedReader,
+  type ReplyCode,
+  replyCodec,
+  sessionBytes,
+  streamProtocol,
+} from "./protocol.ts";
+import { replyBytes, socksReply } from "./socks.ts";
+import { createSocksServer, type Destination, hangUp } from "./socks-server.ts";
+import { createUsage, type UsageCount } from "./usage.ts";
+
+export type ProxyConsumerDeps = {
+  network: Pick<Network, "openBytes" | "openFrames">;
+  log: Logger;
+  clock: Pick<Clock, "nowMs">;
+};
+
+export type ProxyConsumerOptions = {
+  /** where programs find the SOCKS server: "127.0.0.1:1080"; port 0 is any that is free */
+  listen: string;
+  /** let it listen where other machines reach it; default false */
+  allowRemote?: boolean;
+  /** a program has so long for its handshake; default 10 s */
+  handshakeMs?: number;
+  /** the exit has so long to say whether a connection stands; default 20 s */
+  requestMs?: number;
+  /** connections that are under way at the end have so long to be counted; default 2 s */
+  closeMs?: number;
+};
+
+/** What the exit said, as SOCKS has it. */
+const socksCode: Record<ReplyCode, number> = {
+  ok: socksReply.succeeded,
+  session: socksReply.failure,
+  busy: socksReply.failure,
+  failed: socksReply.failure,
+  policy: socksReply.notAllowed,
+  name: socksReply.hostUnreachable,
+  unreachable: socksReply.networkUnreachable,
+  refused: socksReply.refused,
+  timeout: socksReply.ttlExpired,
+};
+const lingerMs = 10_000;
+
+/**
+ * The consumer of the `proxy` service: a SOCKS5 server on this machine, one stream to the exit a connection. Names go to the exit
+ * as they are. `open` throws BAD_VALUE for what it cannot listen on, PORT_IN_USE.
+ */
+export function createProxyConsumer(deps: ProxyConsumerDeps, options: ProxyConsumerOptions): ServiceConsumer {
+  return { kind: "proxy", open: (opening) => openProxy(deps, options, opening) };
+}
+
+async function openProxy(deps: ProxyConsumerDeps, options: ProxyConsumerOptions, opening: Opening): Promise<ServiceHandle> {
+  const { network, log, clock } = deps;
+  const { listen, allowRemote = false, handshakeMs = 10_000, requestMs = 20_000, closeMs = 2_000 } = options;
+  const { peer, sessionId, signal } = opening;
+  const usage: UsageCount = createUsage(opening.onUsage);
+  const connections = new Map<number, ClientConnection>();
+  const running = new Set<Promise<void>>();
+  /** of connections that the exit has not answered for: since when */
+  const asked = new Map<number, number>();
+  let lastId = 0;
+  let closing: Promise<bigint> | undefined;
+
+  const control = createConsumerControl({
+    open: (until) => network.openFrames(peer, controlProtocol, until),
+    sessionId,
+    onUp: usage.carriedUp,
+    onReset: (id) => connections.get(id)?.reset(),
+    log,
+  });
+
+  const onRequest = (socket: Socket, destination: Destination) => {
+    lastId += 1;
+    const work = serve(lastId, socket, destination);
+    running.add(work);
+    void work.finally(() => running.delete(work));
+  };
+
+  /** From the program's request to the connection's end. Never throws. */
+  const serve = async (id: number, socket: Socket, { host, port }: Destination) => {
+    const given = new AbortController();
+    const giveUp = () => given.abort(new Error("the connection is not wanted any more"));
+    let reset = false;
+    const early = () => {
+      reset = true;
+    };
+    connections.set(id, { reset: early, stop: () => socket.destroy(), abort: giveUp });
+    asked.set(id, clock.nowMs());
+    control.ensure();
+    try {
+      const stream = await network.openBytes(peer, streamProtocol, deadline(requestMs, given.signal));
+      given.signal.addEventListener("abort", () => stream.abort(given.signal.reason), { once: true });
+      try {
+        const connection = await request(id, socket, stream, { host, port });
+        // word of a reset may overtake the answer
+        if (reset) connection?.reset();
+        await connection?.done;
+      } catch (error) {
+        stream.abort(error as Error);
+        throw error;
+      }
+    } catch (error) {
+      log.debug("a connection failed", { reason: (error as Error).message });
+      hangUp(socket, replyBytes(socksReply.failure));
+    } finally {
+      asked.delete(id);
+      connections.delete(id);
+    }
+  };
+  /** Asks the exit for the connection; undefined when it cannot be had, which the program has then been told. */
+  const request = async (id: number, socket: Socket, stream: ByteStream, { host, port }: Destination) => {
+    const reader = prefixedReader(stream, replyCodec, maxReply);
+    await stream.write(prefixed(headerCodec, { session: sessionBytes(sessionId), id, host, port }));
+    const { code } = await within(reader.first(), requestMs, "PEER_TIMEOUT", "the exit's answer");
+    asked.delete(id);
+    if (code !== "ok") {
+      log.debug("the exit refused a connection", { code });
+      hangUp(socket, replyBytes(socksCode[code]));
+      await stream.closeWrite();
+      return undefined;
+    }
+    socket.write(replyBytes(socksReply.succeeded));
+    const { sent: onUp, received: onDown } = usage;
+    const connection = carryClient({ socket, stream, incoming: reader.rest(), control, onUp, onDown }, { id, lingerMs });
+    connections.set(id, connection);
+    return connection;
+  };
+
+  const close = async () => {
+    server.stop();
+    for (const connection of [...connections.values()]) connection.stop();
+    const counted = Promise.all([control.stopAll(deadline(closeMs)), ...running]);
+    await within(counted, closeMs, "PEER_TIMEOUT", "the end of the connections").catch(() => undefined);
+    for (const connection of [...connections.values()]) connection.abort(new Error("the session has ended"));
+    control.close();
+    await Promise.all([...running, server.close()]);
+    return usage.usedBytes();
+  };
+  const closeOnce = () => {
+    closing ??= close();
+    return closing;
+  };
+
+  signal.throwIfAborted();
+  const server = await createSocksServer({ listen, allowRemote, handshakeMs }, onRequest);
+  signal.addEventListener("abort", () => void closeOnce(), { once: true });
+  if (signal.aborted) await closeOnce();
+  control.ensure();
+  return {
+    usedBytes: usage.usedBytes,
+    waitingMs: () => {
+      const oldest = Math.min(...asked.values());
+      return Number.isFinite(oldest) ? clock.nowMs() - oldest : 0;
+    },
+    endpoint: { socks: server.address },
+    close: closeOnce,
+  };
+}

@@ -1,0 +1,105 @@
+import { once } from "node:events";
+import type { Socket } from "node:net";
+import type { ByteStream } from "../../network/network.ts";
+import type { ExitControl } from "./exit-control.ts";
+import { drainSocket, gated, writeSocket } from "./flow.ts";
+import type { Gate } from "./gate.ts";
+
+/** One connection on its way through the exit, whatever state it is in. */
+export type ExitConnection = {
+  /** The consumer wants no more of it: what has been released still arrives, then its stream ends. */
+  stop(): void;
+  /** The consumer cannot take more of it for now, or can again. */
+  hold(): void;
+  go(): void;
+  /** The session is over: everything at once. */
+  abort(error: Error): void;
+};
+
+export type CarryDeps = {
+  stream: ByteStream;
+  /** what the consumer sends after its header */
+  incoming: AsyncIterable<Uint8Array>;
+  /** connected to the target, half-open capable */
+  socket: Socket;
+  gate: Pick<Gate, "take" | "room">;
+  control: Pick<ExitControl, "reset">;
+  /** so many bytes have left for the target */
+  onUp(bytes: number): void;
+};
+
+export type CarryOptions = { id: number; idleMs: number; lingerMs: number };
+
+/**
+ * Carries bytes both ways between a consumer's stream and a target, each through the gate, until both halves have ended.
+ * `done` resolves then, with nothing left open.
+ */
+export function carry(deps: CarryDeps, { id, idleMs, lingerMs }: CarryOptions): ExitConnection & { done: Promise<void> } {
+  const { stream, incoming, socket, gate, control } = deps;
+  const over = new AbortController();
+  let held: PromiseWithResolvers<void> | undefined;
+  let linger: NodeJS.Timeout | undefined;
+
+  const go = () => {
+    held?.resolve();
+    held = undefined;
+  };
+  /** The target is gone or no longer wanted, the consumer still there: it gets what was released, then the end. */
+  const giveUp = (reset: boolean) => {
+    if (over.signal.aborted) return;
+    over.abort();
+    go();
+    socket.destroy();
+    if (reset && !control.reset(id)) stream.abort(new Error("the target is gone"));
+    linger = setTimeout(() => stream.abort(new Error("the consumer did not end its half")), lingerMs);
+  };
+  /** The consumer is gone: the target learns it as a reset. */
+  const lost = (error: unknown) => {
+    over.abort();
+    go();
+    socket.resetAndDestroy();
+    stream.abort(error instanceof Error ? error : new Error("the consumer is gone"));
+  };
+
+  const toConsumer = gated(gate, over.signal, (bytes) => stream.write(bytes));
+  const toTarget = gated(gate, over.signal, (bytes) => {
+    deps.onUp(bytes.length);
+    return writeSocket(socket, bytes);
+  });
+  const down = async () => {
+    try {
+      await drainSocket(socket, (bytes) => (held ? held.promise.then(() => toConsumer(bytes)) : toConsumer(bytes)));
+    } catch (error) {
+      // from the target, unless it stands yet: then from the consumer's stream
+      if (socket.destroyed) giveUp(true);
+      else return lost(error);
+    }
+    await stream.closeWrite();
+  };
+  const upwards = async () => {
+    for await (const bytes of incoming) {
+      if (over.signal.aborted) continue;
+      try {
+        const busy = toTarget(bytes);
+        if (busy) await busy;
+      } catch {
+        giveUp(true);
+      }
+    }
+    if (!over.signal.aborted) socket.end();
+  };
+
+  socket.on("error", () => giveUp(true));
+  socket.setTimeout(idleMs, () => giveUp(true));
+  const closed = socket.destroyed ? undefined : once(socket, "close").catch(() => undefined);
+  const done = Promise.all([down().catch(lost), upwards().catch(lost), closed]).then(() => clearTimeout(linger));
+  return {
+    done,
+    stop: () => giveUp(false),
+    hold: () => {
+      if (!over.signal.aborted) held ??= Promise.withResolvers();
+    },
+    go,
+    abort: lost,
+  };
+}

@@ -1,0 +1,55 @@
+import type { Logger } from "../../lib/ports.ts";
+import type { Admission } from "../service.ts";
+import type { ExitConnection } from "./exit-connection.ts";
+import { createExitControl, type ExitControl } from "./exit-control.ts";
+import { createGate, type Gate } from "./gate.ts";
+
+/** What the exit holds of one admitted session. */
+export type ExitSession = {
+  admission: Admission;
+  gate: Gate;
+  control: ExitControl;
+  /** by the consumer's number */
+  connections: Map<number, ExitConnection>;
+  /** Counts bytes that left for a target. */
+  addUp(bytes: number): void;
+  /** Runs a connection; `end` waits for it. */
+  run<T>(work: Promise<T>): Promise<T>;
+  /** Nothing passes from here on; resolves with the final count once every connection is gone. */
+  end(): Promise<bigint>;
+};
+
+export function createExitSession(admission: Admission, log: Logger): ExitSession {
+  const gate = createGate();
+  const connections = new Map<number, ExitConnection>();
+  const running = new Set<Promise<unknown>>();
+  let up = 0n;
+  const control = createExitControl({
+    log,
+    onAsked: (asked) => {
+      if (asked.t === "stopAll") for (const connection of [...connections.values()]) connection.stop();
+      else connections.get(asked.id)?.[asked.t]();
+    },
+  });
+  return {
+    admission,
+    gate,
+    control,
+    connections,
+    addUp: (bytes) => {
+      up += BigInt(bytes);
+      control.carriedUp(up);
+    },
+    run: (work) => {
+      running.add(work);
+      return work.finally(() => running.delete(work));
+    },
+    end: async () => {
+      gate.end();
+      for (const connection of [...connections.values()]) connection.abort(new Error("the session has ended"));
+      await Promise.allSettled(running);
+      await control.end();
+      return gate.usedBytes();
+    },
+  };
+}
