@@ -12,7 +12,7 @@ import { type NetworkConfig, networkText, readNetworkFile } from "../lib/network
 import { type Logger, silentLogger } from "../lib/ports.ts";
 import type { DiscoverySource } from "../node/types.ts";
 import { type Anvil, startAnvil } from "./anvil.ts";
-import { fund, hasCode } from "./funding.ts";
+import { fund, giveGas, hasCode } from "./funding.ts";
 import {
   type DevnetConsumer,
   type DevnetExit,
@@ -115,12 +115,12 @@ export async function startDevnet(options: DevnetOptions): Promise<Devnet> {
         started.web = made;
         return made;
       }),
-      openKeys(directory, [...exits.map(({ name }) => name), "consumer", "guest"]),
+      openKeys(directory, nodeNames(exits)),
       Promise.all(exits.map((plan) => hasAddress(plan.egress))),
     ]);
     watch("anvil", anvil.ended);
     const networkFile = join(directory, "network.json");
-    let network = await openNetwork(directory, networkFile, anvil.rpc, log);
+    let network = await openNetwork(directory, networkFile, { rpc: anvil.rpc, identity: keyOf(keys, "bootstrap"), log });
     await writeFile(networkFile, networkText(network));
     observer.network?.(network);
     observer.step?.("a chain of its own, with the contract and a test token on it");
@@ -222,7 +222,12 @@ async function openKeys(directory: string, names: string[]): Promise<Map<string,
 }
 
 /** The network of the last run where its chain still has the contract; else a new one, and nobody remembers the old. */
-async function openNetwork(directory: string, file: string, rpc: string, log: Logger): Promise<NetworkConfig> {
+async function openNetwork(
+  directory: string,
+  file: string,
+  deployment: { rpc: string; identity: Identity; log: Logger },
+): Promise<NetworkConfig> {
+  const { rpc, identity } = deployment;
   if (existsSync(file)) {
     const known = await readNetworkFile(file).catch(() => undefined);
     if (known && (await hasCode(rpc, known.contract))) return { ...known, rpc: [rpc], bootstrap: [] };
@@ -230,7 +235,8 @@ async function openNetwork(directory: string, file: string, rpc: string, log: Lo
     for (const dataDir of dataDirs)
       for (const part of ["db", "network.json"]) await rm(join(dataDir, part), { recursive: true, force: true });
   }
-  return deployNetwork({ rpc, name: "devnet", log });
+  await giveGas(rpc, identity.address);
+  return deployNetwork({ ...deployment, name: "devnet" });
 }
 
 /** Gas for exits to clear with; for payers also tokens and a deposit. What is there from an earlier run is not given again. */
@@ -240,7 +246,7 @@ async function provideFunds(
   exits: readonly ExitPlan[],
 ): Promise<void> {
   const whole = 10n ** BigInt(network.token.decimals);
-  const gas = exits.map(({ name }) => fund(rpc, network, keyOf(keys, name).address, 0n));
+  const gas = exits.map(({ name }) => giveGas(rpc, keyOf(keys, name).address));
   const deposits = ["consumer", "guest"].map(async (name) => {
     const identity = keyOf(keys, name);
     const chain = createChain({ network, identity, log, clock: systemClock });

@@ -32,12 +32,15 @@ export async function ask(rpc: string, method: string, params: unknown[]): Promi
 
 const word = (value: bigint | Hex) => BigInt(value).toString(16).padStart(64, "0");
 
-/** Gas and test tokens for an address, as only a private chain gives them. `tokens` in base units. */
+/** As only a private chain gives it. */
+export const giveGas = (rpc: string, address: Hex): Promise<unknown> => ask(rpc, "anvil_setBalance", [address, `0x${gas.toString(16)}`]);
+
+/** Gas and test tokens for an address. `tokens` in base units. */
 export async function fund(rpc: string, { token }: Pick<NetworkConfig, "token">, address: Hex, tokens: bigint): Promise<void> {
   const [from] = (await ask(rpc, "eth_accounts", [])) as Hex[];
   // mint(address,uint256): anybody may, it is a test token
   const mint = ask(rpc, "eth_sendTransaction", [{ from, to: token.address, data: `0x40c10f19${word(address)}${word(tokens)}` }]);
-  await Promise.all([mint, ask(rpc, "anvil_setBalance", [address, `0x${gas.toString(16)}`])]);
+  await Promise.all([mint, giveGas(rpc, address)]);
 }
 
 /** Whether there is a contract at the address. */
