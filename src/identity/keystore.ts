@@ -1,6 +1,6 @@
 import { pbkdf2, randomBytes, scrypt } from "node:crypto";
 import { promisify } from "node:util";
-import { decrypt, encrypt, type Keystore } from "ox/Keystore";
+import { decrypt, encrypt, type Keystore, scryptAsync } from "ox/Keystore";
 import { z } from "zod";
 import { MystError } from "../lib/errors.ts";
 import { addressOf, publicKeyOf } from "./signature.ts";
@@ -17,6 +17,8 @@ const mostMemory = 2 ** 30;
 const hex = (bytes: number) => z.string().regex(new RegExp(`^(0x)?[0-9a-fA-F]{${2 * bytes}}$`));
 const anySalt = z.string().regex(/^([0-9a-fA-F]{2}){1,128}$/);
 const common = { cipher: z.literal("aes-128-ctr"), ciphertext: hex(32), cipherparams: z.object({ iv: hex(16) }), mac: hex(32) };
+/** OpenSSL holds to the limit n < 2^(16 r) of RFC 7914. Many tools, ox among them, write n = 2^18 with r = 1 and p = 8: these ox reads. */
+const beyondRfc = ({ n, r }: { n: number; r: number }): boolean => n >= 2 ** (16 * r);
 const scryptParams = z
   .object({
     dklen: z.literal(32),
@@ -28,7 +30,8 @@ const scryptParams = z
     p: z.int().min(1).max(16),
     salt: anySalt,
   })
-  .refine(({ n, r }) => 128 * n * r <= mostMemory, "needs too much memory");
+  .refine(({ n, r }) => 128 * n * r <= mostMemory, "needs too much memory")
+  .refine(({ n, r, p }) => !beyondRfc({ n, r }) || (r === 1 && p === 8), "is no scrypt of RFC 7914");
 const pbkdf2Params = z.object({ dklen: z.literal(32), c: z.int().min(1).max(10_000_000), prf: z.literal("hmac-sha256"), salt: anySalt });
 const keystoreSchema = z.object({
   version: z.literal(3),
@@ -88,11 +91,15 @@ const bare = (crypto: Crypto): Crypto => ({
   cipherparams: { iv: crypto.cipherparams.iv.replace(/^0x/, "") },
 });
 
-/** From node:crypto rather than ox: off the main thread, and many times as fast. */
-function derive({ kdf, kdfparams }: Pick<Crypto, "kdf" | "kdfparams">, passphrase: string): Promise<Buffer> {
+/** From node:crypto rather than ox where it can: off the main thread, and many times as fast. */
+async function derive({ kdf, kdfparams }: Pick<Crypto, "kdf" | "kdfparams">, passphrase: string): Promise<Uint8Array> {
   const salt = Buffer.from(kdfparams.salt, "hex");
   if (kdf === "pbkdf2" && "c" in kdfparams) return promisify(pbkdf2)(passphrase, salt, kdfparams.c, 32, "sha256");
   const { n, r, p } = kdfparams as z.output<typeof scryptParams>;
+  if (beyondRfc({ n, r })) {
+    const [key] = await scryptAsync({ n, salt: `0x${kdfparams.salt}`, password: passphrase });
+    return Buffer.from((typeof key === "function" ? key() : key).slice(2), "hex");
+  }
   return new Promise((resolve, reject) =>
     scrypt(passphrase, salt, 32, { N: n, r, p, maxmem: 2 * mostMemory }, (error, derived) => (error ? reject(error) : resolve(derived))),
   );
