@@ -43,7 +43,6 @@ export const refusals = {
   "bond-low": { help: "refresh", text: "the payer's bond is under the minimum" },
   "over-line": { help: "refresh", text: "the payer has promised more than it ever deposited" },
   "total-low": { help: "none", text: "the total leaves out what was paid or is owed here" },
-  "over-balance": { help: "settle", text: "more is unsettled here than the payer's balance holds" },
   "over-limit": { help: "settle", text: "more is unsettled here than one payer may owe" },
   "over-bond": { help: "settle", text: "the payer owes more in all than half its bond" },
   "bad-signature": { help: "none", text: "the payer has not signed this promise" },
@@ -112,8 +111,8 @@ function creditRefusal(state: ChannelState, promise: PromiseData, conditions: Co
   const unsettled = others.unsettled + promise.cumulative - state.paid;
   // What a claim of ours is just collecting may stand in `spent` already: counted twice, it would accuse an honest payer.
   const unclaimed = others.unclaimed + promise.cumulative - state.claimed;
+  // As total <= line, this also keeps what is owed to us within the balance.
   if (spent + unclaimed > promise.total) return "total-low";
-  if (unsettled > account.balance) return "over-balance";
   if (unsettled > limits.maxUnsettled || unsettled > account.bond / 8n) return "over-limit";
   if (promise.total - spent > account.bond / 2n) return "over-bond";
   return undefined;
