@@ -99,7 +99,7 @@ export const options = [
     { name: "settle-at", kind: "amount", default: "1", help: "clear a channel on chain once this much is owed on it" },
     { name: "payout", kind: "account", help: "where cleared money goes; default: this node's address" },
   ]),
-  ...of(["serve"], "Network", [
+  ...of(["serve", "doctor"], "Network", [
     { name: "listen", kind: "listen", list: true, default: "/ip4/0.0.0.0/tcp/4480", help: "address for other peers, or host:port" },
   ]),
   ...of(["serve", "connect", "network create"], "Network", [
@@ -128,6 +128,9 @@ export const options = [
   ]),
   ...of(["wallet deposit", "wallet withdraw"], "Options", [{ name: "yes", kind: "flag", once: true, help: "do not ask" }]),
   ...of(["init"], "Options", [{ name: "import", kind: "path", once: true, help: "take the key from this keystore or hex file" }]),
+  ...of(["init", "identity import"], "Options", [
+    { name: "import-password-file", kind: "path", once: true, help: "file with the imported keystore's passphrase; default: ask" },
+  ]),
   ...of(["identity export"], "Options", [
     { name: "out", kind: "path", once: true, help: "the file to write; default: standard output" },
     { name: "export-password-file", kind: "path", once: true, help: "file with the exported keystore's passphrase; default: ask" },

@@ -10,6 +10,7 @@ type Style = "bold" | "dim" | "green" | "yellow" | "red";
 /** Where a command says things: results to standard output, what is going on to standard error. */
 export type Output = {
   json: boolean;
+  color: boolean;
   /** results for a person; dropped with --json */
   print(text: string): void;
   /** the result for programs, one line; `v: 1` is put in front. Dropped without --json */
@@ -60,6 +61,7 @@ export function createOutput({ json, quiet, color, stdout, stderr }: OutputOptio
   if (interactive) stderr.on("resize", draw);
   return {
     json,
+    color,
     interactive,
     style,
     print: (text) => {

@@ -1,0 +1,85 @@
+import assert from "node:assert/strict";
+import { stepLines, wishes } from "../../../src/cli/connect.ts";
+import { serveOptions, servingLine } from "../../../src/cli/serve.ts";
+import { type Flags, resolveSettings } from "../../../src/cli/settings.ts";
+import { statusFacts } from "../../../src/cli/status.ts";
+import { priceText, reachText, sessionFacts } from "../../../src/cli/texts.ts";
+import type { CommandName } from "../../../src/commands.ts";
+import { isMystError } from "../../../src/lib/errors.ts";
+import { describe } from "../../support/harness.ts";
+import { exit, fakeNode, session } from "../api/fake-node.ts";
+
+const myst = { symbol: "MYST", decimals: 18 };
+const settings = <C extends CommandName>(command: C, flags: Flags) =>
+  resolveSettings(command, { flags, env: {}, config: { path: "", directory: "/", values: {} }, directory: "/" }).settings;
+const code = (expected: string) => (error: unknown) => isMystError(error) && error.code === expected && Boolean(error.hint);
+const milli = (thousandths: bigint) => thousandths * 10n ** 15n;
+
+describe("cli/connect: what is asked of the node", (test) => {
+  test("safe caps and a budget when nothing is said", () => {
+    const expected = { service: "proxy", maxPerGiB: milli(200n), maxPerHour: milli(50n), budget: milli(1000n), proxy: "127.0.0.1:1080" };
+    assert.deepEqual(wishes(settings("connect", {}), undefined, myst), expected);
+  });
+
+  test("all that is said, and nothing that is not", () => {
+    const flags = { country: "us", city: "Reno", "max-price-gib": "0.1myst", budget: "2myst", exclude: ["aaaaaa"], proxy: "127.0.0.1:0" };
+    assert.deepEqual(wishes(settings("connect", flags), "bbbbbb", myst), {
+      service: "proxy",
+      peer: "bbbbbb",
+      country: "US",
+      city: "Reno",
+      maxPerGiB: milli(100n),
+      maxPerHour: milli(50n),
+      budget: milli(2000n),
+      exclude: ["aaaaaa"],
+      proxy: "127.0.0.1:0",
+    });
+  });
+
+  test("a consumer cannot set its price to 0, nor its budget; to pay nothing by the hour is fine", () => {
+    assert.throws(() => wishes(settings("connect", { "max-price-gib": "0" }), undefined, myst), code("CONSUMER_PRICE_ZERO"));
+    assert.throws(() => wishes(settings("connect", { budget: "0myst" }), undefined, myst), code("BUDGET_TOO_SMALL"));
+    assert.equal(wishes(settings("connect", { "max-price-hour": "0" }), undefined, myst).maxPerHour, 0n);
+  });
+
+  test("the first step says the price and the most that it can cost", () => {
+    const lines = stepLines({ step: "found", atMs: 1, matching: 14, exit }, milli(1000n), myst).join("\n");
+    assert.match(lines, /14 exits/);
+    assert.match(lines, /0\.1 MYST\/GiB \+ 0\.01 MYST\/h/);
+    assert.match(lines, /at most 1 MYST/);
+    assert.match(lines, /10\.0 GiB/);
+  });
+});
+
+describe("cli/serve: what is offered", (test) => {
+  test("an operator may set price 0 on purpose", () => {
+    const { services } = serveOptions(settings("serve", { country: "DE", "price-gib": "0", "price-hour": "0" }), myst);
+    assert.deepEqual([services[0]?.perGiB, services[0]?.perHour], [0n, 0n]);
+    assert.equal(priceText({ perGiB: 0n, perHour: 0n }, myst), "free");
+    assert.equal(reachText({ perGiB: 0n, perHour: 0n }, 1n), "nothing will be spent");
+  });
+
+  test("to sell needs a country; to help the network does not", () => {
+    assert.throws(() => serveOptions(settings("serve", {}), myst), code("USAGE"));
+    assert.deepEqual(serveOptions(settings("serve", { service: "none" }), myst).services, []);
+  });
+
+  test("earnings are summed over sessions", () => {
+    const sessions = [
+      { ...session, promised: milli(100n), cleared: milli(50n), usedBytes: 1n << 20n },
+      { ...session, promised: milli(20n), usedBytes: 1n << 20n },
+    ];
+    assert.equal(servingLine(sessions, 1, 50, myst), "1 of 50 sessions   ⇅ 2.00 MiB   earned 0.12 MYST   cleared 0.05 MYST");
+  });
+});
+
+describe("cli/status", (test) => {
+  test("what is not there is not shown, what is, is", async () => {
+    const now = await fakeNode().node.status();
+    const shown = statusFacts(now, myst);
+    assert.deepEqual([shown.serving, shown.connection, shown.chain], [undefined, undefined, "not reachable: it is off"]);
+    const connected = statusFacts({ ...now, connection: { ...session, endpoint: { socks: "127.0.0.1:1080" } } }, myst);
+    assert.ok(connected.connection?.includes("socks 127.0.0.1:1080"));
+    assert.equal(sessionFacts(session, myst, 0).exit, exit.peer);
+  });
+});
