@@ -24,7 +24,14 @@ const check = (name: string, command: string[], countTests: (ran: Ran) => number
   },
 });
 
+const forgeTests = ({ output }: Ran): number => Number(/^Ran \d+ test suites? in .*: (\d+) tests passed, 0 failed/m.exec(output)?.[1] ?? 0);
+
+/** In this order: the ABI is checked against what forge has compiled. */
 export const checks: Check[] = [
   check("types", ["node_modules/.bin/tsc", "-p", "."]),
   check("format", ["node_modules/.bin/biome", "ci", "--colors=off"]),
+  check("contracts", ["env", "FORGE_SNAPSHOT_CHECK=true", process.execPath, "scripts/forge.mjs", "test"], forgeTests),
+  check("abi", [process.execPath, "scripts/abi.mjs", "--check"]),
+  check("vectors", [process.execPath, "scripts/vectors.mjs", "--check"]),
+  check("docs", [process.execPath, "scripts/cli-docs.mjs", "--check"]),
 ];
