@@ -23,8 +23,12 @@ contract MystClearing is IMystClearing, EIP712, ReentrancyGuardTransient {
     IERC20 public immutable token;
 
     mapping(address signer => Account) private _accounts;
-    /// @inheritdoc IMystClearing
-    mapping(address signer => mapping(bytes32 channel => uint96)) public paid;
+
+    /// @dev A struct, so that one storage pointer serves the read and the write.
+    struct Channel {
+        uint96 paid;
+    }
+    mapping(address signer => mapping(bytes32 channel => Channel)) private _channels;
     /// @inheritdoc IMystClearing
     mapping(address to => uint256) public credits;
     /// @inheritdoc IMystClearing
@@ -38,6 +42,11 @@ contract MystClearing is IMystClearing, EIP712, ReentrancyGuardTransient {
     /// @inheritdoc IMystClearing
     function account(address signer) external view returns (Account memory) {
         return _accounts[signer];
+    }
+
+    /// @inheritdoc IMystClearing
+    function paid(address signer, bytes32 channel) external view returns (uint96) {
+        return _channels[signer][channel].paid;
     }
 
     /// @inheritdoc IMystClearing
@@ -157,18 +166,23 @@ contract MystClearing is IMystClearing, EIP712, ReentrancyGuardTransient {
     /// @dev Takes from the payer what the claim is good for and not yet paid, as far as its balance goes.
     /// @return pay 0 for a claim that is not good; the caller must pass it on
     function _take(Claim calldata claim, bytes32 channel, bytes32 digest) private returns (uint96 pay) {
-        uint96 before = paid[claim.signer][channel];
-        if (claim.cumulative <= before || !claim.signature.isFrom(digest, claim.signer)) return 0;
-        Account storage a = _accounts[claim.signer];
-        uint96 owed = claim.cumulative - before;
+        address signer = claim.signer;
+        uint96 cumulative = claim.cumulative;
+        Channel storage c = _channels[signer][channel];
+        uint96 before = c.paid;
+        if (cumulative <= before || !claim.signature.isFrom(digest, signer)) return 0;
+        Account storage a = _accounts[signer];
         uint96 balance = a.balance;
-        pay = owed < balance ? owed : balance;
-        if (pay > 0) {
-            paid[claim.signer][channel] = before + pay;
-            a.balance = balance - pay;
+        unchecked {
+            uint96 owed = cumulative - before;
+            pay = owed < balance ? owed : balance;
+            if (pay > 0) {
+                c.paid = before + pay;
+                a.balance = balance - pay;
+            }
+            emit Cleared(signer, channel, cumulative, claim.total, claim.seq, pay);
+            if (pay < owed) emit Bounced(signer, channel, owed - pay);
         }
-        emit Cleared(claim.signer, channel, claim.cumulative, claim.total, claim.seq, pay);
-        if (pay < owed) emit Bounced(claim.signer, channel, owed - pay);
     }
 
     /// @dev Pays now, or keeps it as a credit: a frozen payee or a paused token holds up nobody else.

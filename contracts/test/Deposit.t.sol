@@ -127,8 +127,7 @@ contract DepositTest is Fixture {
     }
 
     function permitOf(Person memory p, uint256 value) private view returns (uint8 v, bytes32 r, bytes32 s) {
-        bytes32 kind =
-            keccak256("Permit(address owner,address spender,uint256 value,uint256 nonce,uint256 deadline)");
+        bytes32 kind = keccak256("Permit(address owner,address spender,uint256 value,uint256 nonce,uint256 deadline)");
         bytes32 hash = keccak256(abi.encode(kind, p.addr, address(clearing), value, 0, block.timestamp));
         return vm.sign(p.key, keccak256(bytes.concat(hex"1901", token.DOMAIN_SEPARATOR(), hash)));
     }

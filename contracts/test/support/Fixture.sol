@@ -52,9 +52,10 @@ abstract contract Fixture is Test {
     }
 
     function separator() internal view returns (bytes32) {
-        return keccak256(
-            abi.encode(DOMAIN_TYPE, keccak256("MystClearing"), keccak256("1"), block.chainid, address(clearing))
-        );
+        return
+            keccak256(
+                abi.encode(DOMAIN_TYPE, keccak256("MystClearing"), keccak256("1"), block.chainid, address(clearing))
+            );
     }
 
     function digestOf(bytes32 structHash) internal view returns (bytes32) {
@@ -79,7 +80,11 @@ abstract contract Fixture is Test {
     }
 
     /// @dev A promise of `p` to the provider, its total and seq as large as the amount.
-    function claim(Person memory p, uint96 salt, uint96 cumulative) internal view returns (IMystClearing.Claim memory c) {
+    function claim(Person memory p, uint96 salt, uint96 cumulative)
+        internal
+        view
+        returns (IMystClearing.Claim memory c)
+    {
         c = IMystClearing.Claim({
             signer: p.addr,
             salt: salt,

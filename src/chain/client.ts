@@ -1,0 +1,82 @@
+import { encodeFunctionData, parseTransaction } from "viem";
+import type { Hex } from "../lib/codec.ts";
+import { asMystError, MystError } from "../lib/errors.ts";
+import type { Claim } from "../payments/settlement.ts";
+import { mystClearingAbi } from "./abi/myst-clearing.ts";
+import { testTokenAbi } from "./abi/test-token.ts";
+import type { Chain, CreateChain } from "./chain.ts";
+import { claimArgs, paidOf } from "./claims.ts";
+import { type Client, createEndpoints } from "./endpoints.ts";
+import { createEventSource, finalBlock } from "./events.ts";
+import { createTransactions } from "./transactions.ts";
+import { verify } from "./verify.ts";
+import { createWallet } from "./wallet.ts";
+
+/** See `Chain`. Asks nothing of the RPC by itself. */
+export const createChain: CreateChain = ({ network, identity, rpc, log, clock }) => {
+  const urls = [...new Set([...(rpc === undefined ? [] : [rpc]), ...network.rpc])];
+  const endpoints = createEndpoints({ urls, verify: (client) => verify(client, network), log, clock });
+  const contract = { address: network.contract, abi: mystClearingAbi } as const;
+  const token = { address: network.token.address, abi: testTokenAbi } as const;
+
+  const finalOf = async (client: Client): Promise<bigint> => {
+    const head = await client.getBlockNumber({ cacheTime: 0 });
+    endpoints.saw(head);
+    return finalBlock(head, network);
+  };
+
+  const reading: Pick<Chain, "account" | "paid" | "balances" | "credit" | "status" | "check" | "events"> = {
+    account: (signer) =>
+      endpoints.call("reading an account", async (client) => {
+        const readAtMs = clock.nowMs();
+        const blockNumber = await finalOf(client);
+        const view = await client.readContract({ ...contract, functionName: "account", args: [signer], blockNumber });
+        const { balance, line, bond, closeAt, owner } = view;
+        const closeAtMs = closeAt === 0 ? undefined : closeAt * 1000;
+        return { balance, line, bond, closeAtMs, owner: owner.toLowerCase() as Hex, readAtMs };
+      }),
+    paid: (signer, channel) =>
+      endpoints.call("reading what was paid", async (client) =>
+        client.readContract({ ...contract, functionName: "paid", args: [signer, channel], blockNumber: await finalOf(client) }),
+      ),
+    balances: (address) =>
+      endpoints.call("reading a wallet", async (client) => {
+        const [tokens, gas] = await Promise.all([
+          client.readContract({ ...token, functionName: "balanceOf", args: [address] }),
+          client.getBalance({ address }),
+        ]);
+        return { tokens, gas };
+      }),
+    credit: (address) =>
+      endpoints.call("reading a credit", (client) => client.readContract({ ...contract, functionName: "credits", args: [address] })),
+    status: endpoints.status,
+    check: () =>
+      endpoints.call("asking for the newest block", finalOf).then(endpoints.status, (error) => {
+        const status = endpoints.status();
+        return { ...status, problem: status.problem ?? asMystError(error).message };
+      }),
+    events: createEventSource(endpoints, network),
+  };
+  if (identity === undefined) return { ...reading, ...readOnly };
+
+  const transactions = createTransactions({ endpoints, identity, chainId: network.chainId, log, clock });
+  return {
+    ...reading,
+    ...createWallet({ endpoints, network, identity, transactions }),
+    prepareSettle: (claims: Claim[], to: Hex, nonce?: number) => {
+      const args = [claims.map(claimArgs), to] as const;
+      const data = encodeFunctionData({ abi: mystClearingAbi, functionName: "settle", args });
+      return transactions.prepare({ to: network.contract, data }, nonce);
+    },
+    submit: async (raw, claims, signal) => {
+      const { nonce = 0 } = parseTransaction(raw);
+      const receipt = await transactions.follow(raw, nonce, network.confirmations, signal);
+      return { hash: receipt.transactionHash, paid: paidOf(claims, identity.address, network.contract, receipt.logs) };
+    },
+  };
+};
+
+const noKey = async (): Promise<never> => {
+  throw new MystError("IDENTITY_MISSING", "without a key nothing can be sent to the chain");
+};
+const readOnly = { prepareSettle: noKey, submit: noKey, deposit: noKey, close: noKey, withdraw: noKey, collect: noKey };

@@ -1,0 +1,118 @@
+import { keccak256, parseTransaction, type TransactionReceipt, TransactionReceiptNotFoundError } from "viem";
+import type { Clock } from "../lib/clock.ts";
+import type { Hex } from "../lib/codec.ts";
+import { isMystError, MystError } from "../lib/errors.ts";
+import type { Logger } from "../lib/ports.ts";
+import type { Client, Endpoints } from "./endpoints.ts";
+import { chainError, rpcDetails, unreachable } from "./errors.ts";
+
+/** What the chain says of a transaction, asked for in this order, so that a receipt that comes in between is not missed. */
+export type Observation = {
+  head: bigint;
+  /** how many transactions of the sender are in final blocks */
+  finalNonce: number;
+  receipt: { blockNumber: bigint; status: "success" | "reverted" } | undefined;
+};
+
+/**
+ * - `wait`: not final yet;
+ * - `final`: it will not change any more, be it good or reverted;
+ * - `replaced`: another transaction with its nonce is final, so this one never will be.
+ */
+export type Verdict = "wait" | "final" | "replaced";
+
+/** A transaction in block B is final once the head is at B + confirmations. */
+export function judge({ head, finalNonce, receipt }: Observation, nonce: number, confirmations: number): Verdict {
+  if (receipt) return head >= receipt.blockNumber + BigInt(confirmations) ? "final" : "wait";
+  return finalNonce > nonce ? "replaced" : "wait";
+}
+
+/**
+ * What an RPC's refusal of a raw transaction means. `there`: it or another of its nonce is known, the chain will tell which.
+ * `later`: may be taken another time; so is whatever is not understood, since a transaction that counts as dead is made anew.
+ */
+export function readRefusal(details: string): "there" | "later" | "no-gas" | "never" {
+  if (/already known|already imported|known transaction|already exists|nonce (is )?too low|old nonce|already been used/i.test(details))
+    return "there";
+  if (/insufficient funds/i.test(details)) return "no-gas";
+  if (/intrinsic gas|exceeds (the )?block gas limit|invalid (sender|signature|chain)|not supported|oversized/i.test(details))
+    return "never";
+  return "later";
+}
+
+const resendMs = 30_000;
+const firstWaitMs = 40;
+const longestWaitMs = 2_000;
+/** after so long without a receipt the caller is told; the transaction stays what it is and may be followed again */
+const followMs = 600_000;
+const failuresAllowed = 2;
+
+export type FollowDeps = { endpoints: Endpoints; log: Logger; clock: Clock };
+export type Following = { raw: Hex; from: Hex; confirmations: number; signal: AbortSignal };
+
+/**
+ * Sends a raw transaction, again where need be, and resolves with its receipt once that is final.
+ * @throws TRANSACTION_FAILED when it reverted or never will be mined, RPC_UNREACHABLE, INSUFFICIENT_GAS, INTERRUPTED
+ */
+export async function follow({ endpoints, log, clock }: FollowDeps, following: Following): Promise<TransactionReceipt> {
+  const { raw, from, confirmations, signal } = following;
+  const { nonce = 0 } = parseTransaction(raw);
+  const hash = keccak256(raw);
+  const startMs = clock.nowMs();
+  let sentMs = Number.NEGATIVE_INFINITY;
+  let failures = 0;
+  for (let waitMs = firstWaitMs; ; waitMs = Math.min(waitMs * 1.5, longestWaitMs)) {
+    if (signal.aborted) throw new MystError("INTERRUPTED", `stopped waiting for transaction ${hash}`);
+    try {
+      if (clock.nowMs() - sentMs >= resendMs) {
+        await endpoints.call("sending a transaction", (client) => send(client, raw));
+        sentMs = clock.nowMs();
+      }
+      const seen = await endpoints.call("waiting for a transaction", (client) => observe(client, { hash, from, confirmations }));
+      endpoints.saw(seen.head);
+      failures = 0;
+      const verdict = judge(seen, nonce, confirmations);
+      if (verdict === "replaced") throw failed(hash, "another transaction took its place", { replaced: true });
+      if (verdict === "final" && seen.receipt) {
+        if (seen.receipt.status === "reverted") throw failed(hash, "it reverted", { reverted: true });
+        return seen.receipt;
+      }
+    } catch (error) {
+      if (!isMystError(error, "RPC_UNREACHABLE") || ++failures > failuresAllowed) throw error;
+      log.debug("waiting for a transaction", { hash, message: error.message });
+    }
+    if (clock.nowMs() - startMs > followMs)
+      throw new MystError("RPC_UNREACHABLE", `transaction ${hash} is not mined yet`, {
+        hint: "it stays valid: look again later",
+        meta: { hash },
+      });
+    await clock.sleep(waitMs, signal).catch(() => undefined);
+  }
+}
+
+async function send(client: Client, raw: Hex): Promise<void> {
+  try {
+    await client.sendRawTransaction({ serializedTransaction: raw });
+  } catch (error) {
+    const details = rpcDetails(error);
+    const meaning = readRefusal(details);
+    if (meaning === "there") return;
+    if (meaning === "never") throw failed(keccak256(raw), details);
+    if (meaning === "no-gas") throw chainError(error, "sending a transaction");
+    throw unreachable(`the chain does not take the transaction now: ${details}`);
+  }
+}
+
+async function observe(client: Client, { hash, from, confirmations }: { hash: Hex; from: Hex; confirmations: number }) {
+  const head = await client.getBlockNumber({ cacheTime: 0 });
+  const depth = head - BigInt(confirmations);
+  const finalNonce = depth < 0n ? 0 : await client.getTransactionCount({ address: from, blockNumber: depth });
+  const receipt = await client.getTransactionReceipt({ hash }).catch((error) => {
+    if (error instanceof TransactionReceiptNotFoundError) return undefined;
+    throw error;
+  });
+  return { head, finalNonce, receipt };
+}
+
+const failed = (hash: Hex, why: string, meta: Record<string, boolean> = {}) =>
+  new MystError("TRANSACTION_FAILED", `transaction ${hash} failed: ${why}`, { meta: { hash, ...meta } });
