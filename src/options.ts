@@ -137,7 +137,7 @@ export const options = [
   ]),
   ...of(["network create"], "Options", [
     { name: "token", kind: "account", once: true, help: "the ERC-20 to pay in; default: deploy a test token" },
-    { name: "name", kind: "string", once: true, help: "what people call the network; default: made from the chain id" },
+    { name: "name", kind: "string", once: true, help: "what people call the network; default: private" },
     { name: "out", kind: "path", once: true, default: "network.json", help: "the network file to write" },
   ]),
   ...of(["devnet"], "Options", [

@@ -67,7 +67,7 @@ unit; an error is \`{"v":1,"error":{"code","message","hint","meta"}}\`.
 
 ${table(
   ["value", "form"],
-  Object.values(kindTexts).flatMap(({ placeholder, form }) => (placeholder === "" ? [] : [[`\`${placeholder}\``, form]])),
+  Object.values(kindTexts).flatMap(({ metavar, form }) => (metavar === "" ? [] : [[`\`${metavar}\``, form]])),
 )}
 
 ## Options of every command

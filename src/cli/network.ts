@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { MystError } from "../lib/errors.ts";
 import { type NetworkConfig, networkText } from "../lib/network-config.ts";
@@ -31,18 +32,17 @@ export const create: Run<"network create"> = async (context) => {
   const { rpc, token, name, bootstrap, out: file } = settings;
   if (rpc === undefined)
     throw new MystError("USAGE", "a network lives on a chain, and no chain is named", { hint: "add --rpc URL, its JSON-RPC endpoint" });
+  if (existsSync(file)) throw new MystError("BAD_VALUE", `--out: ${file} exists already`, { hint: "name another file" });
   const [{ openIdentity }, { deployNetwork }] = await Promise.all([import("../identity/open.ts"), import("../chain/deploy.ts")]);
   const { identity } = await openIdentity(settings.dataDir, passphraseOf(context));
   out.progress(`deploying, paid for by ${identity.address}`);
-  const made = await interrupts.race(
-    deployNetwork({ rpc, identity, log: await context.log(), ...(token !== undefined && { token }), ...(name !== undefined && { name }) }),
-  );
-  const network = { ...made, bootstrap: [...made.bootstrap, ...bootstrap] };
+  const chosen = { ...(token !== undefined && { token }), ...(name !== undefined && { name }) };
+  const network = await deployNetwork({ rpc, identity, bootstrap, log: await context.log(), signal: interrupts.signal, ...chosen });
   await writeFile(file, networkText(network), { flag: "wx" }).catch((cause: { code?: string }) => {
     // the contract is there already: what was paid for must not be lost for want of a file
     out.print(networkText(network));
-    throw new MystError("BAD_VALUE", `--out: ${file} ${cause.code === "EEXIST" ? "exists already" : `cannot be written (${cause.code})`}`, {
-      hint: "the contract is deployed: put the text above into a file",
+    throw new MystError("BAD_VALUE", `--out: ${file} cannot be written (${cause.code})`, {
+      hint: `the contract is deployed, at ${network.contract}: put the text above into a file`,
       cause,
     });
   });

@@ -8,24 +8,24 @@ import { suggest } from "./suggest.ts";
 export type Parsed = { command: CommandName; args: string[]; flags: Flags } | { help: string };
 
 /** How a value of a kind is named in `--help`, and how it is written. */
-export const kindTexts: Record<OptionKind, { placeholder: string; form: string }> = {
-  string: { placeholder: "name", form: "text" },
-  country: { placeholder: "CC", form: "ISO 3166-1 alpha-2, for example US" },
-  amount: { placeholder: "amount", form: "with the symbol of the network's token, for example 0.1myst; defaults are in that token" },
-  integer: { placeholder: "number", form: "a whole number above 0" },
-  flag: { placeholder: "", form: "" },
-  path: { placeholder: "path", form: "of a file or directory; ~/ is the home directory" },
-  duration: { placeholder: "time", form: "a number and s, m, h or d" },
-  size: { placeholder: "size", form: "a number and KiB, MiB or GiB" },
-  choice: { placeholder: "choice", form: "one of those listed" },
-  url: { placeholder: "URL", form: "http or https" },
-  peer: { placeholder: "peer", form: "a peer id, or its last 6 characters or more" },
-  account: { placeholder: "0x…", form: "0x and 40 hex digits" },
-  ip: { placeholder: "IP", form: "an IP address" },
-  hostport: { placeholder: "host:port", form: "127.0.0.1:1080 or [::1]:1080" },
-  listen: { placeholder: "address", form: "a multiaddr such as /ip4/0.0.0.0/tcp/4480, or 0.0.0.0:4480" },
-  invite: { placeholder: "invite", form: "a multiaddr that ends in /p2p/<peer id>" },
-  destination: { placeholder: "IP[:port]", form: "192.0.2.7, 192.0.2.7:8080, 192.0.2.0/24" },
+export const kindTexts: Record<OptionKind, { metavar: string; form: string }> = {
+  string: { metavar: "name", form: "text" },
+  country: { metavar: "CC", form: "ISO 3166-1 alpha-2, for example US" },
+  amount: { metavar: "amount", form: "with the symbol of the network's token, for example 0.1myst; defaults are in that token" },
+  integer: { metavar: "number", form: "a whole number above 0" },
+  flag: { metavar: "", form: "" },
+  path: { metavar: "path", form: "of a file or directory; ~/ is the home directory" },
+  duration: { metavar: "time", form: "a number and s, m, h or d" },
+  size: { metavar: "size", form: "a number and KiB, MiB or GiB" },
+  choice: { metavar: "choice", form: "one of those listed" },
+  url: { metavar: "URL", form: "http or https" },
+  peer: { metavar: "peer", form: "a peer id, or its last 6 characters or more" },
+  account: { metavar: "0x…", form: "0x and 40 hex digits" },
+  ip: { metavar: "IP", form: "an IP address" },
+  hostport: { metavar: "host:port", form: "127.0.0.1:1080 or [::1]:1080" },
+  listen: { metavar: "address", form: "a multiaddr such as /ip4/0.0.0.0/tcp/4480, or 0.0.0.0:4480" },
+  invite: { metavar: "invite", form: "a multiaddr that ends in /p2p/<peer id>" },
+  destination: { metavar: "IP[:port]", form: "192.0.2.7, 192.0.2.7:8080, 192.0.2.0/24" },
 };
 
 const everywhere = "Everywhere:";
@@ -37,7 +37,7 @@ Buy:    mystnode connect --country US    All options: docs/cli.md`;
 
 /** "--max-price-gib <amount>" */
 export const flagsOf = (row: OptionRow): string =>
-  row.kind === "flag" ? `--${row.name}` : `--${row.name} <${kindTexts[row.kind].placeholder}>`;
+  row.kind === "flag" ? `--${row.name}` : `--${row.name} <${kindTexts[row.kind].metavar}>`;
 
 export function describeOption(row: OptionRow): string {
   const extra = [

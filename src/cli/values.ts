@@ -42,7 +42,7 @@ export function expandPath(text: string, directory: string, env: Environment): s
 
 /** The amount for when its unit is known; its form is checked at once. */
 function amountSetting(text: string): AmountSetting {
-  const symbol = /[a-z][a-z0-9.]*$/i.exec(text.trim())?.[0] ?? "myst";
+  const symbol = /^[\d.]+\s*([a-z][a-z0-9.]*)$/i.exec(text.trim())?.[1] ?? "myst";
   parseAmount(text, { symbol, decimals: 30 });
   return (unit) => parseAmount(text, unit);
 }
