@@ -25,27 +25,35 @@ export function rawStream(stream: Stream, peer: string): RawStream {
   const chunks: Uint8Array[] = [];
   let unread = 0;
   let paused = false;
+  let resuming = false;
   let ended = stream.remoteWriteStatus === "closed" && stream.status === "open";
   let failure: Error | undefined;
   let wake: () => void = () => undefined;
 
+  // libp2p hands out what it kept before it resumes: a pause in the midst of that would be undone, and the stream grow unread
+  const pauseIfFull = () => {
+    if (unread < pauseAtBytes || paused || resuming) return;
+    paused = true;
+    stream.pause();
+  };
   const resume = () => {
     paused = false;
+    resuming = true;
     try {
       stream.resume();
+      resuming = false;
+      pauseIfFull();
     } catch {
       // it has closed meanwhile, and there is nothing to resume
     }
+    resuming = false;
   };
   stream.addEventListener("message", (event: StreamMessageEvent) => {
     const { buffer, byteOffset, byteLength } = event.data.subarray();
     const chunk = new Uint8Array(buffer, byteOffset, byteLength);
     chunks.push(chunk);
     unread += chunk.byteLength;
-    if (unread >= pauseAtBytes && !paused) {
-      paused = true;
-      stream.pause();
-    }
+    pauseIfFull();
     wake();
   });
   // libp2p keeps what came before the end for us while we are paused; so the end counts once all of that is read
@@ -113,9 +121,10 @@ export function rawStream(stream: Stream, peer: string): RawStream {
     if (!more) await room();
   };
 
-  const closeWrite = async () => {
+  /** Without a limit it takes as long as the other side takes to read what was written before. */
+  const closeWrite = async (signal?: AbortSignal) => {
     try {
-      await stream.close({ signal: deadline(closeMs) });
+      await stream.close(signal && { signal });
     } catch (error) {
       stream.abort(error as Error);
     }
@@ -125,12 +134,12 @@ export function rawStream(stream: Stream, peer: string): RawStream {
     peer,
     next,
     write,
-    closeWrite,
+    closeWrite: () => closeWrite(),
     async *read() {
       for (let chunk = await next(); chunk; chunk = await next()) yield chunk;
     },
     close: async () => {
-      await closeWrite();
+      await closeWrite(deadline(closeMs));
       if (stream.remoteWriteStatus === "closed") {
         if (paused) resume();
         return;

@@ -1,5 +1,6 @@
 import { once } from "node:events";
 import type { Socket } from "node:net";
+import { setImmediate } from "node:timers/promises";
 import type { ByteStream } from "../../network/network.ts";
 import type { ConsumerControl } from "./consumer-control.ts";
 import { drained, drainSocket } from "./flow.ts";
@@ -69,6 +70,8 @@ export function carryClient(deps: ClientDeps, { id, lingerMs }: ClientOptions): 
       if (socket.writableLength > holdHard) await drained(socket).catch(() => undefined);
     }
     downEnded = true;
+    // word of a reset was sent before the end, over a stream of its own: it is here by the next turn
+    await setImmediate();
     clearTimeout(stopping);
     if (resetWanted) socket.resetAndDestroy();
     else socket.end();

@@ -29,6 +29,7 @@ export function createConsumerControl(deps: ConsumerControlDeps): ConsumerContro
   const closed = new AbortController();
   const stopped = Promise.withResolvers<void>();
   let opening: Promise<FrameStream> | undefined;
+  let stopping = false;
 
   const listen = async (stream: FrameStream) => {
     for (let frame = await stream.receive(); frame; frame = await stream.receive()) {
@@ -43,6 +44,7 @@ export function createConsumerControl(deps: ConsumerControlDeps): ConsumerContro
     await stream.send(toExitCodec.encode({ t: "open", session: sessionBytes(deps.sessionId) }));
     const forget = (error: Error) => {
       opening = undefined;
+      if (stopping) stopped.resolve();
       if (closed.signal.aborted) return;
       deps.log.debug("the control stream ended", { reason: error.message });
       stream.abort(error);
@@ -70,6 +72,7 @@ export function createConsumerControl(deps: ConsumerControlDeps): ConsumerContro
     ensure: () => quietly(ensure()),
     send: (message) => quietly(send(message)),
     stopAll: async (signal) => {
+      stopping = true;
       const given = new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
       const asked = send({ t: "stopAll" }).then(() => stopped.promise);
       await Promise.race([asked, given]).catch(() => undefined);

@@ -38,6 +38,7 @@ export function carry(deps: CarryDeps, { id, idleMs, lingerMs }: CarryOptions): 
   const { stream, incoming, socket, gate, control } = deps;
   const over = new AbortController();
   let held: PromiseWithResolvers<void> | undefined;
+  let told: Promise<void> | undefined;
   let linger: NodeJS.Timeout | undefined;
 
   const go = () => {
@@ -50,8 +51,11 @@ export function carry(deps: CarryDeps, { id, idleMs, lingerMs }: CarryOptions): 
     over.abort();
     go();
     socket.destroy();
-    if (reset && !control.reset(id)) stream.abort(new Error("the target is gone"));
+    if (reset) told = tellReset();
     linger = setTimeout(() => stream.abort(new Error("the consumer did not end its half")), lingerMs);
+  };
+  const tellReset = async () => {
+    if (!(await control.reset(id))) stream.abort(new Error("the target is gone"));
   };
   /** The consumer is gone: the target learns it as a reset. */
   const lost = (error: unknown) => {
@@ -74,6 +78,8 @@ export function carry(deps: CarryDeps, { id, idleMs, lingerMs }: CarryOptions): 
       if (socket.destroyed) giveUp(true);
       else return lost(error);
     }
+    // an end that comes before word of the reset would look like a good one
+    await told;
     await stream.closeWrite();
   };
   const upwards = async () => {

@@ -7,8 +7,8 @@ import { type ToConsumer, type ToExit, toConsumerCodec, toExitCodec } from "./pr
 export type ExitControl = {
   /** More bytes have left for their targets: the new total is told soon. */
   carriedUp(total: bigint): void;
-  /** Tells that the target has reset a connection; false when nobody listens. */
-  reset(id: number): boolean;
+  /** Tells that the target has reset a connection; resolves once that has left, with false when nobody listens. */
+  reset(id: number): Promise<boolean>;
   /** Takes the consumer's stream, in place of an earlier one, until it ends. */
   attach(stream: FrameStream): Promise<void>;
   /** Tells the last total and hangs up. */
@@ -73,8 +73,9 @@ export function createExitControl({ onAsked, log }: ExitControlOptions): ExitCon
       if (total - told >= tellBytes && queued === 0) tell("up");
       else timer ??= setTimeout(tell, tellMs, "up");
     },
-    reset: (id) => {
+    reset: async (id) => {
       send({ t: "reset", id });
+      await sending;
       return stream !== undefined;
     },
     attach: async (arrived) => {
