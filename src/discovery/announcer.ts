@@ -34,8 +34,10 @@ type Deps = {
 };
 
 const repeatMs = 4 * 60_000;
+/** after the first, while the paths that gossip takes are still forming */
+const earlyMs = [2_000, 15_000, 60_000];
 /** a few at once for a start, then one in 10 s; validators hold others to a little more */
-const rate = { burst: 4, perSecond: 0.1 };
+const rate = { burst: 6, perSecond: 0.1 };
 /** what all exits together may answer to one seeker, roughly: one announcement per known offer and 100 ms */
 const perOfferMs = 100;
 /** several requests at once are one */
@@ -79,8 +81,10 @@ export async function createAnnouncer(deps: Deps): Promise<Announcer> {
   };
   const whenAllowed = async () => {
     await clock.sleep(gatherMs, stopped.signal);
-    while (!quota.take("")) await clock.sleep(500, stopped.signal);
+    while (!quota.has("")) await clock.sleep(500, stopped.signal);
     if (content) await publish(await sign(content));
+    // what reached nobody weighed on nobody
+    if (reached > 0) quota.take("");
   };
   const soon = () => {
     due ??= whenAllowed()
@@ -90,6 +94,13 @@ export async function createAnnouncer(deps: Deps): Promise<Announcer> {
       .finally(() => {
         due = undefined;
       });
+  };
+
+  const early = async () => {
+    for (const ms of earlyMs) {
+      await clock.sleep(ms, stopped.signal).catch(() => undefined);
+      if (content && !stopped.signal.aborted) soon();
+    }
   };
 
   const place = () => {
@@ -123,7 +134,10 @@ export async function createAnnouncer(deps: Deps): Promise<Announcer> {
     announce: async (next) => {
       const first = content === undefined;
       content = next;
-      if (first) await sign(next);
+      if (first) {
+        await sign(next);
+        void early();
+      }
       soon();
       place();
     },

@@ -18,9 +18,9 @@ type Deps = {
 };
 
 /** What one exit may announce: a little more than announcers allow themselves, since messages may arrive in bunches. */
-const perExit = { burst: 8, perSecond: 0.12 };
+const perExit = { burst: 12, perSecond: 0.12 };
 /** How often this node may ask who sells. */
-const askRate = { burst: 3, perSecond: 0.2 };
+const askRate = { burst: 4, perSecond: 0.2 };
 /** Questions of others that one neighbour may pass on. */
 const wantedQuota = { burst: 20, perSecond: 2 };
 
@@ -54,7 +54,10 @@ export async function listenToGossip({ network, clock, catalogue, intake, own }:
   const validate = offerValidator({ catalogue, intake, clock });
   const asked = createQuota(clock, askRate);
   const solicit = async () => {
-    if (asked.take("")) await network.publish(wantedTopic, Uint8Array.from(randomBytes(wantedBytes)));
+    if (!asked.has("")) return;
+    const reached = await network.publish(wantedTopic, Uint8Array.from(randomBytes(wantedBytes)));
+    // before there are neighbours to ask, trying must not use up the rate
+    if (reached > 0) asked.take("");
   };
   network.onSubscriber(wantedTopic, () => {
     if (catalogue.all().length === 0) solicit().catch(() => undefined);

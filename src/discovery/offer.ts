@@ -40,6 +40,8 @@ export type SignedOffer = { offer: Offer /** canonical bytes as signed */; body:
 
 /** A signed offer on the wire, at most. */
 export const maxOfferBytes = 2048;
+/** The rest is the signature and the envelope's own framing. */
+const maxBodyBytes = maxOfferBytes - 96;
 /** How long an offer is good for from its making, and at most from now on; the difference is what clocks may be apart. */
 export const offerLifeMs = 10 * 60_000;
 const maxAheadMs = 15 * 60_000;
@@ -75,9 +77,9 @@ const bodyCodec = cborCodec(
     })
     .refine(({ addresses, peer }) => addresses.every((text) => text.endsWith(`/p2p/${peer}`)), "an address of another peer")
     .refine(({ services }) => new Set(services.map(({ kind }) => kind)).size === services.length, "a service twice"),
-  maxOfferBytes,
+  maxBodyBytes,
 );
-const envelopeCodec = cborCodec(z.strictObject({ body: boundedBytes(maxOfferBytes), signature: fixedBytes(64) }), maxOfferBytes);
+const envelopeCodec = cborCodec(z.strictObject({ body: boundedBytes(maxBodyBytes), signature: fixedBytes(64) }), maxOfferBytes);
 
 const domain = (network: RecordDomain["network"]): RecordDomain => ({ kind: "offer", network });
 const sameBytes = (a: Uint8Array, b: Uint8Array) => Buffer.compare(a, b) === 0;
@@ -94,13 +96,11 @@ export function signOffer(identity: Pick<Identity, "sign">, network: RecordDomai
   } catch (cause) {
     throw new MystError("MALFORMED", "that is no offer", { cause });
   }
-  const signed = { offer, body, signature: signRecord(identity, domain(network), body) };
-  const { byteLength } = encodeOffer(signed);
-  if (byteLength > maxOfferBytes)
-    throw new MystError("MALFORMED", `the offer has ${byteLength} bytes, at most ${maxOfferBytes} are allowed`, {
+  if (body.byteLength > maxBodyBytes)
+    throw new MystError("MALFORMED", `the offer has ${body.byteLength} bytes, at most ${maxBodyBytes} are allowed`, {
       hint: "give it a shorter policy, or fewer addresses",
     });
-  return signed;
+  return { offer, body, signature: signRecord(identity, domain(network), body) };
 }
 
 /** The envelope that goes over the wire. */

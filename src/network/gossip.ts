@@ -46,7 +46,8 @@ export const gossipService = (options: { loopback: boolean }) =>
     msgIdFn: (message) => messageId(message.topic, message.data),
     // before anything else is done with a copy; as strong as the id, or a peer could make others drop a message it foresees
     fastMsgIdFn: (message) => messageId(message.topic, message.data ?? new Uint8Array()).toString("latin1"),
-    allowPublishToZeroTopicPeers: true,
+    // what was sent to nobody counts as sent and could not be sent again: better an error, which publish turns into 0
+    allowPublishToZeroTopicPeers: false,
     ignoreDuplicatePublishError: true,
     fallbackToFloodsub: false,
     scoreParams: peerScore(options.loopback),
@@ -139,7 +140,14 @@ export function createGossip({ pubsub, name, ban, log, clock }: Deps): GossipCal
       pubsub.unsubscribe(name(topic));
       pubsub.topicValidators.delete(name(topic));
     },
-    publish: async (topic, bytes) => (await pubsub.publish(name(topic), bytes)).recipients.length,
+    publish: async (topic, bytes) => {
+      try {
+        return (await pubsub.publish(name(topic), bytes)).recipients.length;
+      } catch (error) {
+        if (String(error).includes("NoPeersSubscribedToTopic")) return 0;
+        throw error;
+      }
+    },
     onSubscriber: (topic, listener) => {
       const listeners = subscribers.get(name(topic)) ?? new Set();
       subscribers.set(name(topic), listeners.add(listener));

@@ -37,12 +37,12 @@ export type NetworkOptions = {
   dht: boolean;
   /** every peer is on this machine: limits per IP address are off; default: when all addresses of `listen` and `bootstrap` are loopback */
   loopback?: boolean;
+  /** how often each peer is pinged, and within what it must answer or is taken for dead; default 10 s and 8 s */
+  ping?: { everyMs: number; withinMs: number };
 };
 
 const day = 24 * 3_600_000;
-const pingEveryMs = 10_000;
-/** A peer that does not answer a ping within this is taken for dead. */
-const pingWithinMs = 8_000;
+const defaultPing = { everyMs: 10_000, withinMs: 8_000 };
 const banMs = 3_600_000;
 
 /**
@@ -52,6 +52,7 @@ const banMs = 3_600_000;
 export async function createNetwork(deps: NetworkDeps, options: NetworkOptions): Promise<Network> {
   const { identity, clock, log } = deps;
   const prefix = options.protocolPrefix;
+  const { everyMs, withinMs } = options.ping ?? defaultPing;
   const listen = parseAddresses(options.listen);
   const bootstrap = parseBootstrap(options.bootstrap).filter(({ peer }) => peer !== identity.peerId);
   const loopback = options.loopback ?? [...options.listen, ...options.bootstrap].every(isLoopback);
@@ -81,8 +82,8 @@ export async function createNetwork(deps: NetworkDeps, options: NetworkOptions):
     },
     connectionMonitor: {
       ...ownProtocols,
-      pingInterval: pingEveryMs,
-      pingTimeout: { minTimeout: pingWithinMs, maxTimeout: pingWithinMs },
+      pingInterval: everyMs,
+      pingTimeout: { minTimeout: withinMs, maxTimeout: withinMs },
       abortConnectionOnPingFailure: true,
     },
     services: {

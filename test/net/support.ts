@@ -10,7 +10,8 @@ import { createNetwork, type NetworkOptions } from "../../src/network/host.ts";
 import type { Network } from "../../src/network/network.ts";
 
 export type TestPeer = AsyncDisposable & { identity: Identity; store: Store; network: Network; directory: string };
-type Options = Partial<NetworkOptions> & { identity?: Identity; directory?: string; log?: Logger };
+/** `keep` leaves the directory, for a peer that comes back on it */
+type Options = Partial<NetworkOptions> & { identity?: Identity; directory?: string; keep?: boolean; log?: Logger };
 
 const verbose: Logger = process.env.NET_LOG
   ? { ...silentLogger, debug: console.error, info: console.error, warn: console.error, error: console.error, child: () => verbose }
@@ -22,17 +23,27 @@ export async function startPeer(options: Options = {}): Promise<TestPeer> {
     identity = createIdentity(randomBytes(32)),
     directory = await mkdtemp(join(tmpdir(), "mystnode-net-")),
     log = verbose,
+    keep = false,
     ...rest
   } = options;
   const store = await openStore(directory);
-  const network = await createNetwork(
-    { identity, store, log, clock: systemClock },
-    { protocolPrefix: "/mystnode/test", listen: ["/ip4/127.0.0.1/tcp/0"], bootstrap: [], gossip: true, dht: true, ...rest },
-  );
+  const clear = async () => {
+    await store.close();
+    if (!keep) await rm(directory, { recursive: true, force: true });
+  };
+  let network: Network;
+  try {
+    network = await createNetwork(
+      { identity, store, log, clock: systemClock },
+      { protocolPrefix: "/mystnode/test", listen: ["/ip4/127.0.0.1/tcp/0"], bootstrap: [], gossip: true, dht: true, ...rest },
+    );
+  } catch (error) {
+    await clear();
+    throw error;
+  }
   const close = async () => {
     await network.stop();
-    await store.close();
-    await rm(directory, { recursive: true, force: true });
+    await clear();
   };
   return { identity, store, network, directory, [Symbol.asyncDispose]: close };
 }

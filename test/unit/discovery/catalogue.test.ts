@@ -1,0 +1,116 @@
+import assert from "node:assert/strict";
+import { openCatalogue } from "../../../src/discovery/catalogue.ts";
+import { isMystError } from "../../../src/lib/errors.ts";
+import { describe } from "../../support/harness.ts";
+import { fakeClock, identity, market, memoryStore, signedBy, startMs } from "./offers.ts";
+
+const open = async (maxOffers?: number) => {
+  const store = memoryStore();
+  const clock = fakeClock();
+  const again = () => openCatalogue({ store, clock, network: market }, maxOffers);
+  return { store, clock, again, catalogue: await again() };
+};
+const [alice, bob, carol] = [identity(1), identity(2), identity(3)] as const;
+const next = (number: number) => ({ seq: BigInt(startMs + number) });
+
+describe("discovery/catalogue", (test) => {
+  test("the newest offer of each peer wins, whatever order they come in", async () => {
+    const { catalogue } = await open();
+    assert.equal(catalogue.add(signedBy(alice, next(2)), "gossip"), true);
+    assert.equal(catalogue.add(signedBy(alice, next(1)), "dht"), false);
+    assert.equal(catalogue.add(signedBy(bob), "gossip"), true);
+    assert.equal(catalogue.add(signedBy(alice, next(3)), "gossip"), true);
+    assert.deepEqual(
+      catalogue
+        .all()
+        .map(({ offer }) => [offer.peer, offer.seq])
+        .sort(),
+      [
+        [alice.peerId, BigInt(startMs + 3)],
+        [bob.peerId, BigInt(startMs)],
+      ].sort(),
+    );
+  });
+
+  test("two contents of one seq: the first stays, so that nobody can be told two things at once and change their mind", async () => {
+    const { catalogue } = await open();
+    catalogue.add(signedBy(alice, { country: "US" }), "gossip");
+    assert.equal(catalogue.compare(signedBy(alice, { country: "DE" })), "older");
+    assert.equal(catalogue.add(signedBy(alice, { country: "DE" }), "gossip"), false);
+    assert.equal(catalogue.get(alice.peerId)?.offer.country, "US");
+  });
+
+  test("sources are remembered, in the order of their coming", async () => {
+    const { catalogue } = await open();
+    catalogue.add(signedBy(alice), "snapshot");
+    catalogue.add(signedBy(alice), "gossip");
+    catalogue.add(signedBy(alice), "gossip");
+    catalogue.add(signedBy(alice, next(1)), "dht");
+    assert.deepEqual(catalogue.get(alice.peerId)?.sources, ["snapshot", "gossip", "dht"]);
+  });
+
+  test("a signature is checked before anything is taken in; the same content under a false one is not the same", async () => {
+    const { catalogue } = await open();
+    const forged = { ...signedBy(alice), signature: signedBy(bob).signature };
+    assert.throws(
+      () => catalogue.add(forged, "gossip"),
+      (error) => isMystError(error, "BAD_SIGNATURE"),
+    );
+    assert.equal(catalogue.all().length, 0);
+    catalogue.add(signedBy(alice), "gossip");
+    assert.equal(catalogue.compare(signedBy(alice)), "same");
+    assert.notEqual(catalogue.compare(forged), "same");
+  });
+
+  test("what has expired is not shown, and is gone from the disk at the next save", async () => {
+    const { catalogue, clock, store } = await open();
+    catalogue.add(signedBy(alice), "gossip");
+    catalogue.add(signedBy(bob, { expiresMs: startMs + 60_000 }), "gossip");
+    await catalogue.save();
+    assert.equal(store.rows.size, 2);
+    clock.pass(60_000);
+    assert.deepEqual(
+      catalogue.all().map(({ offer }) => offer.peer),
+      [alice.peerId],
+    );
+    await catalogue.save();
+    assert.equal(store.rows.size, 1);
+  });
+
+  test("it survives a restart with its sources; what is of another network, damaged or over does not", async () => {
+    const { catalogue, clock, store, again } = await open();
+    catalogue.add(signedBy(alice), "dht");
+    catalogue.add(signedBy(alice), "gossip");
+    catalogue.add(signedBy(carol, { expiresMs: startMs + 1000 }), "gossip");
+    await catalogue.save();
+    store.rows.set("offer/damaged", Uint8Array.of(1, 2, 3));
+    clock.pass(2000);
+    const reopened = await again();
+    assert.deepEqual(
+      reopened.all().map(({ offer, sources }) => [offer.peer, sources]),
+      [[alice.peerId, ["dht", "gossip"]]],
+    );
+    await reopened.save();
+    assert.deepEqual([...store.rows.keys()], [`offer/${alice.peerId}`]);
+    const elsewhere = await openCatalogue({ store, clock, network: { ...market, chainId: 1 } });
+    assert.deepEqual(elsewhere.all(), []);
+  });
+
+  test("it is bounded: strangers are refused when it is full, those it knows renew theirs, and room is made by expiry", async () => {
+    const { catalogue, clock } = await open(2);
+    catalogue.add(signedBy(alice), "gossip");
+    catalogue.add(signedBy(bob, { expiresMs: startMs + 60_000 }), "gossip");
+    assert.equal(catalogue.add(signedBy(carol), "gossip"), false);
+    assert.equal(catalogue.add(signedBy(alice, next(1)), "gossip"), true);
+    assert.equal(catalogue.all().length, 2);
+    clock.pass(60_000);
+    assert.equal(catalogue.add(signedBy(carol), "gossip"), true);
+    assert.deepEqual(
+      catalogue
+        .all()
+        .map(({ offer }) => offer.peer)
+        .sort(),
+      [alice.peerId, carol.peerId].sort(),
+    );
+  });
+});

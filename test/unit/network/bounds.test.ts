@@ -1,0 +1,144 @@
+import assert from "node:assert/strict";
+import { createDatastore, providerValidMs } from "../../../src/network/datastore.ts";
+import { createGater } from "../../../src/network/gater.ts";
+import { openKnownPeers } from "../../../src/network/known-peers.ts";
+import { createQuota } from "../../../src/network/quota.ts";
+import { describe } from "../../support/harness.ts";
+import { fakeClock, memoryStore } from "../discovery/offers.ts";
+
+type Datastore = ReturnType<typeof createDatastore>;
+const key = (name: string) => ({ toString: () => name }) as Parameters<Datastore["get"]>[0];
+const value = Uint8Array.of(1);
+const names = async (store: Datastore, prefix: string) => {
+  const found: string[] = [];
+  for await (const pair of store.query({ prefix })) found.push(pair.key.toString());
+  return found;
+};
+
+describe("network/quota", (test) => {
+  test("a burst at once, then as many as time allows, each key for itself", () => {
+    const clock = fakeClock();
+    const quota = createQuota(clock, { burst: 3, perSecond: 2 });
+    const take = (name: string, times: number) => Array.from({ length: times }, () => quota.take(name)).filter(Boolean).length;
+    assert.equal(take("a", 10), 3);
+    assert.equal(quota.has("a"), false);
+    assert.equal(take("b", 1), 1);
+    clock.pass(500);
+    assert.equal(quota.has("a"), true);
+    assert.equal(take("a", 10), 1);
+    clock.pass(3_600_000);
+    assert.equal(take("a", 10), 3);
+  });
+
+  test("it forgets the key used longest ago, and a clock set back gives nothing away", () => {
+    const clock = fakeClock();
+    const quota = createQuota(clock, { burst: 1, perSecond: 1, maxKeys: 2 });
+    for (const name of ["a", "b", "c"]) quota.take(name);
+    assert.equal(quota.has("a"), true);
+    assert.equal(quota.has("b"), false);
+    clock.pass(-3_600_000);
+    assert.equal(quota.take("b"), false);
+  });
+});
+
+describe("network/gater", (test) => {
+  test("a denied peer is denied in both directions, and not for ever", () => {
+    const clock = fakeClock();
+    const { deny, denied, gater } = createGater(clock);
+    const peer = { toString: () => "p" } as never;
+    deny("p", 1000);
+    assert.equal(denied("p"), true);
+    assert.equal(gater.denyDialPeer?.(peer), true);
+    assert.equal(gater.denyInboundEncryptedConnection?.(peer, {} as never), true);
+    assert.equal(denied("other"), false);
+    clock.pass(1000);
+    assert.equal(gater.denyDialPeer?.(peer), false);
+  });
+
+  test("the list is bounded", () => {
+    const { deny, denied } = createGater(fakeClock());
+    for (let index = 0; index < 10_000; index++) deny(String(index), 1e9);
+    assert.equal(denied("0"), false);
+    assert.equal(denied("9999"), true);
+  });
+});
+
+describe("network/datastore", (test) => {
+  test("keeps, finds by prefix, forgets", async () => {
+    const store = createDatastore(fakeClock());
+    for (const name of ["/peers/a", "/peers/b", "/dht/provider/k/p", "/dht/provider/k/q", "/dht/provider/l/p"])
+      await store.put(key(name), value);
+    assert.deepEqual(await names(store, "/peers"), ["/peers/a", "/peers/b"]);
+    assert.deepEqual(await names(store, "/dht/provider/k"), ["/dht/provider/k/p", "/dht/provider/k/q"]);
+    assert.equal((await names(store, "/dht/provider")).length, 3);
+    assert.equal((await names(store, "")).length, 5);
+    await store.delete(key("/peers/a"));
+    assert.equal(await store.has(key("/peers/a")), false);
+    await assert.rejects(async () => store.get(key("/peers/a")), { name: "NotFoundError" });
+  });
+
+  test("a provider record that has expired is none; other things stay", async () => {
+    const clock = fakeClock();
+    const store = createDatastore(clock);
+    await store.put(key("/dht/provider/k/p"), value);
+    await store.put(key("/peers/p"), value);
+    clock.pass(providerValidMs);
+    assert.deepEqual(await names(store, "/dht/provider/k"), []);
+    assert.equal(await store.has(key("/dht/provider/k/p")), false);
+    assert.equal(await store.has(key("/peers/p")), true);
+  });
+
+  test("others cannot make it grow without end, by keys, by providers of a key or by peers", async () => {
+    const store = createDatastore(fakeClock());
+    await store.put(key("/peers/first"), value);
+    for (let index = 0; index < 20_000; index++) {
+      await store.put(key(`/dht/provider/key-${index}/p`), value);
+      await store.put(key(`/dht/provider/same/p-${index}`), value);
+    }
+    assert.ok((await names(store, "")).length < 6000);
+    assert.equal((await names(store, "/dht/provider/same")).length, 64);
+    for (let index = 0; index < 20_000; index++) await store.put(key(`/peers/${index}`), value);
+    assert.ok((await names(store, "/peers")).length <= 5000);
+    assert.equal(await store.has(key("/peers/19999")), true);
+  });
+});
+
+describe("network/known-peers", (test) => {
+  const open = async (store = memoryStore(), clock = fakeClock()) => ({ store, clock, known: await openKnownPeers(store, clock) });
+
+  test("who was seen is known after a restart, the last seen first", async () => {
+    const { store, clock, known } = await open();
+    known.remember("a", ["/ip4/192.0.2.1/tcp/1"]);
+    clock.pass(1);
+    known.remember("b", ["/ip4/192.0.2.2/tcp/1"]);
+    known.remember("nowhere", []);
+    await known.save();
+    const again = await open(store, clock);
+    assert.deepEqual(again.known.all(), [
+      { peer: "b", addresses: ["/ip4/192.0.2.2/tcp/1"] },
+      { peer: "a", addresses: ["/ip4/192.0.2.1/tcp/1"] },
+    ]);
+  });
+
+  test("bounded in peers and addresses; old and damaged entries go", async () => {
+    const { store, clock, known } = await open();
+    for (let index = 0; index < 200; index++) {
+      clock.pass(1);
+      known.remember(
+        `p${index}`,
+        Array.from({ length: 20 }, (_, at) => `/ip4/192.0.2.${at}/tcp/1`),
+      );
+    }
+    assert.equal(known.all().length, 64);
+    assert.equal(known.all()[0]?.peer, "p199");
+    assert.equal(known.all()[0]?.addresses.length, 8);
+    await known.save();
+    assert.equal(store.rows.size, 64);
+    store.rows.set("peer/damaged", value);
+    clock.pass(365 * 24 * 3_600_000);
+    const again = await open(store, clock);
+    assert.deepEqual(again.known.all(), []);
+    await again.known.save();
+    assert.equal(store.rows.size, 0);
+  });
+});

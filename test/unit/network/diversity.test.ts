@@ -1,0 +1,37 @@
+import assert from "node:assert/strict";
+import { isLoopback, networkOf, roomInTable } from "../../../src/network/diversity.ts";
+import { describe } from "../../support/harness.ts";
+
+const at = (...ips: string[]) => ({ addresses: ips.map((ip) => `/${ip.includes(":") ? "ip6" : "ip4"}/${ip}/tcp/4010`) });
+
+describe("network/diversity", (test) => {
+  test("a network is a /24 or a /48; loopback and names are in none", () => {
+    assert.equal(networkOf("/ip4/198.51.100.7/tcp/1"), networkOf("/ip4/198.51.100.200/tcp/2/p2p/x"));
+    assert.notEqual(networkOf("/ip4/198.51.100.7/tcp/1"), networkOf("/ip4/198.51.101.7/tcp/1"));
+    assert.equal(networkOf("/ip6/2001:db8:1:2::1/tcp/1"), networkOf("/ip6/2001:db8:1:ffff::9/tcp/1"));
+    assert.notEqual(networkOf("/ip6/2001:db8:1::1/tcp/1"), networkOf("/ip6/2001:db8:2::1/tcp/1"));
+    assert.equal(networkOf("/ip6/::ffff:198.51.100.7/tcp/1"), networkOf("/ip4/198.51.100.1/tcp/1"));
+    for (const none of ["/ip4/127.0.0.1/tcp/1", "/ip4/127.9.8.7/tcp/1", "/ip6/::1/tcp/1", "/dns4/example.org/tcp/1", "nonsense", ""])
+      assert.equal(networkOf(none), undefined, none);
+    assert.equal(isLoopback("/ip4/127.9.8.7/tcp/1"), true);
+    assert.equal(isLoopback("/dns4/localhost/tcp/1"), false);
+    assert.equal(isLoopback("/ip4/0.0.0.0/tcp/1"), false);
+  });
+
+  test("two of a network in a bucket, three in the table", () => {
+    const other = at("203.0.113.1");
+    const near = (last: number) => at(`198.51.100.${last}`);
+    assert.equal(roomInTable(near(9), [near(1), other], [near(1), other]), true);
+    assert.equal(roomInTable(near(9), [near(1), near(2)], [near(1), near(2)]), false);
+    assert.equal(roomInTable(near(9), [near(1)], [near(1), near(2)]), true);
+    assert.equal(roomInTable(near(9), [], [near(1), near(2), near(3)]), false);
+    assert.equal(roomInTable(at("192.0.2.1"), [near(1), near(2)], [near(1), near(2), near(3)]), true);
+  });
+
+  test("one address in a full network is enough; on loopback there is always room", () => {
+    const full = [at("198.51.100.1"), at("198.51.100.2")];
+    assert.equal(roomInTable(at("192.0.2.1", "198.51.100.3"), full, full), false);
+    const local = Array.from({ length: 50 }, () => at("127.0.0.1"));
+    assert.equal(roomInTable(at("127.0.0.1"), local, local), true);
+  });
+});
