@@ -41,7 +41,8 @@ export function createTransactions({ endpoints, identity, chainId, log, clock }:
     endpoints.call("preparing a transaction", async (client) => {
       const replaces = wanted !== undefined;
       const [gas, fees, balance, pending] = await Promise.all([
-        client.estimateGas({ account: from, ...call }),
+        // not on top of what waits in the pool: a transaction that this one replaces would make it look cheap
+        client.estimateGas({ account: from, blockTag: "latest", ...call }),
         feesOf(client, replaces),
         client.getBalance({ address: from }),
         client.getTransactionCount({ address: from, blockTag: "pending" }),

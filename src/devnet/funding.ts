@@ -1,3 +1,4 @@
+import { setTimeout as wait } from "node:timers/promises";
 import { z } from "zod";
 import type { Hex } from "../lib/codec.ts";
 import { MystError } from "../lib/errors.ts";
@@ -40,7 +41,12 @@ export async function fund(rpc: string, { token }: Pick<NetworkConfig, "token">,
   const [from] = (await ask(rpc, "eth_accounts", [])) as Hex[];
   // mint(address,uint256): anybody may, it is a test token
   const mint = ask(rpc, "eth_sendTransaction", [{ from, to: token.address, data: `0x40c10f19${word(address)}${word(tokens)}` }]);
-  await Promise.all([mint, giveGas(rpc, address)]);
+  const [hash] = await Promise.all([mint, giveGas(rpc, address)]);
+  // anvil answers before the block is made
+  for (let tries = 0; (await ask(rpc, "eth_getTransactionReceipt", [hash])) === null; tries += 1) {
+    if (tries > 500) throw new MystError("TRANSACTION_FAILED", "the devnet's chain mines nothing");
+    await wait(10);
+  }
 }
 
 /** Whether there is a contract at the address. */

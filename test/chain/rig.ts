@@ -1,0 +1,75 @@
+import { randomBytes } from "node:crypto";
+import type { Chain } from "../../src/chain/chain.ts";
+import { createChain } from "../../src/chain/client.ts";
+import { deployNetwork } from "../../src/chain/deploy.ts";
+import { startAnvil } from "../../src/devnet/anvil.ts";
+import { ask, fund } from "../../src/devnet/funding.ts";
+import { createIdentity, type Identity } from "../../src/identity/identity.ts";
+import { systemClock } from "../../src/lib/clock.ts";
+import type { Hex } from "../../src/lib/codec.ts";
+import type { NetworkConfig } from "../../src/lib/network-config.ts";
+import { silentLogger } from "../../src/lib/ports.ts";
+import { clearingDomain } from "../../src/payments/eip712.ts";
+import { channelId, newSalt, signPromise } from "../../src/payments/promise.ts";
+import type { Claim } from "../../src/payments/settlement.ts";
+
+export const myst = 10n ** 18n;
+
+export type Person = { identity: Identity; address: Hex; chain: Chain };
+export type Rig = AsyncDisposable & {
+  rpc: string;
+  network: NetworkConfig;
+  ask(method: string, ...params: unknown[]): Promise<unknown>;
+  /** with gas and `tokens` base units; `over` changes what its chain is told of the network */
+  person(tokens?: bigint, over?: Partial<NetworkConfig>): Promise<Person>;
+  stranger(): Person;
+};
+
+/** A chain of our own with a network on it. */
+export async function startRig(options: { confirmations?: number } = {}): Promise<Rig> {
+  const anvil = await startAnvil({ log: silentLogger });
+  const rpc = anvil.rpc;
+  const network = await deployNetwork({ rpc, name: "test", ...options });
+  const make = (over: Partial<NetworkConfig> = {}): Person => {
+    const identity = createIdentity(Uint8Array.from(randomBytes(32)));
+    return { identity, address: identity.address, chain: chainOf(rpc, { ...network, ...over }, identity) };
+  };
+  return {
+    rpc,
+    network,
+    ask: (method, ...params) => ask(rpc, method, params),
+    person: async (tokens = 0n, over = {}) => {
+      const person = make(over);
+      await fund(rpc, network, person.address, tokens);
+      return person;
+    },
+    stranger: () => make(),
+    [Symbol.asyncDispose]: anvil.stop,
+  };
+}
+
+export const chainOf = (rpc: string, network: NetworkConfig, identity?: Identity): Chain =>
+  createChain({ network: { ...network, rpc: [rpc] }, log: silentLogger, clock: systemClock, ...(identity && { identity }) });
+
+/** A promise from the payer to the provider, as a claim. */
+export function promised(network: NetworkConfig, payer: Person, provider: Person, cumulative: bigint, salt = newSalt()): Claim {
+  const channel = channelId(provider.address, salt);
+  const seq = BigInt(Date.now()) << 20n;
+  const { signature } = signPromise(clearingDomain(network), payer.identity, { channel, cumulative, total: cumulative, seq });
+  return { signer: payer.address, salt, cumulative, total: cumulative, seq, signature };
+}
+
+/** Fails unless `work` throws an error of ours with this code. */
+export async function fails(
+  work: Promise<unknown>,
+  code: string,
+): Promise<Error & { code: string; hint?: string; meta: Record<string, unknown> }> {
+  try {
+    await work;
+  } catch (error) {
+    const found = error as Error & { code: string; meta: Record<string, unknown> };
+    if (found.code === code) return found;
+    throw new Error(`expected ${code}, got ${found.code}: ${found.message}`, { cause: error });
+  }
+  throw new Error(`expected ${code}, but it succeeded`);
+}

@@ -1,0 +1,134 @@
+import assert from "node:assert/strict";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { createChain } from "../../src/chain/client.ts";
+import { deployNetwork } from "../../src/chain/deploy.ts";
+import { startAnvil } from "../../src/devnet/anvil.ts";
+import { systemClock } from "../../src/lib/clock.ts";
+import { silentLogger } from "../../src/lib/ports.ts";
+import { describe } from "../support/harness.ts";
+import { chainOf, fails, myst, type Rig, startRig } from "./rig.ts";
+
+const nobody = `0x${"77".repeat(20)}` as const;
+/** port 9 is reserved, and nothing listens on it here */
+const dead = "http://127.0.0.1:9";
+
+describe("chain: which RPC is spoken to", (test, { before, after }) => {
+  let rig: Rig;
+  before(async () => {
+    rig = await startRig();
+  });
+  after(async () => rig[Symbol.asyncDispose]());
+
+  test("another chain is told from ours", async () => {
+    const error = await fails(chainOf(rig.rpc, { ...rig.network, chainId: 1 }).account(nobody), "RPC_WRONG_CHAIN");
+    assert.deepEqual(error.meta, { expected: 1, actual: 31337 });
+  });
+
+  test("an address without a contract", async () => {
+    await fails(chainOf(rig.rpc, { ...rig.network, contract: nobody }).account(nobody), "CONTRACT_MISSING");
+  });
+
+  test("another contract, or ours with another token", async () => {
+    await fails(chainOf(rig.rpc, { ...rig.network, contract: rig.network.token.address }).account(nobody), "CONTRACT_MISMATCH");
+    const token = { ...rig.network.token, address: nobody };
+    await fails(chainOf(rig.rpc, { ...rig.network, token }).account(nobody), "CONTRACT_MISMATCH");
+  });
+
+  test("making a chain asks nothing; a dead RPC is said so, with a hint", async () => {
+    const chain = chainOf(dead, rig.network, rig.stranger().identity);
+    assert.deepEqual(chain.status(), { reachable: false });
+    const error = await fails(chain.account(nobody), "RPC_UNREACHABLE");
+    assert.match(error.hint ?? "", /--rpc/);
+    await fails(chain.prepareSettle([], nobody), "RPC_UNREACHABLE");
+    await fails(chain.deposit(myst, myst), "RPC_UNREACHABLE");
+    const status = await chain.check();
+    assert.equal(status.reachable, false);
+    assert.match(status.problem ?? "", /does not answer/);
+  });
+
+  test("the first URL that works is used, and checked like the first", async () => {
+    const { network, log, clock } = { network: rig.network, log: silentLogger, clock: systemClock };
+    const chain = createChain({ network: { ...network, rpc: [rig.rpc] }, rpc: dead, log, clock });
+    assert.equal((await chain.account(nobody)).balance, 0n);
+    const { reachable, block, problem } = await chain.check();
+    assert.equal(reachable, true);
+    assert.equal(problem, undefined);
+    assert.ok(block !== undefined && block >= network.startBlock);
+    await using other = await startAnvil({ log: silentLogger, chainId: 4242 });
+    const behindWrong = createChain({ network: { ...network, rpc: [other.rpc, rig.rpc] }, log, clock });
+    assert.equal((await behindWrong.account(nobody)).balance, 0n);
+    // an answer that is wrong says more than none
+    await fails(createChain({ network: { ...network, rpc: [dead, other.rpc] }, log, clock }).account(nobody), "RPC_WRONG_CHAIN");
+  });
+
+  test("what was down and is back is used, without a new chain", async () => {
+    const target = new URL(rig.rpc);
+    let up = false;
+    const proxy = createServer(async (request, response) => {
+      if (!up) return void response.writeHead(503).end();
+      const body = Buffer.concat(await request.toArray());
+      const answer = await fetch(target, { method: "POST", body, headers: { "content-type": "application/json" } });
+      response.writeHead(200, { "content-type": "application/json" }).end(await answer.text());
+    });
+    await new Promise<void>((resolve) => proxy.listen(0, "127.0.0.1", resolve));
+    const url = `http://127.0.0.1:${(proxy.address() as AddressInfo).port}/v2/secretkey`;
+    try {
+      const chain = chainOf(url, rig.network);
+      const error = await fails(chain.account(nobody), "RPC_UNREACHABLE");
+      const { inspect } = await import("node:util");
+      assert.doesNotMatch(inspect(error, { depth: 9 }), /secretkey/);
+      up = true;
+      assert.equal((await chain.account(nobody)).balance, 0n);
+      assert.equal(chain.status().reachable, true);
+    } finally {
+      proxy.closeAllConnections();
+      proxy.close();
+    }
+  });
+
+  test("an account that nobody opened is empty, and a chain without a key sends nothing", async () => {
+    const chain = chainOf(rig.rpc, rig.network);
+    const { balance, line, bond, closeAtMs, owner } = await chain.account(nobody);
+    assert.deepEqual([balance, line, bond, closeAtMs, owner], [0n, 0n, 0n, undefined, `0x${"0".repeat(40)}`]);
+    await fails(chain.deposit(myst, myst), "IDENTITY_MISSING");
+  });
+});
+
+describe("chain: deploying a network", (test, { before, after }) => {
+  let rig: Rig;
+  before(async () => {
+    rig = await startRig();
+  });
+  after(async () => rig[Symbol.asyncDispose]());
+
+  test("on a token that is there, paid for by our own key", async () => {
+    const person = await rig.person();
+    const network = await deployNetwork({
+      rpc: rig.rpc,
+      identity: person.identity,
+      token: rig.network.token.address,
+      name: "mine",
+      minBond: 7n,
+    });
+    assert.deepEqual(network.token, rig.network.token);
+    assert.notEqual(network.contract, rig.network.contract);
+    assert.notEqual(network.protocolPrefix, rig.network.protocolPrefix);
+    assert.match(network.protocolPrefix, /^\/mystnode\/[0-9a-f]{8}$/);
+    assert.equal(network.minBond, 7n);
+    assert.equal(network.minDeposit, myst);
+    assert.equal(network.confirmations, 0);
+    assert.equal((await chainOf(rig.rpc, network).check()).problem, undefined);
+    // the contract is not there before its start block
+    const before = (await rig.ask("eth_getCode", network.contract, `0x${(network.startBlock - 1).toString(16)}`)) as string;
+    assert.equal(before, "0x");
+  });
+
+  test("says what is wrong", async () => {
+    const { identity } = rig.stranger();
+    await fails(deployNetwork({ rpc: rig.rpc, identity }), "INSUFFICIENT_GAS");
+    await fails(deployNetwork({ rpc: dead }), "RPC_UNREACHABLE");
+    await fails(deployNetwork({ rpc: rig.rpc, token: nobody }), "CONTRACT_MISMATCH");
+    await fails(deployNetwork({ rpc: rig.rpc, token: rig.network.contract }), "CONTRACT_MISMATCH");
+  });
+});
