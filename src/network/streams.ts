@@ -1,4 +1,4 @@
-import type { Connection, Stream } from "@libp2p/interface";
+import type { Connection, PeerId, Stream } from "@libp2p/interface";
 import { peerIdFromString } from "@libp2p/peer-id";
 import type { Libp2p } from "libp2p";
 import type { Clock } from "../lib/clock.ts";
@@ -26,13 +26,24 @@ const askQuota = { burst: 40, perSecond: 5 };
 const answered = 0;
 const refused = 1;
 
-const peerIdOf = (peer: string) => {
-  try {
-    return peerIdFromString(peer);
-  } catch (cause) {
-    throw new MystError("MALFORMED", `'${peer.slice(0, 60)}' is no peer id`, { cause });
-  }
-};
+const maxPeerIds = 512;
+
+/** libp2p checks the key within a peer id in JavaScript, which costs more than opening a stream: so each is parsed once. */
+function createPeerIds(): (peer: string) => PeerId {
+  const parsed = new Map<string, PeerId>();
+  return (peer) => {
+    const known = parsed.get(peer);
+    if (known) return known;
+    if (parsed.size >= maxPeerIds) parsed.clear();
+    try {
+      const peerId = peerIdFromString(peer);
+      parsed.set(peer, peerId);
+      return peerId;
+    } catch (cause) {
+      throw new MystError("MALFORMED", `'${peer.slice(0, 60)}' is no peer id`, { cause });
+    }
+  };
+}
 
 /** Unlike `within`, it does not keep the process: the answerer may be one that never ends. */
 const late = (signal: AbortSignal, what: string) =>
@@ -42,6 +53,7 @@ const late = (signal: AbortSignal, what: string) =>
 
 /** Streams, frames and questions over a started libp2p host. */
 export function createStreams({ host, name, log, clock }: Deps): StreamCalls {
+  const peerIdOf = createPeerIds();
   const open = async (peer: string, protocol: string, signal: AbortSignal): Promise<RawStream> => {
     const limit = deadline(openMs, signal);
     let stream: Stream;

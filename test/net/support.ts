@@ -49,7 +49,7 @@ export async function startPeer(options: Options = {}): Promise<TestPeer> {
 }
 
 /** Waits until the condition holds. @throws after `ms` */
-export async function until(what: string, condition: () => boolean | Promise<boolean>, ms = 10_000): Promise<void> {
+export async function until(what: string, condition: () => boolean | Promise<boolean>, ms = 20_000): Promise<void> {
   const end = Date.now() + ms;
   while (!(await condition())) {
     if (Date.now() > end) throw new Error(`${what}: not within ${ms} ms`);

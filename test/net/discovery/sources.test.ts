@@ -34,7 +34,7 @@ describe("discovery: sources", (test) => {
       await using market = await startMarket({ sources: [source] });
       await new Promise((resolve) => setTimeout(resolve, 1000));
       await using consumer = await startConsumer(market.boot, { sources: [source] });
-      const found = await consumer.discovery.search({ country: "US", service: "proxy" }, soon(15_000));
+      const found = await consumer.discovery.search({ country: "US", service: "proxy" }, soon(30_000));
       const [exit] = market.exits as [Trader];
       assert.deepEqual(
         found.map(({ offer, sources }) => [offer.peer, sources]),
@@ -47,7 +47,7 @@ describe("discovery: sources", (test) => {
       await using market = await startMarket();
       await until("the market has settled", () => countries(market.boot).length === 3);
       await using consumer = await startConsumer(market.boot, { sources: [source] });
-      for await (const { offer } of consumer.discovery.find({ country: "DE" }, soon(15_000))) {
+      for await (const { offer } of consumer.discovery.find({ country: "DE" }, soon(30_000))) {
         assert.equal(offer.country, "DE");
         break;
       }
@@ -70,7 +70,7 @@ describe("discovery: sources", (test) => {
     await using consumer = await startConsumer(market.boot);
     const told: string[] = [];
     consumer.discovery.onOffer(({ offer }, source) => told.push(`${offer.country} ${source}`));
-    await consumer.discovery.search({}, soon(15_000));
+    await consumer.discovery.search({}, soon(30_000));
     await until("it knows all", () => countries(consumer).length === 3);
     assert.deepEqual(countries(consumer), ["JP", "DE", "US"]);
     for (const { offer, sources } of consumer.discovery.offers()) assert.ok(told.includes(`${offer.country} ${sources[0]}`));
