@@ -1,4 +1,4 @@
-import { createPublicClient, defineChain, http } from "viem";
+import { type Chain, createPublicClient, defineChain, type HttpTransport, http, type PublicClient } from "viem";
 import type { Clock } from "../lib/clock.ts";
 import type { MystError } from "../lib/errors.ts";
 import { within } from "../lib/lifecycle.ts";
@@ -12,7 +12,7 @@ const callMs = 10_000;
 const restMs = 30_000;
 
 /** viem's client of one URL. Its errors hold that URL: they leave this part through `chainError` only. */
-export type Client = ReturnType<typeof clientOf>;
+export type Client = PublicClient<HttpTransport, Chain>;
 
 export type Endpoints = {
   /**
@@ -82,7 +82,7 @@ export function createEndpoints({ urls, verify, log, clock }: EndpointsOptions):
   };
 }
 
-function clientOf(url: string) {
+function clientOf(url: string): Client {
   const chain = defineChain({
     id: 0,
     name: "configured",
