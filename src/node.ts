@@ -211,9 +211,9 @@ export async function createNode(options: NodeOptions): Promise<Node> {
     connect,
     connection: () => connection,
     find: async (wanted) => {
-      const { discovery } = requireOnline();
+      const { network, discovery } = requireOnline();
       const [exit, ...others] = await findExits(
-        { discovery, unit: config.token, self: { peer: peerId } },
+        { network, discovery, unit: config.token, self: { peer: peerId } },
         wanted,
         wanted.signal ?? stopping.signal,
       );

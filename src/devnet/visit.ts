@@ -26,8 +26,8 @@ export async function visit(url: string, { socks, onBytes, signal }: VisitOption
     socks === undefined ? undefined : await socksConnect({ host: hostname, port: Number(port), socks, ...(signal && { signal }) });
   const { promise, resolve, reject } = Promise.withResolvers<Visit>();
   const asked = request(url, {
-    agent: false,
-    ...(socket && { createConnection: () => socket }),
+    // an agent, even one of its own, would open a connection by itself
+    ...(socket ? { createConnection: () => socket } : { agent: false }),
     ...(signal && { signal }),
   });
   asked.on("error", reject);

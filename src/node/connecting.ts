@@ -111,7 +111,7 @@ const termsFor = (exit: ExitView, nowMs: number): Terms => ({
 /** Exits that match and fit the price caps, cheapest first. @throws NO_MATCHING_EXIT, PRICE_OVER_CAP, INTERRUPTED */
 export async function findExits(deps: FindingDeps, options: FindOptions, signal: AbortSignal): Promise<ExitView[]> {
   const { country, city, service, peer, via } = options;
-  if (via !== undefined) await deps.network.connect(peerOf(via), [via], deadline(dialMs, signal));
+  await Promise.all((via ?? []).map((invite) => deps.network.connect(peerOf(invite), [invite], deadline(dialMs, signal))));
   const query = {
     service,
     exclude: [...(options.exclude ?? []), deps.self.peer],
