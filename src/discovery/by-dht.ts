@@ -15,7 +15,7 @@ type Deps = {
 };
 
 /** A provider that is gone costs no more than this, beside the others. */
-const fetchMs = 3_000;
+const fetchMs = 5_000;
 const maxFetches = 64;
 
 /** Looks up who says to sell what is asked for, and takes each one's offer from itself. Ends with the lookups. Never throws. */

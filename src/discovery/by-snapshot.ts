@@ -30,7 +30,7 @@ export type Snapshots = {
 const peersAsked = 3;
 const maxPages = 8;
 const askMs = 5_000;
-const handMs = 1_000;
+const handMs = 2_000;
 const repeatMs = 10 * 60_000;
 /** room in a page for its own framing */
 const pageBytes = maxPageBytes - 16 * 1024;

@@ -57,5 +57,5 @@ export async function until(what: string, condition: () => boolean | Promise<boo
   }
 }
 
-export const soon = (ms = 5000): AbortSignal => AbortSignal.timeout(ms);
+export const soon = (ms = 15_000): AbortSignal => AbortSignal.timeout(ms);
 export const isConnected = (from: TestPeer, to: TestPeer): boolean => from.network.peers().some(({ peer }) => peer === to.network.peerId);
