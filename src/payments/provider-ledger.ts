@@ -91,7 +91,7 @@ export async function openProviderLedger(deps: ProviderLedgerDeps, domain: Clear
   const persist = async (entry: Entry) => {
     const written = entry.now;
     try {
-      await commit.put(table.put(`channel/${keyOf(written)}`, encodeChannel(written)));
+      await commit.put(table.put(`channel/${keyOf(written)}`, providerChannelRecord.encode(written)));
       entry.onDisk = written;
     } catch (error) {
       // A newer state is on its way to the disk, and whole in itself: only the last one is taken back.
@@ -189,8 +189,6 @@ export async function openProviderLedger(deps: ProviderLedgerDeps, domain: Clear
     },
   };
 }
-
-const encodeChannel = ({ cumulative: _, ...stored }: ProviderChannel): Uint8Array => providerChannelRecord.encode(stored);
 
 /** One string for a channel: "<signer>/<channel>". */
 export const keyOf = (ref: ChannelRef): string => `${ref.signer}/${ref.channel}`;

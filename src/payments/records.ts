@@ -11,13 +11,16 @@ const timeMs = z.number().int().nonnegative();
 const peer = z.string().max(100);
 const salt = fixedBytes(saltBytes);
 
-/** A record's fields under a version number, which its reader never sees. A field that is undefined is left out. */
+/** A record's fields under a version number, which its reader never sees. What else a value has, or is undefined in it, is left out. */
 function record<Shape extends z.ZodRawShape>(fields: Shape, maxBytes: number): Codec<z.output<z.ZodObject<Shape>>> {
   type Fields = z.output<z.ZodObject<Shape>>;
   const codec = cborCodec(z.strictObject({ ...fields, v: z.literal(1) }), maxBytes) as Codec<{ v: 1 }>;
+  const names = Object.keys(fields) as (keyof Fields)[];
   return {
-    encode: (value) =>
-      codec.encode({ ...(Object.fromEntries(Object.entries(value).filter(([, field]) => field !== undefined)) as Fields), v: 1 }),
+    encode: (value) => {
+      const known = Object.fromEntries(names.filter((name) => value[name] !== undefined).map((name) => [name, value[name]]));
+      return codec.encode({ ...known, v: 1 });
+    },
     decode: (bytes) => {
       const { v: _, ...rest } = codec.decode(bytes);
       return rest as Fields;

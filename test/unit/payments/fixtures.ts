@@ -22,13 +22,13 @@ export const account = (changes: Partial<AccountView> = {}): AccountView => ({
   ...changes,
 });
 
-/** A clock that stands where it is put; sleeping ends at once. */
+/** A clock that stands where it is put; sleeping ends with the event loop's turn. */
 export const clockAt = (ms = nowMs): Clock & { ms: number } => ({
   ms,
   nowMs() {
     return this.ms;
   },
-  sleep: async () => undefined,
+  sleep: (_, signal) => new Promise((resolve, reject) => setImmediate(() => (signal?.aborted ? reject(signal.reason) : resolve()))),
 });
 
 /** What a test does with a write: perform it, fail before it or after it. */

@@ -1,0 +1,336 @@
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import { createIdentity } from "../../../src/identity/identity.ts";
+import type { Hex } from "../../../src/lib/codec.ts";
+import { type ErrorCode, isMystError, MystError } from "../../../src/lib/errors.ts";
+import { silentLogger } from "../../../src/lib/ports.ts";
+import { channelId, signPromise } from "../../../src/payments/promise.ts";
+import { type ChannelRef, openProviderLedger, type ProviderLedger } from "../../../src/payments/provider-ledger.ts";
+import { readRecord, settlementRecord } from "../../../src/payments/records.ts";
+import type { Claim, Settlement } from "../../../src/payments/settlement.ts";
+import { createSettler, type Settled, type SettlerOptions } from "../../../src/payments/settler.ts";
+import { describe } from "../../support/harness.ts";
+import { account, clockAt, domain, type Fate, memoryStore, nowMs, provider, salt } from "./fixtures.ts";
+
+const payers = Array.from({ length: 60 }, (_, i) => createIdentity(new Uint8Array(32).fill(i + 10)));
+const channel = channelId(provider.address, salt);
+const refOf = (n: number): ChannelRef => ({ signer: (payers[n] as (typeof payers)[0]).address, channel });
+const keyOf = (claim: Pick<Claim, "signer" | "salt">) => `${claim.signer}/${channelId(provider.address, claim.salt)}`;
+
+type Trouble = "down" | "dead" | "lostAnswer" | "noGas";
+
+/** A contract with a mempool of its own: pays cumulative - paid once per transaction, however often that is sent. */
+function fakeChain(balance = 10n ** 18n) {
+  const paid = new Map<string, bigint>();
+  const mined = new Map<Hex, { hash: Hex; paid: bigint[] }>();
+  const prepared = new Map<Hex, Claim[]>();
+  let nonce = 0;
+  const chain = {
+    /** what the next call of each kind meets */
+    trouble: [] as Trouble[],
+    down: false,
+    paid,
+    mined,
+    transactions: () => [...mined.values()],
+    onSubmit: (_raw: Hex) => undefined as undefined | Promise<void>,
+  };
+  const reach = () => {
+    if (chain.down) throw new MystError("RPC_UNREACHABLE", "no answer");
+  };
+  const settlement: Settlement = {
+    account: async () => account(),
+    paid: async (signer, id) => {
+      reach();
+      return paid.get(`${signer}/${id}`) ?? 0n;
+    },
+    prepareSettle: async (claims) => {
+      reach();
+      if (chain.trouble[0] === "noGas") {
+        chain.trouble.shift();
+        throw new MystError("INSUFFICIENT_GAS", "no gas");
+      }
+      nonce += 1;
+      const raw: Hex = `0x${nonce.toString(16).padStart(4, "0")}`;
+      prepared.set(raw, claims);
+      return { raw, hash: `0x${nonce.toString(16).padStart(64, "0")}`, nonce };
+    },
+    submit: async (raw, claims) => {
+      await chain.onSubmit(raw);
+      reach();
+      const trouble = chain.trouble.shift();
+      if (trouble === "down") throw new MystError("RPC_UNREACHABLE", "no answer");
+      if (trouble === "dead") throw new MystError("TRANSACTION_FAILED", "the nonce is taken");
+      const receipt = mined.get(raw) ?? {
+        hash: `0x${raw.slice(2).padStart(64, "0")}` as Hex,
+        paid: claims.map((claim) => {
+          const before = paid.get(keyOf(claim)) ?? 0n;
+          const owed = claim.cumulative > before ? claim.cumulative - before : 0n;
+          const pay = owed < balance ? owed : balance;
+          paid.set(keyOf(claim), before + pay);
+          return pay;
+        }),
+      };
+      mined.set(raw, receipt);
+      if (trouble === "lostAnswer") throw new MystError("RPC_UNREACHABLE", "the answer was lost");
+      return receipt;
+    },
+  };
+  return { chain, settlement };
+}
+
+const seqs = { n: 0n };
+async function promise(ledger: ProviderLedger, n: number, cumulative: bigint): Promise<void> {
+  const identity = payers[n] as (typeof payers)[0];
+  seqs.n += 1n;
+  const signed = signPromise(domain, identity, { channel, cumulative, total: cumulative, seq: (BigInt(nowMs) << 20n) + seqs.n });
+  await ledger.rememberAccount(identity.address, account());
+  const offer = { signer: identity.address, peer: identity.peerId, salt, promise: signed, consumed: 0n };
+  const result = await ledger.accept(offer, { chainReachable: true, limits: { maxUnsettled: 10n ** 9n, minBond: 0n } });
+  assert.ok(result.accepted, JSON.stringify(result));
+}
+
+type SetUp = { store?: ReturnType<typeof memoryStore>; options?: Partial<SettlerOptions>; fake?: ReturnType<typeof fakeChain> };
+async function setUp({ store = memoryStore(), options = {}, fake = fakeChain() }: SetUp = {}) {
+  const clock = clockAt();
+  const ledger = await openProviderLedger({ store, self: provider.address, clock }, domain);
+  const deps = { settlement: fake.settlement, ledger, store, log: silentLogger, clock, payout: provider.address };
+  const settler = createSettler(deps, { settleAt: 1_000n, ...options });
+  const events: Settled[] = [];
+  settler.onSettled((settled) => events.push(settled));
+  return { ...fake, store, ledger, settler, events };
+}
+const until = async (condition: () => boolean) => {
+  for (let i = 0; i < 2_000 && !condition(); i += 1) await new Promise((resolve) => setImmediate(resolve));
+  assert.ok(condition(), "did not come about");
+};
+const still = async () => {
+  for (let i = 0; i < 50; i += 1) await new Promise((resolve) => setImmediate(resolve));
+};
+const fails = (code: ErrorCode) => (error: unknown) => isMystError(error, code);
+const storedIn = (store: ReturnType<typeof memoryStore>) => [...store.disk].find(([key]) => key.endsWith("/pending"))?.[1];
+
+describe("payments/settler: clearing", (test) => {
+  test("on demand: everything, in one transaction, and a second time nothing", async () => {
+    const { ledger, settler, events, chain } = await setUp();
+    await promise(ledger, 0, 300n);
+    await promise(ledger, 1, 400n);
+    const done = await settler.settleNow();
+    assert.deepEqual([done.claims, done.paid], [2, 700n]);
+    assert.deepEqual([ledger.channel(refOf(0))?.paid, ledger.channel(refOf(1))?.paid], [300n, 400n]);
+    assert.deepEqual(
+      events.map(({ paid, hash }) => [paid, hash]),
+      [[700n, done.hash]],
+    );
+    assert.deepEqual(await settler.settleNow(), { claims: 0, paid: 0n });
+    assert.equal(chain.transactions().length, 1);
+    await settler.stop();
+  });
+
+  test("more than a batch holds takes further transactions", async () => {
+    const { ledger, settler, chain } = await setUp();
+    for (let n = 0; n < 53; n += 1) await promise(ledger, n, 10n);
+    const done = await settler.settleNow();
+    assert.deepEqual([done.claims, done.paid], [53, 530n]);
+    assert.deepEqual(
+      chain.transactions().map(({ paid }) => paid.length),
+      [50, 3],
+    );
+    await settler.stop();
+  });
+
+  test("at the threshold, counted from what is claimed already", async () => {
+    const { ledger, settler, events } = await setUp();
+    await promise(ledger, 0, 999n);
+    settler.consider(refOf(0));
+    await still();
+    assert.equal(events.length, 0);
+    await promise(ledger, 0, 1_000n);
+    settler.consider(refOf(0));
+    await until(() => events.length === 1);
+    await promise(ledger, 0, 1_500n);
+    settler.consider(refOf(0));
+    await still();
+    assert.equal(events.length, 1);
+    await promise(ledger, 0, 2_000n);
+    settler.consider(refOf(0));
+    await until(() => events.length === 2);
+    assert.deepEqual(
+      events.map(({ paid }) => paid),
+      [1_000n, 1_000n],
+    );
+    await settler.stop();
+  });
+
+  test("at a session's end its channel alone; dust is left until it is asked for by hand", async () => {
+    const { ledger, settler, events } = await setUp({ options: { dustBelow: 50n } });
+    await promise(ledger, 0, 60n);
+    await promise(ledger, 1, 60n);
+    await promise(ledger, 2, 49n);
+    settler.requestSettle("session end", refOf(0));
+    settler.requestSettle("session end", refOf(2));
+    await until(() => events.length === 1);
+    await still();
+    assert.deepEqual(
+      events.map(({ claims }) => claims.map(({ signer, paid }) => [signer, paid])),
+      [[[refOf(0).signer, 60n]]],
+    );
+    settler.requestSettle("all");
+    await until(() => events.length === 2);
+    assert.equal(ledger.channel(refOf(2))?.paid, 0n);
+    assert.deepEqual((await settler.settleNow()).paid, 49n);
+    await settler.stop();
+  });
+
+  test("at the start what was left, dust not", async () => {
+    const first = await setUp();
+    await promise(first.ledger, 0, 60n);
+    await promise(first.ledger, 1, 10n);
+    await first.settler.stop();
+    const { settler, events, ledger } = await setUp({ store: first.store, options: { dustBelow: 50n } });
+    settler.start();
+    await until(() => events.length === 1);
+    assert.deepEqual([ledger.channel(refOf(0))?.paid, ledger.channel(refOf(1))?.paid], [60n, 0n]);
+    await settler.stop();
+  });
+
+  test("what the contract cannot pay is not claimed again and again", async () => {
+    const { ledger, settler, events, chain } = await setUp({ fake: fakeChain(400n) });
+    await promise(ledger, 0, 1_000n);
+    settler.consider(refOf(0));
+    await until(() => events.length === 1);
+    for (let i = 0; i < 5; i += 1) settler.consider(refOf(0));
+    await still();
+    assert.deepEqual([chain.transactions().length, ledger.channel(refOf(0))?.paid], [1, 400n]);
+    await settler.stop();
+  });
+});
+
+describe("payments/settler: trouble", (test) => {
+  test("while no RPC answers it stays queued, says so to who asked, and clears later", async () => {
+    const { ledger, settler, events, chain } = await setUp();
+    await promise(ledger, 0, 300n);
+    chain.down = true;
+    await assert.rejects(settler.settleNow(), fails("RPC_UNREACHABLE"));
+    chain.down = false;
+    await until(() => events.length === 1);
+    assert.equal(ledger.channel(refOf(0))?.paid, 300n);
+    await settler.stop();
+  });
+
+  test("without gas the same", async () => {
+    const { ledger, settler, events, chain } = await setUp();
+    await promise(ledger, 0, 300n);
+    chain.trouble = ["noGas"];
+    await assert.rejects(settler.settleNow(), fails("INSUFFICIENT_GAS"));
+    await until(() => events.length === 1);
+    await settler.stop();
+  });
+
+  test("an answer that is lost: the same transaction is sent again, and paid once", async () => {
+    const { ledger, settler, events, chain } = await setUp();
+    await promise(ledger, 0, 300n);
+    chain.trouble = ["lostAnswer", "down"];
+    settler.requestSettle("session end", refOf(0));
+    await until(() => events.length === 1);
+    assert.deepEqual([chain.transactions().length, events[0]?.paid], [1, 300n]);
+    await settler.stop();
+  });
+
+  test("a transaction that can never be mined is made anew", async () => {
+    const { ledger, settler, events, chain } = await setUp();
+    await promise(ledger, 0, 300n);
+    chain.trouble = ["dead", "dead"];
+    settler.requestSettle("session end", refOf(0));
+    await until(() => events.length === 1);
+    assert.equal(events[0]?.paid, 300n);
+    await settler.stop();
+  });
+
+  test("stopped in mid-flight it asks nothing more of the chain, and those who wait are told", async () => {
+    const { ledger, settler, chain } = await setUp();
+    await promise(ledger, 0, 300n);
+    const held = Promise.withResolvers<void>();
+    chain.onSubmit = () => held.promise;
+    const waiting = assert.rejects(settler.settleNow(), fails("INTERRUPTED"));
+    await still();
+    const stopped = settler.stop();
+    held.resolve();
+    await stopped;
+    await waiting;
+    await assert.rejects(settler.settleNow(), fails("INTERRUPTED"));
+  });
+
+  test("a stored transaction that cannot be read costs no money", async () => {
+    const store = memoryStore();
+    const first = await setUp({ store });
+    await promise(first.ledger, 0, 300n);
+    const prefix = [...store.disk.keys()][0]
+      ?.replace(/^provider/, "settler")
+      .split("/")
+      .slice(0, 4)
+      .join("/");
+    store.disk.set(`${prefix}/pending`, Uint8Array.of(1, 2));
+    assert.equal((await first.settler.settleNow()).paid, 300n);
+    await first.settler.stop();
+  });
+
+  test("a crash at any write, with an RPC that fails at will: all is paid once, and nothing is sent that is not on disk", async () => {
+    const crashes = fc.array(
+      fc.record({
+        at: fc.integer({ min: 1, max: 12 }),
+        how: fc.constantFrom("lost", "doneThenCrash") as fc.Arbitrary<Exclude<Fate, "done">>,
+      }),
+      { maxLength: 3 },
+    );
+    const troubles = fc.array(fc.constantFrom<Trouble>("down", "dead", "lostAnswer"), { maxLength: 3 });
+    await fc.assert(
+      fc.asyncProperty(crashes, troubles, async (ends, trouble) => {
+        const fake = fakeChain();
+        fake.chain.trouble = trouble;
+        const disk = new Map<string, Uint8Array>();
+        const first = await setUp({ store: memoryStore(disk), fake });
+        for (let n = 0; n < 3; n += 1) await promise(first.ledger, n, 100n * BigInt(n + 1));
+        for (const { at, how } of ends) {
+          let writes = 0;
+          let dead = false;
+          const store = memoryStore(disk, () => {
+            if (dead) return "lost";
+            writes += 1;
+            if (writes < at) return "done";
+            dead = true;
+            return how;
+          });
+          // a dead process sends nothing
+          fake.chain.onSubmit = async (raw) => {
+            if (dead) throw new MystError("RPC_UNREACHABLE", "dead");
+            checkStored(disk, raw);
+          };
+          const life = await setUp({ store, fake });
+          life.settler.start();
+          await still();
+          dead = true;
+          await life.settler.stop();
+        }
+        fake.chain.onSubmit = async (raw) => checkStored(disk, raw);
+        const last = await setUp({ store: memoryStore(disk), fake });
+        last.settler.start();
+        await until(() => [0, 1, 2].every((n) => last.ledger.channel(refOf(n))?.paid === 100n * BigInt(n + 1)));
+        await last.settler.settleNow();
+        await last.settler.stop();
+        const paid = fake.chain.transactions().flatMap((each) => each.paid);
+        assert.equal(
+          paid.reduce((sum, each) => sum + each, 0n),
+          600n,
+        );
+        assert.equal(storedIn(last.store), undefined);
+      }),
+      { numRuns: 30 },
+    );
+  });
+});
+
+function checkStored(disk: Map<string, Uint8Array>, raw: Hex): void {
+  const bytes = [...disk].find(([key]) => key.endsWith("/pending"))?.[1];
+  assert.ok(bytes, "sent before it was on disk");
+  assert.equal(readRecord(settlementRecord, bytes).raw, raw);
+}
