@@ -1,11 +1,9 @@
 import { existsSync, mkdirSync } from "node:fs";
 import { mkdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { createChain } from "../chain/client.ts";
 import { deployNetwork } from "../chain/deploy.ts";
 import type { Identity } from "../identity/identity.ts";
 import { openIdentity } from "../identity/open.ts";
-import { systemClock } from "../lib/clock.ts";
 import type { Hex } from "../lib/codec.ts";
 import { isMystError, MystError } from "../lib/errors.ts";
 import { type NetworkConfig, networkText, readNetworkFile } from "../lib/network-config.ts";
@@ -60,7 +58,7 @@ export type Devnet = AsyncDisposable & {
   exits: DevnetExit[];
   consumer: DevnetConsumer | undefined;
   /** a data directory with a key and a deposit for somebody to join with */
-  guest: { dataDir: string; address: Hex };
+  guest: { dataDir: string };
   /** gas and test tokens */
   fund(address: Hex): Promise<void>;
   /** from here on the consumer's process may end */
@@ -115,7 +113,7 @@ export async function startDevnet(options: DevnetOptions): Promise<Devnet> {
         started.web = made;
         return made;
       }),
-      openKeys(directory, nodeNames(exits)),
+      openKeys(directory, ["bootstrap", ...exits.map(({ name }) => name)]),
       Promise.all(exits.map((plan) => hasAddress(plan.egress))),
     ]);
     watch("anvil", anvil.ended);
@@ -137,14 +135,18 @@ export async function startDevnet(options: DevnetOptions): Promise<Devnet> {
         observer.process?.(name, process);
       },
     };
-    const provided = provideFunds({ rpc: anvil.rpc, network, log }, keys, exits);
+    const provided = Promise.all([
+      ...["consumer", "guest"].map((name) => openAccount(join(directory, name), network, log)),
+      ...exits.map(({ name }) => giveGas(anvil.rpc, keyOf(keys, name).address)),
+    ]);
     provided.catch(() => undefined);
     const bootstrap = await startBootstrap(around);
     observer.node?.(bootstrap);
     network = { ...network, bootstrap: bootstrap.addresses };
     await writeFile(networkFile, networkText(network));
     // the guest's directory remembers the network, so that its commands need nothing else
-    const guest = { dataDir: join(directory, "guest"), address: keyOf(keys, "guest").address };
+    const guest = { dataDir: join(directory, "guest") };
+    await mkdir(guest.dataDir, { recursive: true, mode: 0o700 });
     await writeFile(join(guest.dataDir, "network.json"), networkText(network), { mode: 0o600 });
 
     const serving = exits.map(async (plan, index) => {
@@ -153,7 +155,8 @@ export async function startDevnet(options: DevnetOptions): Promise<Devnet> {
       observer.node?.(exit);
       return exit;
     });
-    const running = await Promise.all([...serving, provided.then(() => undefined)]).then((all) => all.filter((exit) => exit !== undefined));
+    const running = await Promise.all(serving);
+    await provided;
     observer.step?.(`exits in ${running.map(({ country }) => country).join(", ")} offer their service`);
     let consumer: DevnetConsumer | undefined;
     if (options.connect) {
@@ -239,21 +242,16 @@ async function openNetwork(
   return deployNetwork({ ...deployment, name: "devnet" });
 }
 
-/** Gas for exits to clear with; for payers also tokens and a deposit. What is there from an earlier run is not given again. */
-async function provideFunds(
-  { rpc, network, log }: { rpc: string; network: NetworkConfig; log: Logger },
-  keys: Map<string, Identity>,
-  exits: readonly ExitPlan[],
-): Promise<void> {
+/**
+ * Gas, tokens and a deposit for a payer, unless it has them from an earlier run. The node of its data directory makes the deposit
+ * itself: a ledger that knows nothing of its account signs nothing.
+ */
+async function openAccount(dataDir: string, network: NetworkConfig, log: Logger): Promise<void> {
+  const { createNode } = await import("../node.ts");
+  await using node = await createNode({ dataDir, network, log });
+  const { deposit, bond, closeAtMs } = await node.wallet.show();
   const whole = 10n ** BigInt(network.token.decimals);
-  const gas = exits.map(({ name }) => giveGas(rpc, keyOf(keys, name).address));
-  const deposits = ["consumer", "guest"].map(async (name) => {
-    const identity = keyOf(keys, name);
-    const chain = createChain({ network, identity, log, clock: systemClock });
-    const account = await chain.account(identity.address);
-    if (account.closeAtMs !== undefined || account.balance >= (funding.deposit * whole) / 2n) return;
-    await fund(rpc, network, identity.address, funding.tokens * whole);
-    await chain.deposit(funding.deposit * whole, account.bond > 0n ? 0n : funding.bond * whole);
-  });
-  await Promise.all([...gas, ...deposits]);
+  if (closeAtMs !== undefined || deposit >= (funding.deposit * whole) / 2n) return;
+  await fund(network.rpc[0] ?? "", network, node.address, funding.tokens * whole);
+  await node.wallet.deposit(funding.deposit * whole, bond > 0n ? 0n : funding.bond * whole);
 }

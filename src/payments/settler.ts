@@ -86,7 +86,10 @@ export function createSettler(deps: SettlerDeps, options: SettlerOptions): Settl
     onTransition: (_, event, to) => waiters.observe(event, to, lastError),
   });
   const send = (event: SettleEvent) =>
-    void machine.send(event).catch((error) => log.error("a settlement step failed", { code: asMystError(error).code, message: String(error?.stack) }));
+    void machine.send(event).catch((cause) => {
+      const { code, message } = asMystError(cause);
+      log.error("a settlement step failed", { code, message });
+    });
   /** Long work of the chain: the machine stays open to what is asked meanwhile. */
   const launch = (work: () => Promise<SettleEvent>, failed: (error: MystError) => SettleEvent) => {
     const done = work()
