@@ -1,0 +1,70 @@
+import assert from "node:assert/strict";
+import { encodeAbiParameters, encodeEventTopics, type Log } from "viem";
+import { mystClearingAbi } from "../../../src/chain/abi/myst-clearing.ts";
+import { claimArgs, paidOf } from "../../../src/chain/claims.ts";
+import { finalBlock } from "../../../src/chain/events.ts";
+import type { Hex } from "../../../src/lib/codec.ts";
+import { channelId } from "../../../src/payments/promise.ts";
+import type { Claim } from "../../../src/payments/settlement.ts";
+import { describe } from "../../support/harness.ts";
+
+const address = (digit: string): Hex => `0x${digit.repeat(40)}`;
+const provider = address("a");
+const contract = address("c");
+const salt = Uint8Array.from({ length: 12 }, (_, i) => i);
+const claim = (signer: Hex, cumulative: bigint): Claim => ({
+  signer,
+  salt,
+  cumulative,
+  total: 9n,
+  seq: 1n,
+  signature: new Uint8Array(64).fill(7),
+});
+const uint96 = { type: "uint96" } as const;
+
+const cleared = ({ signer, cumulative, total, seq }: Claim, paid: bigint, from = contract): Log =>
+  ({
+    address: from,
+    topics: encodeEventTopics({ abi: mystClearingAbi, eventName: "Cleared", args: { signer, channel: channelId(provider, salt) } }),
+    data: encodeAbiParameters([uint96, uint96, { type: "uint64" }, uint96], [cumulative, total, seq, paid]),
+  }) as unknown as Log;
+
+describe("chain/claims", (test) => {
+  const one = claim(address("1"), 100n);
+  const two = claim(address("2"), 100n);
+
+  test("each claim gets what its own event says; one without an event was skipped", () => {
+    assert.deepEqual(paidOf([one, two], provider, contract, [cleared(two, 40n)]), [0n, 40n]);
+    assert.deepEqual(paidOf([one, two], provider, contract, [cleared(two, 40n), cleared(one, 100n)]), [100n, 40n]);
+  });
+
+  test("of two alike the first was paid", () => {
+    assert.deepEqual(paidOf([one, one], provider, contract, [cleared(one, 100n)]), [100n, 0n]);
+  });
+
+  test("of two promises on a channel each has its own", () => {
+    const later = claim(address("1"), 150n);
+    assert.deepEqual(paidOf([later, one], provider, contract, [cleared(one, 100n), cleared(later, 50n)]), [50n, 100n]);
+  });
+
+  test("events of other contracts, and of other providers' channels, are nothing to us", () => {
+    assert.deepEqual(paidOf([one], provider, contract, [cleared(one, 100n, address("d"))]), [0n]);
+    assert.deepEqual(paidOf([one], address("b"), contract, [cleared(one, 100n)]), [0n]);
+  });
+
+  test("the salt is a number on chain, the signature two words", () => {
+    const args = claimArgs(one);
+    assert.equal(args.salt, 0x000102030405060708090a0bn);
+    assert.equal(args.signature.r, `0x${"07".repeat(32)}`);
+    assert.equal(args.signature.vs, args.signature.r);
+  });
+});
+
+describe("chain/events: the newest block that counts", (test) => {
+  test("is as deep as agreed, but never before the contract", () => {
+    assert.equal(finalBlock(100n, { confirmations: 12, startBlock: 50 }), 88n);
+    assert.equal(finalBlock(55n, { confirmations: 12, startBlock: 50 }), 50n);
+    assert.equal(finalBlock(40n, { confirmations: 12, startBlock: 50 }), 40n);
+    assert.equal(finalBlock(100n, { confirmations: 0, startBlock: 50 }), 100n);
+  });
+});
