@@ -6,10 +6,10 @@ import { type Count, countLine } from "./count.ts";
 export type RegisterTest = (name: string, fn: () => void | Promise<void>, options?: { timeoutMs?: number; skip?: string | false }) => void;
 
 export type Hooks = {
-  /** runs once before the suite's tests; when it throws, every one of them fails */
-  before(fn: () => void | Promise<void>): void;
+  /** runs once before the suite's tests; when it throws, or takes over `timeoutMs` (default 60 s), every one of them fails */
+  before(fn: () => void | Promise<void>, options?: { timeoutMs?: number }): void;
   /** runs once after the suite's tests, whatever became of them */
-  after(fn: () => void | Promise<void>): void;
+  after(fn: () => void | Promise<void>, options?: { timeoutMs?: number }): void;
 };
 
 const defaultTimeoutMs = 30_000;
@@ -24,12 +24,12 @@ let pendingSuites = 0;
  */
 export function describe(name: string, define: (test: RegisterTest, hooks: Hooks) => void): void {
   const tests = suite(name);
-  const befores: (() => void | Promise<void>)[] = [];
-  const afters: (() => void | Promise<void>)[] = [];
+  const befores: (() => Promise<void>)[] = [];
+  const afters: (() => Promise<void>)[] = [];
   let ready: Promise<void> | undefined;
   let total = 0;
   const prepare = async () => {
-    for (const before of befores) await timed(before, 2 * defaultTimeoutMs, "before");
+    for (const before of befores) await before();
   };
   const register: RegisterTest = (title, fn, { timeoutMs = defaultTimeoutMs, skip } = {}) => {
     total += 1;
@@ -51,7 +51,10 @@ export function describe(name: string, define: (test: RegisterTest, hooks: Hooks
       }
     });
   };
-  define(register, { before: (fn) => befores.push(fn), after: (fn) => afters.push(fn) });
+  define(register, {
+    before: (fn, { timeoutMs = 2 * defaultTimeoutMs } = {}) => befores.push(() => timed(fn, timeoutMs, "before")),
+    after: (fn, { timeoutMs = 2 * defaultTimeoutMs } = {}) => afters.push(() => timed(fn, timeoutMs, "after")),
+  });
   if (total === 0) {
     count.failed += 1;
     console.log(`FAIL ${name}: no test in this suite`);
@@ -60,7 +63,7 @@ export function describe(name: string, define: (test: RegisterTest, hooks: Hooks
   tests.after(async () => {
     for (const after of ready ? afters : []) {
       try {
-        await timed(after, 2 * defaultTimeoutMs, "after");
+        await after();
       } catch (error) {
         count.failed += 1;
         console.log(`\nFAIL ${name}: after: ${inspect(error)}`);
