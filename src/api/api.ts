@@ -49,8 +49,13 @@ function handlersOf(node: ApiNode, onStop: () => void): Handlers {
     connect: (options, signal) => {
       const queue = createQueue<Output<"connect">>(100);
       const onStep = (step: Extract<Output<"connect">, { type: "step" }>["step"]) => queue.push({ type: "step", step });
+      // who asked may go away once connected: that ends the attempt, not the connection
+      const attempt = new AbortController();
+      const giveUp = () => attempt.abort(signal.reason);
+      signal.addEventListener("abort", giveUp);
       const run = async () => {
-        latest = await node.connect({ ...options, signal, onStep });
+        latest = await node.connect({ ...options, signal: attempt.signal, onStep });
+        signal.removeEventListener("abort", giveUp);
         latest.ended.catch(() => undefined);
         const { sessionId, exit, endpoint } = latest;
         queue.push({ type: "connected", connection: { sessionId, exit, endpoint } });

@@ -9,8 +9,11 @@ import { sessionFacts } from "./texts.ts";
 export const disconnect: Run<"disconnect"> = async ({ settings, out, interrupts }) => {
   const api = createApiClient({ socket: socketPathOf(settings.dataDir) });
   const { token } = await networkOf(api);
-  let { session } = await api.call("disconnect", {}, interrupts.signal);
-  if (settings.wait) ({ session } = await api.call("sessionEnd", { id: session.id }, interrupts.signal));
+  const { connection } = await api.call("status", {}, interrupts.signal);
+  const end = settings.wait && connection ? api.call("sessionEnd", { id: connection.id }, interrupts.signal) : undefined;
+  const now = await api.call("disconnect", {}, interrupts.signal);
+  // a node that only its connection kept up may be gone before it has told of the end
+  const { session } = (await end?.catch(() => undefined)) ?? now;
   out.object({ session });
   out.print(facts(sessionFacts(session, token, Date.now())));
 };

@@ -90,7 +90,8 @@ async function checkCurve(): Promise<Found> {
     import("../identity/signature.ts"),
     import("../identity/curve-speed.ts"),
   ]);
-  const perSecond = measureCurve();
+  // the best of a few: other work on this machine must not pass for a slow one
+  const perSecond = Math.max(...[1, 2, 3].map(() => measureCurve()));
   const slow = assertCurveSpeed(perSecond);
   const found = `${curveKind} secp256k1, ${perSecond} signatures a second`;
   return slow ? fail(found, slow.hint ?? "") : ok(found);

@@ -3,6 +3,7 @@ import { asMystError, isMystError } from "../lib/errors.ts";
 import type { Settings } from "../options.ts";
 import type { Context, Run } from "./context.ts";
 import { exitStatus, interrupted } from "./exit-status.ts";
+import { withHint } from "./hints.ts";
 import { createInterrupts } from "./interrupts.ts";
 import { causes, createOutput, type Output } from "./output.ts";
 import { parseCommandLine } from "./parser.ts";
@@ -80,7 +81,7 @@ export async function run(argv: string[]): Promise<number> {
     out = outputOf(settings.json, settings.quiet, !settings.noColor);
     return await runCommand(parsed.command, settings, sources, checkedArguments(parsed.command, parsed.args, env), out);
   } catch (error) {
-    const ours = asMystError(error);
+    const ours = withHint(asMystError(error));
     out.endLive();
     out.fail(ours);
     if (debug) for (const cause of causes(error)) out.warn(cause);
@@ -111,10 +112,14 @@ async function runCommand<C extends CommandName>(
     },
   };
   const work = (await loaders[command]()) as Run<C>;
+  // a command ends when it is done, not when all that is left are timers that keep nothing alive
+  const alive = setInterval(() => undefined, 2 ** 30);
   try {
     return (await work(context)) ?? 0;
   } catch (error) {
     // what was cut off in the middle fails in ways of its own
     throw interrupts.signal.aborted && !isMystError(error) ? interrupts.signal.reason : error;
+  } finally {
+    clearInterval(alive);
   }
 }

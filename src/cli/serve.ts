@@ -6,6 +6,7 @@ import type { Settings } from "../options.ts";
 import type { Context, Run } from "./context.ts";
 import { facts } from "./format.ts";
 import { chooseNetwork, type Host, hostNode } from "./hosting.ts";
+import { chainText } from "./status.ts";
 import { priceText, roughAmount } from "./texts.ts";
 
 const redrawMs = 1000;
@@ -66,7 +67,7 @@ function servingFacts(status: NodeStatus, settings: Settings<"serve">, options: 
       ...service.block.map((destination) => `nor ${destination}`),
     ],
     payout: service && (options.payout ?? status.address),
-    chain: status.chain.reachable ? undefined : `not reachable${status.chain.problem ? `: ${status.chain.problem}` : ""}; clears later`,
+    chain: status.chain.problem === undefined ? undefined : `${chainText(status.chain)}; it clears later`,
     join: address && `mystnode connect --network ${settings.network ?? "FILE"} --bootstrap ${address}`,
   };
 }

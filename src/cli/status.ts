@@ -34,6 +34,9 @@ export function statusFacts(now: NodeStatus, unit: Unit): Record<string, string 
       `${formatBytes(connection.usedBytes)}, ${roughAmount(connection.promised, unit)} promised`,
       ...Object.entries(connection.endpoint).map(([name, value]) => `${name} ${value}`),
     ],
-    chain: chain.reachable ? `reachable, block ${chain.block ?? "?"}` : `not reachable${chain.problem ? `: ${chain.problem}` : ""}`,
+    chain: chainText(chain),
   };
 }
+
+export const chainText = ({ reachable, block, problem }: NodeStatus["chain"]): string =>
+  reachable ? `reachable, block ${block ?? "?"}` : problem === undefined ? "not asked yet" : `not reachable: ${problem}`;

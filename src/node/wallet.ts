@@ -1,5 +1,6 @@
 import type { Chain } from "../chain/chain.ts";
 import type { Hex } from "../lib/codec.ts";
+import { MystError } from "../lib/errors.ts";
 import type { PayerLedger } from "../payments/payer-ledger.ts";
 import type { ProviderLedger } from "../payments/provider-ledger.ts";
 import type { Settler } from "../payments/settler.ts";
@@ -62,8 +63,10 @@ export function createWallet({ chain, address, payer, provider, withSettler }: W
       return { hash };
     },
     withdraw: async () => {
-      const { closeAtMs } = await chain.account(address);
+      const { closeAtMs, line } = await chain.account(address);
       if (closeAtMs !== undefined) return chain.withdraw();
+      if (line === 0n)
+        throw new MystError("NO_DEPOSIT", "nothing is on deposit", { hint: "make a deposit with 'mystnode wallet deposit'" });
       // Nothing may be signed after a close, so the mark is on disk before the transaction goes out.
       await payer.close();
       return chain.close();
