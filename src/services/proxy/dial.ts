@@ -26,7 +26,7 @@ const maxAttempts = 4;
  */
 export async function dial(deps: DialDeps, options: DialOptions, host: string, port: number, signal: AbortSignal): Promise<Dialled> {
   const limit = deadline(options.timeoutMs, signal);
-  const addresses = await addressesOf(host, deps.resolve, limit).catch(() => []);
+  const addresses = await unlessAborted(addressesOf(host, deps.resolve, limit), limit).catch(() => []);
   if (limit.aborted) return { ok: false, code: "timeout" };
   if (addresses.length === 0) return { ok: false, code: "name" };
   const own = deps.own();
@@ -38,6 +38,13 @@ export async function dial(deps: DialDeps, options: DialOptions, host: string, p
   if (reachable.length === 0) return { ok: false, code: "unreachable" };
   return first(reachable.slice(0, maxAttempts), port, options.egressAddress, limit);
 }
+
+const unlessAborted = <T>(work: Promise<T>, signal: AbortSignal): Promise<T> =>
+  new Promise((resolve, reject) => {
+    if (signal.aborted) reject(signal.reason);
+    signal.addEventListener("abort", () => reject(signal.reason), { once: true });
+    work.then(resolve, reject);
+  });
 
 /** Tries addresses in turn, a little apart; the first that connects is kept. */
 function first(addresses: string[], port: number, localAddress: string | undefined, signal: AbortSignal): Promise<Dialled> {

@@ -50,7 +50,8 @@ export function carry(deps: CarryDeps, { id, idleMs, lingerMs }: CarryOptions): 
     if (over.signal.aborted) return;
     over.abort();
     go();
-    socket.destroy();
+    // not a good end: to the target it would look as if all had been said
+    socket.resetAndDestroy();
     if (reset) told = tellReset();
     linger = setTimeout(() => stream.abort(new Error("the consumer did not end its half")), lingerMs);
   };

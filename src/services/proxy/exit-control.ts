@@ -23,7 +23,7 @@ export type ExitControlOptions = {
 export type Asked = Exclude<ToExit, { t: "open" }>;
 
 /** The total goes out when it has grown by so much, and otherwise within `tellMs`. */
-const tellBytes = 64n << 10n;
+const tellBytes = 128n << 10n;
 const tellMs = 20;
 /** frames that wait for a consumer to read; one that lets more pile up is hung up on */
 const maxQueue = 1024;
