@@ -75,9 +75,20 @@ describe("identity/open: the key of a data directory", (test) => {
     inDirectory(async (dataDir) => {
       const file = join(dataDir, "secret");
       await writeFile(file, "mine\n");
+      // left over from an attempt that was broken off
+      await mkdir(join(dataDir, "identity"));
+      await writeFile(generatedFile(dataDir), "left over\n");
       const { identity } = await openIdentity(dataDir, { file });
       assert.deepEqual(await readdir(join(dataDir, "identity")), ["keystore.json"]);
       assert.equal((await readIdentity(dataDir, prompt("mine"))).address, identity.address);
+    }));
+
+  test("what is set goes before what was generated", () =>
+    inDirectory(async (dataDir) => {
+      await openIdentity(dataDir);
+      const file = join(dataDir, "secret");
+      await writeFile(file, "mine\n");
+      await assert.rejects(openIdentity(dataDir, { file }), fails("PASSPHRASE_WRONG", /--password-file/));
     }));
 
   test("a password file that cannot serve is said, and makes no key", () =>

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { type ErrorCode, isMystError } from "../../../src/lib/errors.ts";
 import { openPayerLedger } from "../../../src/payments/payer-ledger.ts";
 import { channelId, promiseSigner, signPromise } from "../../../src/payments/promise.ts";
+import { signerRecord } from "../../../src/payments/records.ts";
 import { describe } from "../../support/harness.ts";
 import { account, clockAt, domain, type Fate, memoryStore, nowMs, payer, provider } from "./fixtures.ts";
 
@@ -146,7 +147,7 @@ describe("payments/payer-ledger: the high-water mark", (test) => {
     assert.equal(known.ledger.totals().standing, "open");
     const lacking = [
       { seq: known.promise.seq + 1n },
-      { total: 101n },
+      { seq: known.promise.seq - 1n, total: 101n },
       { cumulative: 101n },
       { channel: `0x${"00".repeat(32)}` as const },
       { cumulative: 99n },
@@ -199,6 +200,12 @@ describe("payments/payer-ledger: the high-water mark", (test) => {
     };
     await assert.rejects(withRecord(signerKey, older.get(signerKey)), corrupt);
     await assert.rejects(withRecord(signerKey, undefined), corrupt);
+    const { seq } = ledger.totals();
+    for (const mark of [
+      { seq: seq - 1n, total: 200n },
+      { seq, total: 199n },
+    ])
+      await assert.rejects(withRecord(signerKey, signerRecord.encode({ ...mark, standing: "open" })), corrupt);
     await assert.rejects(withRecord(channelKey, Uint8Array.of(1, 2, 3)), corrupt);
     await assert.rejects(withRecord(signerKey, store.disk.get(signerKey)?.slice(0, 10)), corrupt);
   });
