@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { isMystError } from "../../../src/lib/errors.ts";
-import type { ByteStream, FrameStream } from "../../../src/network/network.ts";
+import type { ByteStream } from "../../../src/network/network.ts";
 import { describe } from "../../support/harness.ts";
 import { soon, startPeer, type TestPeer, until } from "../support.ts";
 
@@ -76,6 +76,31 @@ describe("network: streams", (test, { before, after }) => {
     await until("all is read", () => read === total, 20_000);
   });
 
+  test("a reader slower than its sender gets everything, and little of it waits", async () => {
+    const total = 12 * MiB;
+    let written = 0;
+    let read = 0;
+    let most = 0;
+    await server.network.handleBytes("slow", async (stream) => {
+      for await (const chunk of stream.read()) {
+        read += chunk.byteLength;
+        most = Math.max(most, written - read);
+        await new Promise((resolve) => setTimeout(resolve, (100 * chunk.byteLength) / MiB));
+      }
+      await stream.closeWrite();
+    });
+    const stream = await openBytes("slow");
+    const chunk = new Uint8Array(256 * 1024);
+    while (written < total) {
+      await stream.write(chunk);
+      written += chunk.byteLength;
+    }
+    await stream.closeWrite();
+    for await (const _ of stream.read());
+    assert.equal(read, total);
+    assert.ok(most <= 6 * MiB, `${most} bytes waited`);
+  });
+
   test("a stream that is reset on one side fails on the other and does not look ended", async () => {
     await server.network.handleBytes("reset", async (stream) => {
       for await (const _ of stream.read()) stream.abort(new Error("no"));
@@ -135,15 +160,15 @@ describe("network: streams", (test, { before, after }) => {
   });
 
   test("a receive that was given up loses nothing of the frame", async () => {
-    let other: FrameStream | undefined;
-    await server.network.handleFrames("patient", { maxFrame: 1000 }, async (stream) => {
-      other = stream;
-      await stream.receive();
+    const release = Promise.withResolvers<void>();
+    await server.network.handleBytes("patient", async (stream) => {
+      await stream.write(Uint8Array.of(0, 0));
+      await release.promise;
+      await stream.write(Uint8Array.of(0, 3, 1, 2, 3));
     });
     const stream = await openFrames("patient");
-    await until("the stream is open", () => other !== undefined);
-    await assert.rejects(stream.receive(AbortSignal.timeout(50)), (error) => isMystError(error, "PEER_TIMEOUT"));
-    await other?.send(Uint8Array.of(1, 2, 3));
+    await assert.rejects(stream.receive(AbortSignal.timeout(200)), (error) => isMystError(error, "PEER_TIMEOUT"));
+    release.resolve();
     assert.deepEqual(await stream.receive(soon()), Uint8Array.of(1, 2, 3));
     await stream.close();
   });

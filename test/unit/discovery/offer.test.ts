@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { encode } from "cborg";
+import { decode, encode, type Token } from "cborg";
 import fc from "fast-check";
 import { encodeOffer, maxOfferBytes, type Offer, openOffer, readOffer, signOffer } from "../../../src/discovery/offer.ts";
 import { signRecord } from "../../../src/identity/record.ts";
@@ -123,11 +123,16 @@ describe("discovery/offer", (test) => {
   for (const [what, change] of malformed) test(`refused: ${what}`, () => assert.throws(() => open(envelope(change)), coded("MALFORMED")));
 
   test("the same content in another encoding is refused, so that one offer has one form", () => {
+    const keyOf = (entry: (Token | Token[])[]) => String((entry[0] as Token).value);
+    const inSigned = (body: Uint8Array) => encode({ body, signature: signRecord(owner, { kind: "offer", network: market }, body) });
     const { body } = signedBy(owner);
+    assert.equal(readOffer(inSigned(body)).offer.peer, owner.peerId);
+    const reordered = encode(decode(body), { mapSorter: (a, b) => (keyOf(a) < keyOf(b) ? 1 : -1) });
+    assert.equal(reordered.length, body.length);
+    assert.throws(() => readOffer(inSigned(reordered)), coded("MALFORMED"));
     // a map head that says its length in one byte more than needed
     const longer = Uint8Array.from([0xb8, (body[0] ?? 0) & 0x1f, ...body.subarray(1)]);
-    const bytes = encode({ body: longer, signature: signRecord(owner, { kind: "offer", network: market }, longer) });
-    assert.throws(() => readOffer(bytes), coded("MALFORMED"));
+    assert.throws(() => readOffer(inSigned(longer)), coded("MALFORMED"));
   });
 
   test("it counts on its own network only, and only as an offer", () => {
