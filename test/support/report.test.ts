@@ -19,6 +19,7 @@ describe("support/report", (test) => {
       { figures: [figure({ target: 9 })] },
       { figures: [figure({ target: 11, better: "higher" })] },
       { figures: [figure({ target: 11, value: Number.NaN })] },
+      { figures: [figure({ target: 11, value: Number.POSITIVE_INFINITY, better: "higher" })] },
     ])
       assert.equal(reportOf("x", found(more)).pass, false, JSON.stringify(more));
   });

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { describe } from "./harness.ts";
-import { type Outcome, runFile } from "./run-file.ts";
+import { type Outcome, runCommand, runFile } from "./run-file.ts";
 
 const harness = pathToFileURL(join(import.meta.dirname, "harness.ts"));
 
@@ -40,6 +40,7 @@ describe("support/run: what counts as a failure", (test) => {
     assert.match(output, /a: 1n/);
   });
   const faults: [name: string, text: string, seen: RegExp][] = [
+    ["a file that ends before it can count", `process.reallyExit(0)`, /ran no test/],
     ["a file that describes nothing", `export {}`, /no test ran/],
     ["a suite without a test", `describe("a", () => {});`, /no test in this suite/],
     ["a test that never ends", `describe("a", (test) => { test("x", () => new Promise(() => {}), { timeoutMs: 50 }); });`, /50 ms/],
@@ -77,6 +78,15 @@ describe("support/run: what counts as a failure", (test) => {
       assert.ok(count.failed > 0, output);
       assert.match(output + problems.join("\n"), seen);
     });
+  test("by itself a file ends with 1 where only a hook failed", async () => {
+    const directory = await mkdtemp(join(tmpdir(), "run-"));
+    const file = join(directory, "some.test.ts");
+    const after = `after(() => { throw new Error("no"); })`;
+    const text = `describe("a", (test, { after }) => { ${after}; test("x", () => {}); });`;
+    await writeFile(file, `import { describe } from ${JSON.stringify(harness.href)};\n${text}\n`);
+    assert.equal((await runCommand([process.execPath, file], { cwd: directory, limitMs: 20_000 })).status, 1);
+    await rm(directory, { recursive: true });
+  });
   test("a file that overstays its limit", async () => {
     const { count, problems } = await outcomeOf(`describe("a", (test) => { test("x", () => new Promise(() => {})); });`, 500);
     assert.ok(count.failed > 0);
