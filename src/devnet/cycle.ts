@@ -38,7 +38,7 @@ export async function runCycle(devnet: Devnet, { bytes, onStep, onDownload, onSe
   const direct = await visit(webUrl, { ...(signal && { signal }) });
   const through = { socks: consumer.socks, ...(signal && { signal }) };
   const page = await visit(webUrl, through);
-  onStep?.(`a page through the exit: the server sees ${page.caller}, without it ${direct.caller}`);
+  onStep?.(`a page through the exit: seen as ${page.caller}, without it ${direct.caller}`);
 
   const beganMs = performance.now();
   const totalBytes = Number(bytes);

@@ -69,6 +69,7 @@ export type Devnet = AsyncDisposable & {
 };
 
 const stopMs = 10_000;
+const oneAddress = "this system has no 127.0.1.1: all exits go out from 127.0.0.1 (see ifconfig lo0 alias)";
 const nodeNames = (exits: readonly ExitPlan[]) => ["bootstrap", ...exits.map(({ name }) => name), "consumer", "guest"];
 
 /**
@@ -122,6 +123,7 @@ export async function startDevnet(options: DevnetOptions): Promise<Devnet> {
     await writeFile(networkFile, networkText(network));
     observer.network?.(network);
     observer.step?.("a chain of its own, with the contract and a test token on it");
+    if (!egress.every(Boolean)) observer.step?.(oneAddress);
 
     const around: Surroundings = {
       directory,
@@ -135,12 +137,15 @@ export async function startDevnet(options: DevnetOptions): Promise<Devnet> {
         observer.process?.(name, process);
       },
     };
+    const booting = startBootstrap(around);
+    booting.catch(() => undefined);
+    // while that comes up
     const provided = Promise.all([
       ...["consumer", "guest"].map((name) => openAccount(join(directory, name), network, log)),
       ...exits.map(({ name }) => giveGas(anvil.rpc, keyOf(keys, name).address)),
     ]);
     provided.catch(() => undefined);
-    const bootstrap = await startBootstrap(around);
+    const bootstrap = await booting;
     observer.node?.(bootstrap);
     network = { ...network, bootstrap: bootstrap.addresses };
     await writeFile(networkFile, networkText(network));

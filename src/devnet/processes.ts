@@ -1,7 +1,8 @@
 import { spawn } from "node:child_process";
-import { closeSync, existsSync, mkdirSync, openSync, readFileSync } from "node:fs";
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { socketPathOf } from "../api/socket-path.ts";
 import { systemClock } from "../lib/clock.ts";
 import { MystError } from "../lib/errors.ts";
 import type { Logger } from "../lib/ports.ts";
@@ -63,6 +64,8 @@ export async function spawnNode({ name, dataDir, args, log }: SpawnOptions): Pro
     await ended;
     clearTimeout(late);
     await reapPidFile(pidFileOf(dataDir));
+    // of one that was killed; nobody listens there any more
+    rmSync(socketPathOf(dataDir), { force: true });
   };
   return { name, dataDir, pid, ended, stop };
 }

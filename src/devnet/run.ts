@@ -1,5 +1,6 @@
 import { rm, rmdir } from "node:fs/promises";
 import { join } from "node:path";
+import { systemClock } from "../lib/clock.ts";
 import { isMystError, MystError } from "../lib/errors.ts";
 import type { Logger } from "../lib/ports.ts";
 import { formatDuration } from "../lib/units.ts";
@@ -35,6 +36,7 @@ export type RunDevnetOptions = {
 const country = "US";
 const redrawMs = 150;
 const maxColumns = 80;
+const noticeMs = 500;
 
 /**
  * `mystnode devnet`: a whole market on this machine. With `once` it runs one cycle and ends; else it shows itself at work, runs a
@@ -113,9 +115,14 @@ async function demonstrate({ bytes, signal }: RunDevnetOptions, devnet: Devnet, 
     onSession: live.session,
     signal: AbortSignal.any([signal, stopped.signal]),
   });
-  cycle.catch(() => undefined);
+  // a part that ends breaks the cycle first and is noticed a moment later: it is the cause, and what is told
+  const explained = cycle.catch(async (error) => {
+    await Promise.race([devnet.failed, systemClock.sleep(noticeMs)]);
+    throw error;
+  });
+  explained.catch(() => undefined);
   try {
-    return await Promise.race([cycle, devnet.failed, interrupted]);
+    return await Promise.race([explained, devnet.failed, interrupted]);
   } finally {
     stopped.abort();
   }
@@ -129,7 +136,8 @@ const aborted = (signal: AbortSignal) =>
 
 function drawLive(live: Live, { stdout, color }: RunDevnetOptions): AsyncDisposable & Pick<Screen, "print"> {
   const screen = createScreen(stdout);
-  const draw = () => screen.draw(renderView(live.state(), { width: Math.min(maxColumns, stdout.columns ?? maxColumns) - 1, color }));
+  const size = () => ({ width: Math.min(maxColumns, stdout.columns ?? maxColumns) - 1, height: (stdout.rows ?? 24) - 1 });
+  const draw = () => screen.draw(renderView(live.state(), { ...size(), color }));
   const timer = setInterval(draw, redrawMs);
   draw();
   return {

@@ -45,26 +45,23 @@ export type DevnetState = {
   steps: { atMs: number; text: string }[];
 };
 
-export type ViewOptions = { width: number; color: boolean };
+/** `height`: where that many rows do not hold everything, older steps are left out (2 are always shown). */
+export type ViewOptions = { width: number; color: boolean; height?: number };
 
 type Format = Parameters<typeof styleText>[0];
 type Paint = (format: Format, text: string) => string;
 
-const shownSteps = 8;
-const dots = { starting: "yellow", up: "green", ended: "red" } as const;
+const mostSteps = 8;
+const fewestSteps = 2;
+const dots = { starting: ["yellow", "○"], up: ["green", "●"], ended: ["dim", "○"] } as const;
 
 /** The live view, as lines of at most `width` columns each (40 at least). */
 export function renderView(state: DevnetState, options: ViewOptions): string[] {
   const paint: Paint = (format, text) => (options.color ? styleText(format, text, { validateStream: false }) : text);
   const width = Math.max(40, options.width);
-  return [
-    ...header(state, width, paint),
-    "",
-    ...peerLines(state, width, paint),
-    ...sessionLines(state, width, paint),
-    "",
-    ...stepLines(state, width, paint),
-  ];
+  const upper = [...header(state, width, paint), "", ...peerLines(state, width, paint), ...sessionLines(state, width, paint), ""];
+  const room = (options.height ?? Number.POSITIVE_INFINITY) - upper.length;
+  return [...upper, ...stepLines(state, width, paint, Math.max(fewestSteps, Math.min(mostSteps, room)))];
 }
 
 function header(state: DevnetState, width: number, paint: Paint): string[] {
@@ -102,7 +99,8 @@ function peerLines({ peers, unit }: DevnetState, width: number, paint: Paint): s
     )}`,
     ...peers.map((peer) => {
       const text = row((column) => column.cell(peer, unit));
-      return `${paint(dots[peer.state], peer.state === "starting" ? "○" : "●")} ${peer.state === "up" ? text : paint("dim", text)}`;
+      const [color, dot] = dots[peer.state];
+      return `${paint(color, dot)} ${peer.state === "up" ? text : paint("dim", text)}`;
     }),
     `  ${paint("dim", fit(`prices and balances in ${unit.symbol}`, width - 2))}`,
   ];
@@ -137,8 +135,8 @@ function traffic(download: DownloadRow, width: number): string {
   return `${"━".repeat(done)}${"╌".repeat(length - done)}  ${figures}`;
 }
 
-function stepLines({ steps }: DevnetState, width: number, paint: Paint): string[] {
-  return steps.slice(-shownSteps).map((step) => `  ${paint("dim", pad(formatDuration(step.atMs), 9))} ${fit(step.text, width - 12)}`);
+function stepLines({ steps }: DevnetState, width: number, paint: Paint, shown: number): string[] {
+  return steps.slice(-shown).map((step) => `  ${paint("dim", pad(formatDuration(step.atMs), 9))} ${fit(step.text, width - 12)}`);
 }
 
 const elapsed = (ms: number): string => (ms < 60_000 ? `${Math.floor(ms / 1000)} s` : formatDuration(ms));

@@ -78,6 +78,15 @@ describe("devnet/view: the live view", (test) => {
     assert.ok(text.includes("step 19.") && !text.includes("step 1."));
   });
 
+  test("fits the rows of a terminal by leaving out older steps", () => {
+    const steps = Array.from({ length: 20 }, (_, i) => ({ atMs: i, text: `step ${i}.` }));
+    const lines = (height: number) => renderView({ ...full, steps }, { width: 80, color: false, height });
+    assert.equal(lines(23).length, 23);
+    assert.ok(lines(23).at(-1)?.includes("step 19."));
+    assert.equal(lines(99).filter((line) => line.includes("step ")).length, 8);
+    assert.equal(lines(5).filter((line) => line.includes("step ")).length, 2);
+  });
+
   test("the bar is empty at none, full at all", () => {
     const bar = (doneBytes: number) =>
       plain({ ...full, download: { doneBytes, totalBytes: 100 } }).find((line) => line.includes("traffic")) ?? "";
