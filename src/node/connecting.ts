@@ -45,6 +45,7 @@ export async function connectToExit(
   },
 ): Promise<Opened> {
   checkMoney(options, deps);
+  await deps.session.service.check();
   const search = findExits(deps, options, watch.signal);
   search.catch(() => undefined);
   const account = await deps.account();

@@ -33,6 +33,8 @@ export type ServiceProvider = AsyncDisposable & {
 /** The consumer's side. */
 export type ServiceConsumer = {
   kind: string;
+  /** Whether it could be opened on this machine now; asked before anything is paid. @throws what keeps it from being opened */
+  check(): Promise<void>;
   open(opening: Opening): Promise<ServiceHandle>;
 };
 

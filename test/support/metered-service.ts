@@ -37,6 +37,7 @@ export function meteredService() {
   };
   const consumer: ServiceConsumer = {
     kind: "units",
+    check: async () => undefined,
     open: async (opening) => {
       current = opening.sessionId;
       onUsage = opening.onUsage;

@@ -59,12 +59,20 @@ const lingerMs = 10_000;
  * as they are. `open` throws BAD_VALUE for what it cannot listen on, PORT_IN_USE.
  */
 export function createProxyConsumer(deps: ProxyConsumerDeps, options: ProxyConsumerOptions): ServiceConsumer {
-  return { kind: "proxy", open: (opening) => openProxy(deps, options, opening) };
+  return { kind: "proxy", check: () => tryListening(options), open: (opening) => openProxy(deps, options, opening) };
+}
+
+const listening = ({ listen, allowRemote = false, handshakeMs = 10_000 }: ProxyConsumerOptions) => ({ listen, allowRemote, handshakeMs });
+
+async function tryListening(options: ProxyConsumerOptions): Promise<void> {
+  const server = await createSocksServer(listening(options), (socket) => socket.destroy());
+  server.stop();
+  await server.close();
 }
 
 async function openProxy(deps: ProxyConsumerDeps, options: ProxyConsumerOptions, opening: Opening): Promise<ServiceHandle> {
   const { network, log, clock } = deps;
-  const { listen, allowRemote = false, handshakeMs = 10_000, requestMs = 20_000, closeMs = 2_000 } = options;
+  const { requestMs = 20_000, closeMs = 2_000 } = options;
   const { peer, sessionId, signal } = opening;
   const usage: UsageCount = createUsage(opening.onUsage);
   const connections = new Map<number, ClientConnection>();
@@ -155,7 +163,7 @@ async function openProxy(deps: ProxyConsumerDeps, options: ProxyConsumerOptions,
   };
 
   signal.throwIfAborted();
-  const server = await createSocksServer({ listen, allowRemote, handshakeMs }, onRequest);
+  const server = await createSocksServer(listening(options), onRequest);
   signal.addEventListener("abort", () => void closeOnce(), { once: true });
   if (signal.aborted) await closeOnce();
   control.ensure();
