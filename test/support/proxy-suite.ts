@@ -107,6 +107,37 @@ export function proxySuite(test: RegisterTest, makePair: MakePair, { megabytes }
     assert.equal(arrived, digest(content));
   });
 
+  test("an end that comes while all stands still does not overtake the bytes before it", async () => {
+    await using pair = await makePair();
+    await using rig = await proxyRig(pair, { allow: 0n });
+    let heard = "";
+    await using target = await startTarget(async (socket) => {
+      socket.end("said and gone");
+      heard = String(await readAll(socket));
+    });
+    const client = await rig.connect(target);
+    client.end("asked and gone");
+    const all = readAll(client);
+    await pause(100);
+    rig.grant.allow(5n);
+    await pause(30);
+    rig.grant.allow(2n ** 60n);
+    assert.equal(String(await all), "said and gone");
+    await until(() => heard === "asked and gone");
+  });
+
+  test("what has just left upwards is counted at the close", async () => {
+    await using pair = await makePair();
+    await using rig = await proxyRig(pair);
+    const { promise: arrived, resolve } = Promise.withResolvers<void>();
+    await using target = await startTarget((socket) => socket.on("data", () => resolve()));
+    const client = await rig.connect(target);
+    client.write("just now");
+    await arrived;
+    assert.equal(await rig.handle.close(), 8n);
+    assert.equal(await rig.grant.end(), 8n);
+  });
+
   test("all connections and both directions share one allowance", async () => {
     await using pair = await makePair();
     const allowed = 200_003;
