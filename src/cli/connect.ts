@@ -23,7 +23,7 @@ export const connect: Run<"connect"> = async (context) => {
   await using host = running ? undefined : await hostNode(context, network, startOptions(settings));
   const api = running ?? (host as NonNullable<typeof host>).api;
   if (wanted.peer !== undefined) wanted.peer = await wholePeer(api, wanted.peer);
-  if (settings.dryRun) return dryRun(context, api, wanted, network.token);
+  if (settings.dryRun) return await dryRun(context, api, wanted, network.token);
   out.progress(`looking for ${where(wanted)}`);
   let id = "";
   for await (const item of api.stream("connect", wanted, interrupts.signal)) {
