@@ -4,6 +4,7 @@ import type { Clock } from "../lib/clock.ts";
 import { every } from "../lib/lifecycle.ts";
 import type { Logger } from "../lib/ports.ts";
 import type { Store } from "../lib/store.ts";
+import { isLoopback } from "../network/diversity.ts";
 import type { Network } from "../network/network.ts";
 import { createQuota } from "../network/quota.ts";
 import type { OfferContent } from "./discovery.ts";
@@ -58,6 +59,12 @@ export async function createAnnouncer(deps: Deps): Promise<Announcer> {
   let due: Promise<void> | undefined;
   const stopped = new AbortController();
 
+  // a node that listens on all interfaces has loopback among them, which is of use to nobody else
+  const addresses = () => {
+    const all = network.addresses();
+    const elsewhere = all.filter((address) => !isLoopback(address));
+    return elsewhere.length > 0 ? elsewhere : all;
+  };
   const sign = async (wanted: OfferContent): Promise<SignedOffer> => {
     const nowMs = clock.nowMs();
     lastSeq = BigInt(nowMs) > lastSeq ? BigInt(nowMs) : lastSeq + 1n;
@@ -65,7 +72,7 @@ export async function createAnnouncer(deps: Deps): Promise<Announcer> {
       ...wanted,
       peer: identity.peerId,
       address: identity.address,
-      addresses: network.addresses().slice(0, maxAddresses),
+      addresses: addresses().slice(0, maxAddresses),
       seq: lastSeq,
       expiresMs: nowMs + offerLifeMs,
     });

@@ -49,7 +49,7 @@ export type Discovery = AsyncDisposable & {
   offers(query?: OfferQuery): KnownOffer[];
   /** Matching offers as they come, those known first; a peer comes again with each newer offer. Ends (without an error) when the signal fires. */
   find(query: OfferQuery, signal: AbortSignal): AsyncIterable<KnownOffer>;
-  /** What is known at once; else waits for the first match and a moment more for others. Empty when the signal fires before any match. */
+  /** What is known, or waits for the first match; and a moment more while others come in. Empty when the signal fires before any match. */
   search(query: OfferQuery, signal: AbortSignal): Promise<KnownOffer[]>;
   /** called for each newer offer, with the source that brought it */
   onOffer(listener: OfferListener): () => void;
@@ -70,8 +70,9 @@ export type DiscoveryOptions = {
   sources?: DiscoverySource[];
 };
 
-/** How long after the first match others may come in, so that the choice is by price and not by who was fastest. */
+/** A choice by price, and not by who was fastest: it waits until no news has come for this long, but not for ever. */
 const settleMs = 150;
+const maxSettleMs = 1000;
 const saveMs = 10_000;
 
 /** Joins the market of one network: announces, listens, looks, remembers. */
@@ -79,6 +80,7 @@ export async function createDiscovery(deps: DiscoveryDeps, options: DiscoveryOpt
   const { network, identity, store, clock, log } = deps;
   const domain = { chainId: deps.networkConfig.chainId, contract: deps.networkConfig.contract };
   const listeners = new Set<OfferListener>();
+  let newsMs = 0;
   const catalogue = await openCatalogue({ store, clock, network: domain });
   const others = () => catalogue.all().filter(({ offer }) => offer.peer !== identity.peerId);
   const offers = (query: OfferQuery = {}) => rank(others(), query);
@@ -101,6 +103,7 @@ export async function createDiscovery(deps: DiscoveryDeps, options: DiscoveryOpt
       catalogue,
       own: announcer,
       onOffer: (known, source) => {
+        newsMs = clock.nowMs();
         for (const listener of [...listeners]) listener(known, source);
       },
     },
@@ -145,12 +148,10 @@ export async function createDiscovery(deps: DiscoveryDeps, options: DiscoveryOpt
   }
 
   const search = async (query: OfferQuery, signal: AbortSignal) => {
-    if (offers(query).length === 0) {
-      for await (const _ of find(query, signal)) {
-        await clock.sleep(settleMs, signal).catch(() => undefined);
-        break;
-      }
-    }
+    if (offers(query).length === 0) for await (const _ of find(query, signal)) break;
+    const end = clock.nowMs() + maxSettleMs;
+    for (let nowMs = clock.nowMs(); nowMs < Math.min(newsMs + settleMs, end) && !signal.aborted; nowMs = clock.nowMs())
+      await clock.sleep(newsMs + settleMs - nowMs, signal).catch(() => undefined);
     return offers(query);
   };
 

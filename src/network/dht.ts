@@ -23,6 +23,7 @@ const provideMs = 20_000;
 const findMs = 15_000;
 /** Renewed well within the validity of a record, and soon after a peer has come: it may be the one that lost ours. */
 const renewMs = providerValidMs / 3;
+const renewSoonestMs = 30_000;
 const retryMs = 1000;
 const maxRetryMs = 30_000;
 
@@ -65,16 +66,19 @@ export function createDht({ dht, onConnect, log, clock }: Deps): DhtCalls {
           log.debug("provider record not placed", { error: (error as Error).message });
         }
         waitMs = told > 0 ? retryMs : Math.min(waitMs * 2, maxRetryMs);
-        // at once is too early when a peer has just come: the table takes it in after a ping
+        const providedMs = clock.nowMs();
         const early = new AbortController();
-        const off = onConnect(
-          () =>
-            void clock.sleep(retryMs, signal).then(
-              () => early.abort(),
-              () => undefined,
-            ),
-        );
-        await clock.sleep(told > 0 ? renewMs : waitMs, AbortSignal.any([signal, early.signal])).catch(() => undefined);
+        const both = AbortSignal.any([signal, early.signal]);
+        const off = onConnect(() => {
+          off();
+          // at once is too early: the table takes a peer in after a ping
+          const sinceMs = clock.nowMs() - providedMs;
+          clock.sleep(told > 0 ? Math.max(retryMs, renewSoonestMs - sinceMs) : retryMs, both).then(
+            () => early.abort(),
+            () => undefined,
+          );
+        });
+        await clock.sleep(told > 0 ? renewMs : waitMs, both).catch(() => undefined);
         off();
       }
       await dht.cancelReprovide(cid).catch(() => undefined);
@@ -111,14 +115,22 @@ type Internals = {
   };
 };
 
-/** kad-dht lets one network fill its routing table: checks diversity.ts before a new contact is taken in. */
+/** kad-dht lets one network fill its routing table: asks diversity.ts before a new contact is taken in. */
 export function guardTable(dht: KadDHT, addressesOf: (peer: PeerId) => string[]): void {
   const table = (dht as unknown as Internals).routingTable.kb;
   const verify = table.verify;
-  const contactOf = ({ peerId }: TableContact): Contact => ({ addresses: addressesOf(peerId) });
-  table.verify = async (contact, options) => {
-    const all = [...table.toIterable()].map(contactOf);
-    const bucket = table._determineBucket(contact.kadId).peers.map(contactOf);
-    return roomInTable(contactOf(contact), bucket, all) && verify(contact, options);
+  /** where those in the table were connected from when they were taken in */
+  const admitted = new Map<string, Contact>();
+  const contactsOf = (entries: Iterable<TableContact>) => [...entries].flatMap(({ peerId }) => admitted.get(peerId.toString()) ?? []);
+  table.verify = async (entry, options) => {
+    // the ping connects, and so proves an address
+    if (!(await verify(entry, options))) return false;
+    const inTable = [...table.toIterable()];
+    const names = new Set(inTable.map(({ peerId }) => peerId.toString()));
+    for (const name of admitted.keys()) if (!names.has(name)) admitted.delete(name);
+    const contact = { addresses: addressesOf(entry.peerId) };
+    if (!roomInTable(contact, contactsOf(table._determineBucket(entry.kadId).peers), contactsOf(inTable))) return false;
+    admitted.set(entry.peerId.toString(), contact);
+    return true;
   };
 }

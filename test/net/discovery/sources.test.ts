@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { DiscoverySource } from "../../../src/discovery/discovery.ts";
 import { describe } from "../../support/harness.ts";
-import { soon, until } from "../support.ts";
+import { isConnected, soon, until } from "../support.ts";
 import { content, networkConfig, startTrader, type Trader } from "./market.ts";
 
 /** five libp2p peers in one process: seconds of computing on a busy machine */
@@ -17,6 +17,8 @@ async function startMarket(options: Parameters<typeof startTrader>[0] = {}) {
   const exits = await Promise.all(
     Object.entries(prices).map(async ([country, price]) => {
       const exit = await startTrader({ bootstrap: boot.network.addresses(), ...options });
+      // as in life: whoever is connected has looked before there was anything to see
+      await until("the exit is connected", () => isConnected(exit, boot) && isConnected(boot, exit));
       await exit.discovery.announce(content(country, price));
       return exit;
     }),
@@ -35,9 +37,10 @@ describe("discovery: sources", (test) => {
     test(
       `${source} alone finds the exit, for a consumer that comes late and knows one peer; all of the market using ${source} only`,
       async () => {
-        await using market = await startMarket({ sources: [source] });
+        const only = { sources: [source], gossip: source === "gossip", dht: source === "dht" };
+        await using market = await startMarket(only);
         await new Promise((resolve) => setTimeout(resolve, 1000));
-        await using consumer = await startConsumer(market.boot, { sources: [source] });
+        await using consumer = await startConsumer(market.boot, only);
         const found = await consumer.discovery.search({ country: "US", service: "proxy" }, soon(30_000));
         const [exit] = market.exits as [Trader];
         assert.deepEqual(

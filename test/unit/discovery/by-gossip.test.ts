@@ -1,9 +1,11 @@
 import assert from "node:assert/strict";
-import { offerValidator } from "../../../src/discovery/by-gossip.ts";
+import { listenToGossip, offerValidator } from "../../../src/discovery/by-gossip.ts";
 import { openCatalogue } from "../../../src/discovery/catalogue.ts";
 import { createIntake } from "../../../src/discovery/intake.ts";
 import { encodeOffer, type Offer } from "../../../src/discovery/offer.ts";
+import { offersTopic, wantedBytes, wantedTopic } from "../../../src/discovery/protocol.ts";
 import type { Identity } from "../../../src/identity/identity.ts";
+import type { Topic } from "../../../src/network/network.ts";
 import { describe } from "../../support/harness.ts";
 import { fakeClock, identity, market, memoryStore, signedBy, startMs } from "./offers.ts";
 
@@ -60,5 +62,83 @@ describe("discovery/by-gossip: what to do with an offer", (test) => {
     for (let seq = 1; seq <= 50; seq++)
       assert.equal(validate(encodeOffer({ ...signedBy(alice, { seq: BigInt(seq) }), signature: signedBy(bob).signature })), "reject");
     assert.equal(validate(bytesOf(alice)), "accept");
+  });
+});
+
+describe("discovery/by-gossip: who asks and who answers", (test) => {
+  const listen = async (neighbours: number) => {
+    const clock = fakeClock();
+    const catalogue = await openCatalogue({ store: memoryStore(), clock, network: market });
+    const intake = createIntake({ catalogue, clock, self: "me", onOffer: () => undefined });
+    const topics = new Map<string, Topic<unknown>>();
+    const subscribers = new Map<string, (peer: string) => void>();
+    const published: { topic: string; bytes: Uint8Array }[] = [];
+    let reach = neighbours;
+    let requests = 0;
+    const network = {
+      subscribe: async <T>(topic: Topic<T>) => void topics.set(topic.name, topic as Topic<unknown>),
+      publish: async (topic: string, bytes: Uint8Array) => {
+        if (reach > 0) published.push({ topic, bytes });
+        return reach;
+      },
+      onSubscriber: (topic: string, listener: (peer: string) => void) => {
+        subscribers.set(topic, listener);
+        return () => undefined;
+      },
+    };
+    const { solicit } = await listenToGossip({ network, clock, catalogue, intake, own: { request: () => void requests++ } });
+    const say = async (topic: string, bytes: Uint8Array) => {
+      const { validity, value } = (await topics.get(topic)?.validate(bytes, "them")) ?? {};
+      if (validity === "accept" && value !== undefined) topics.get(topic)?.onMessage(value, "them");
+      return validity;
+    };
+    return {
+      clock,
+      catalogue,
+      published,
+      solicit,
+      say,
+      requests: () => requests,
+      reaches: (count: number) => {
+        reach = count;
+      },
+      joins: (topic: string) => subscribers.get(topic)?.("them"),
+    };
+  };
+
+  test("with nothing known, the first neighbour is asked; with something, it is not", async () => {
+    const empty = await listen(1);
+    empty.joins(wantedTopic);
+    assert.deepEqual(
+      empty.published.map(({ topic, bytes }) => [topic, bytes.length]),
+      [[wantedTopic, wantedBytes]],
+    );
+    const stocked = await listen(1);
+    stocked.catalogue.add(signedBy(alice), "dht");
+    stocked.joins(wantedTopic);
+    assert.deepEqual(stocked.published, []);
+  });
+
+  test("asking has a rate, which tries that reach nobody do not use up", async () => {
+    const { solicit, published, reaches, clock } = await listen(0);
+    for (let count = 0; count < 50; count++) await solicit();
+    reaches(3);
+    for (let count = 0; count < 50; count++) await solicit();
+    assert.ok(published.length >= 3 && published.length < 10, `asked ${published.length} times`);
+    const before = published.length;
+    clock.pass(5000);
+    await solicit();
+    assert.equal(published.length, before + 1);
+    assert.equal(new Set(published.map(({ bytes }) => String(bytes))).size, published.length);
+  });
+
+  test("whoever asks, and whoever begins to listen, makes us announce what we sell", async () => {
+    const { say, joins, requests } = await listen(1);
+    assert.equal(await say(wantedTopic, new Uint8Array(wantedBytes)), "accept");
+    assert.equal(requests(), 1);
+    joins(offersTopic);
+    assert.equal(requests(), 2);
+    assert.equal(await say(wantedTopic, new Uint8Array(wantedBytes - 1)), "reject");
+    assert.equal(requests(), 2);
   });
 });

@@ -6,9 +6,14 @@ import type { Op, Store } from "../../../src/lib/store.ts";
 export const market = { chainId: 31337, contract: `0x${"ab".repeat(20)}` as Hex };
 export const startMs = 1_750_000_000_000;
 
+const identities = new Map<number, Identity>();
+
 /** The same key for the same number. */
-export const identity = (number: number): Identity =>
-  createIdentity(Uint8Array.from({ length: 32 }, (_, index) => (index === 31 ? number : 1)));
+export function identity(number: number): Identity {
+  const known = identities.get(number) ?? createIdentity(Uint8Array.from({ length: 32 }, (_, index) => (index === 31 ? number : 1)));
+  identities.set(number, known);
+  return known;
+}
 
 export function offerOf(owner: Identity, change: Partial<Offer> = {}): Offer {
   return {
