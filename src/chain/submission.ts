@@ -45,7 +45,8 @@ const firstWaitMs = 40;
 const longestWaitMs = 2_000;
 /** after so long without a receipt the caller is told; the transaction stays what it is and may be followed again */
 const followMs = 600_000;
-const failuresAllowed = 2;
+/** how long an RPC may be silent: a transaction that is out is not given up for a short break, one that never went out is */
+const silentMs = { unsent: 300, sent: 30_000 };
 
 export type FollowDeps = { endpoints: Endpoints; log: Logger; clock: Clock };
 export type Following = { raw: Hex; from: Hex; confirmations: number; signal: AbortSignal };
@@ -60,7 +61,7 @@ export async function follow({ endpoints, log, clock }: FollowDeps, following: F
   const hash = keccak256(raw);
   const startMs = clock.nowMs();
   let sentMs = Number.NEGATIVE_INFINITY;
-  let failures = 0;
+  let heardMs = startMs;
   for (let waitMs = firstWaitMs; ; waitMs = Math.min(waitMs * 1.5, longestWaitMs)) {
     if (signal.aborted) throw new MystError("INTERRUPTED", `stopped waiting for transaction ${hash}`);
     try {
@@ -70,7 +71,7 @@ export async function follow({ endpoints, log, clock }: FollowDeps, following: F
       }
       const seen = await endpoints.call("waiting for a transaction", (client) => observe(client, { hash, from, confirmations }));
       endpoints.saw(seen.head);
-      failures = 0;
+      heardMs = clock.nowMs();
       const verdict = judge(seen, nonce, confirmations);
       if (verdict === "replaced") throw failed(hash, "another transaction took its place", { replaced: true });
       if (verdict === "final" && seen.receipt) {
@@ -78,7 +79,8 @@ export async function follow({ endpoints, log, clock }: FollowDeps, following: F
         return seen.receipt;
       }
     } catch (error) {
-      if (!isMystError(error, "RPC_UNREACHABLE") || ++failures > failuresAllowed) throw error;
+      const patienceMs = sentMs === Number.NEGATIVE_INFINITY ? silentMs.unsent : silentMs.sent;
+      if (!isMystError(error, "RPC_UNREACHABLE") || clock.nowMs() - heardMs > patienceMs) throw error;
       log.debug("waiting for a transaction", { hash, message: error.message });
     }
     if (clock.nowMs() - startMs > followMs)

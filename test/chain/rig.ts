@@ -1,4 +1,6 @@
 import { randomBytes } from "node:crypto";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import type { Chain } from "../../src/chain/chain.ts";
 import { createChain } from "../../src/chain/client.ts";
 import { deployNetwork } from "../../src/chain/deploy.ts";
@@ -50,6 +52,28 @@ export async function startRig(options: { confirmations?: number } = {}): Promis
 
 export const chainOf = (rpc: string, network: NetworkConfig, identity?: Identity): Chain =>
   createChain({ network: { ...network, rpc: [rpc] }, log: silentLogger, clock: systemClock, ...(identity && { identity }) });
+
+export type Gate = AsyncDisposable & { url: string; open: boolean };
+
+/** The same RPC behind a door that can be shut: it then answers 503. The URL ends in what must never be shown. */
+export async function startGate(rpc: string): Promise<Gate> {
+  const server = createServer(async (request, response) => {
+    if (!gate.open) return void response.writeHead(503).end();
+    const body = Buffer.concat(await request.toArray());
+    const answer = await fetch(rpc, { method: "POST", body, headers: { "content-type": "application/json" } });
+    response.writeHead(200, { "content-type": "application/json" }).end(await answer.text());
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const gate: Gate = {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/v2/secretkey`,
+    open: false,
+    [Symbol.asyncDispose]: async () => {
+      server.closeAllConnections();
+      server.close();
+    },
+  };
+  return gate;
+}
 
 /** A promise from the payer to the provider, as a claim. */
 export function promised(network: NetworkConfig, payer: Person, provider: Person, cumulative: bigint, salt = newSalt()): Claim {

@@ -1,13 +1,12 @@
 import assert from "node:assert/strict";
-import { createServer } from "node:http";
-import type { AddressInfo } from "node:net";
+import { inspect } from "node:util";
 import { createChain } from "../../src/chain/client.ts";
 import { deployNetwork } from "../../src/chain/deploy.ts";
 import { startAnvil } from "../../src/devnet/anvil.ts";
 import { systemClock } from "../../src/lib/clock.ts";
 import { silentLogger } from "../../src/lib/ports.ts";
 import { describe } from "../support/harness.ts";
-import { chainOf, fails, myst, type Rig, startRig } from "./rig.ts";
+import { chainOf, fails, myst, type Rig, startGate, startRig } from "./rig.ts";
 
 const nobody = `0x${"77".repeat(20)}` as const;
 /** port 9 is reserved, and nothing listens on it here */
@@ -63,28 +62,13 @@ describe("chain: which RPC is spoken to", (test, { before, after }) => {
   });
 
   test("what was down and is back is used, without a new chain", async () => {
-    const target = new URL(rig.rpc);
-    let up = false;
-    const proxy = createServer(async (request, response) => {
-      if (!up) return void response.writeHead(503).end();
-      const body = Buffer.concat(await request.toArray());
-      const answer = await fetch(target, { method: "POST", body, headers: { "content-type": "application/json" } });
-      response.writeHead(200, { "content-type": "application/json" }).end(await answer.text());
-    });
-    await new Promise<void>((resolve) => proxy.listen(0, "127.0.0.1", resolve));
-    const url = `http://127.0.0.1:${(proxy.address() as AddressInfo).port}/v2/secretkey`;
-    try {
-      const chain = chainOf(url, rig.network);
-      const error = await fails(chain.account(nobody), "RPC_UNREACHABLE");
-      const { inspect } = await import("node:util");
-      assert.doesNotMatch(inspect(error, { depth: 9 }), /secretkey/);
-      up = true;
-      assert.equal((await chain.account(nobody)).balance, 0n);
-      assert.equal(chain.status().reachable, true);
-    } finally {
-      proxy.closeAllConnections();
-      proxy.close();
-    }
+    await using gate = await startGate(rig.rpc);
+    const chain = chainOf(gate.url, rig.network);
+    const error = await fails(chain.account(nobody), "RPC_UNREACHABLE");
+    assert.doesNotMatch(inspect(error, { depth: 9 }), /secretkey/);
+    gate.open = true;
+    assert.equal((await chain.account(nobody)).balance, 0n);
+    assert.equal(chain.status().reachable, true);
   });
 
   test("an account that nobody opened is empty, and a chain without a key sends nothing", async () => {

@@ -3,7 +3,7 @@ import { setTimeout as wait } from "node:timers/promises";
 import type { Hex } from "../../src/lib/codec.ts";
 import { describe } from "../support/harness.ts";
 import { until } from "../support/until.ts";
-import { chainOf, fails, myst, type Person, promised, type Rig, startRig } from "./rig.ts";
+import { chainOf, fails, myst, type Person, promised, type Rig, startGate, startRig } from "./rig.ts";
 
 const never = new AbortController().signal;
 
@@ -79,6 +79,28 @@ describe("chain: a transaction from its making to its end", (test, { before, aft
     } finally {
       await rig.ask("evm_setAutomine", true);
     }
+  });
+
+  test("an RPC that is away for a while is waited for once the transaction is out", async () => {
+    const provider = await rig.person();
+    const claims = [promised(rig.network, payer, provider, myst)];
+    await using gate = await startGate(rig.rpc);
+    const behind = chainOf(gate.url, rig.network, provider.identity);
+    await fails(behind.prepareSettle(claims, provider.address), "RPC_UNREACHABLE");
+    gate.open = true;
+    const { raw, hash } = await behind.prepareSettle(claims, provider.address);
+    gate.open = false;
+    await fails(behind.submit(raw, claims, never), "RPC_UNREACHABLE");
+    gate.open = true;
+    await rig.ask("evm_setAutomine", false);
+    const submitted = behind.submit(raw, claims, never);
+    await until(async () => (await rig.ask("eth_getTransactionByHash", hash)) !== null);
+    gate.open = false;
+    await wait(600);
+    await rig.ask("evm_setAutomine", true);
+    await rig.ask("evm_mine");
+    gate.open = true;
+    assert.deepEqual((await submitted).paid, [myst]);
   });
 
   test("waiting ends with its signal", async () => {
