@@ -7,7 +7,8 @@ import { until } from "./until.ts";
 const KiB = 1024;
 
 /** What the proxy must do over any network: run over an in-memory one and over a real one. */
-export function proxySuite(test: RegisterTest, makePair: MakePair, { megabytes }: { megabytes: number }): void {
+export function proxySuite(register: RegisterTest, makePair: MakePair, { megabytes }: { megabytes: number }): void {
+  const test = (name: string, fn: () => Promise<void>) => register(name, fn, { timeoutMs: 120_000 });
   test("carries both directions at once, intact, and both sides count the same", async () => {
     await using pair = await makePair();
     await using rig = await proxyRig(pair);
@@ -232,6 +233,23 @@ export function proxySuite(test: RegisterTest, makePair: MakePair, { megabytes }
       await pause(50);
       assert.equal(rig.handle.usedBytes(), rig.grant.usedBytes());
     }
+  });
+
+  test("an upload that is cut short does not look complete to the target", async () => {
+    await using pair = await makePair();
+    await using rig = await proxyRig(pair);
+    const { promise: ended, resolve } = Promise.withResolvers<string>();
+    await using target = await startTarget((socket) => {
+      socket.resume();
+      socket.on("end", () => resolve("a good end"));
+      socket.on("error", (error: NodeJS.ErrnoException) => resolve(error.code ?? ""));
+    });
+    const client = await rig.connect(target);
+    client.write("half of");
+    await until(() => target.received() === 7);
+    client.resetAndDestroy();
+    assert.equal(await ended, "ECONNRESET");
+    await until(() => rig.handle.usedBytes() === 7n);
   });
 
   test("a program that reads slowly holds up its own connection only, and no part of the allowance", async () => {

@@ -1,9 +1,8 @@
-import { once } from "node:events";
 import type { Socket } from "node:net";
 import { setImmediate } from "node:timers/promises";
 import type { ByteStream } from "../../network/network.ts";
 import type { ConsumerControl } from "./consumer-control.ts";
-import { drained, drainSocket } from "./flow.ts";
+import { drained, drainSocket, resetSocket, whenClosed } from "./flow.ts";
 
 export type ClientDeps = {
   /** of the local program, half-open capable */
@@ -39,6 +38,7 @@ const holdHard = 4 * 1024 * 1024;
  */
 export function carryClient(deps: ClientDeps, { id, lingerMs }: ClientOptions): ClientConnection & { done: Promise<void> } {
   const { socket, stream, incoming, control } = deps;
+  const read = Promise.withResolvers<void>();
   let downEnded = false;
   let resetWanted = false;
   let held = false;
@@ -51,7 +51,8 @@ export function carryClient(deps: ClientDeps, { id, lingerMs }: ClientOptions): 
     stopping = setTimeout(() => stream.abort(new Error("the exit did not stop")), lingerMs);
   };
   const lost = (error: unknown) => {
-    socket.resetAndDestroy();
+    read.resolve();
+    resetSocket(socket);
     stream.abort(error instanceof Error ? error : new Error("the exit is gone"));
   };
   const onFlushed = () => {
@@ -70,10 +71,11 @@ export function carryClient(deps: ClientDeps, { id, lingerMs }: ClientOptions): 
       if (socket.writableLength > holdHard) await drained(socket).catch(() => undefined);
     }
     downEnded = true;
+    read.resolve();
     // word of a reset was sent before the end, over a stream of its own: it is here by the next turn
     await setImmediate();
     clearTimeout(stopping);
-    if (resetWanted) socket.resetAndDestroy();
+    if (resetWanted) resetSocket(socket);
     else socket.end();
   };
   const up = async () => {
@@ -84,6 +86,8 @@ export function carryClient(deps: ClientDeps, { id, lingerMs }: ClientOptions): 
       });
     } catch (error) {
       if (!socket.destroyed) return lost(error);
+      // ended only once the exit has stopped: before, it would pass on a good end of what was cut short
+      await read.promise;
     }
     await stream.closeWrite();
   };
@@ -91,14 +95,13 @@ export function carryClient(deps: ClientDeps, { id, lingerMs }: ClientOptions): 
   socket.on("error", () => undefined);
   socket.once("close", stop);
   if (socket.destroyed) stop();
-  const closed = socket.destroyed ? undefined : once(socket, "close").catch(() => undefined);
-  const done = Promise.all([down().catch(lost), up().catch(lost), closed]).then(() => clearTimeout(stopping));
+  const done = Promise.all([down().catch(lost), up().catch(lost), whenClosed(socket)]).then(() => clearTimeout(stopping));
   return {
     done,
     stop,
     reset: () => {
       resetWanted = true;
-      if (downEnded) socket.resetAndDestroy();
+      if (downEnded) resetSocket(socket);
     },
     abort: lost,
   };

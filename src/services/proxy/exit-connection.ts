@@ -1,8 +1,7 @@
-import { once } from "node:events";
 import type { Socket } from "node:net";
 import type { ByteStream } from "../../network/network.ts";
 import type { ExitControl } from "./exit-control.ts";
-import { drainSocket, gated, writeSocket } from "./flow.ts";
+import { drainSocket, gated, resetSocket, whenClosed, writeSocket } from "./flow.ts";
 import type { Gate } from "./gate.ts";
 
 /** One connection on its way through the exit, whatever state it is in. */
@@ -51,7 +50,7 @@ export function carry(deps: CarryDeps, { id, idleMs, lingerMs }: CarryOptions): 
     over.abort();
     go();
     // not a good end: to the target it would look as if all had been said
-    socket.resetAndDestroy();
+    resetSocket(socket);
     if (reset) told = tellReset();
     linger = setTimeout(() => stream.abort(new Error("the consumer did not end its half")), lingerMs);
   };
@@ -62,7 +61,7 @@ export function carry(deps: CarryDeps, { id, idleMs, lingerMs }: CarryOptions): 
   const lost = (error: unknown) => {
     over.abort();
     go();
-    socket.resetAndDestroy();
+    resetSocket(socket);
     stream.abort(error instanceof Error ? error : new Error("the consumer is gone"));
   };
 
@@ -98,8 +97,7 @@ export function carry(deps: CarryDeps, { id, idleMs, lingerMs }: CarryOptions): 
 
   socket.on("error", () => giveUp(true));
   socket.setTimeout(idleMs, () => giveUp(true));
-  const closed = socket.destroyed ? undefined : once(socket, "close").catch(() => undefined);
-  const done = Promise.all([down().catch(lost), upwards().catch(lost), closed]).then(() => clearTimeout(linger));
+  const done = Promise.all([down().catch(lost), upwards().catch(lost), whenClosed(socket)]).then(() => clearTimeout(linger));
   return {
     done,
     stop: () => giveUp(false),

@@ -66,6 +66,19 @@ export function drained(socket: Socket): Promise<void> {
   });
 }
 
+/**
+ * Closes a socket at once, with a reset where that can be had: while its end is being sent, Node reports a failed reset and
+ * leaves the socket open for ever.
+ */
+export function resetSocket(socket: Socket): void {
+  if (socket.writableEnded) socket.destroy();
+  else socket.resetAndDestroy();
+}
+
+/** Resolves once a socket is closed, however it came to that. */
+export const whenClosed = (socket: Socket): Promise<void> =>
+  new Promise((resolve) => (socket.closed ? resolve() : socket.once("close", () => resolve())));
+
 /** Puts `sink` behind the gate: it gets a byte only once the gate has let it pass. Waiting ends with the signal's reason. */
 export function gated(gate: Pick<Gate, "take" | "room">, signal: AbortSignal, sink: Sink): Sink {
   const slowly = async (bytes: Uint8Array, from: number) => {
