@@ -19,7 +19,7 @@ export type CycleOptions = {
   signal?: AbortSignal;
 };
 
-const clearingMs = 30_000;
+const clearingMs = 60_000;
 const pollMs = 100;
 
 /**

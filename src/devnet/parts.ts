@@ -47,7 +47,7 @@ export type Surroundings = {
   onProcess(name: string, process: NodeProcess): void;
 };
 
-const readyMs = 30_000;
+const readyMs = 60_000;
 
 async function start({ directory, networkFile, discovery, log, onProcess }: Surroundings, name: string, args: string[]) {
   const dataDir = join(directory, name);

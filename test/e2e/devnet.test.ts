@@ -133,7 +133,9 @@ describe("e2e/devnet: staying up", (test) => {
         const running = startCli(args, place);
         await until(() => running.stdout().includes("\n") || running.child.exitCode !== null, 90_000, "a report");
         assert.equal(running.child.exitCode, null, running.stderr());
-        return { running, report: JSON.parse(running.stdout()) };
+        const report = JSON.parse(running.stdout());
+        assert.equal(report.error, undefined, running.stderr());
+        return { running, report };
       };
       const first = await up();
       const second = await runCli(args, place);
