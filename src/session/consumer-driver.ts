@@ -48,6 +48,8 @@ export type ConsumerSession = {
 
 const answerMs = 10_000;
 const tickMs = 250;
+/** we have stood still ourselves when so long has passed since the last tick: what the exit said meanwhile is still to be read */
+const stallMs = 2_000;
 
 /**
  * Opens a paid session with an exit and keeps paying as it is used.
@@ -69,6 +71,8 @@ export async function openSession(deps: ConsumerDeps, options: ConsumerSessionOp
   let handle: ServiceHandle | undefined;
   let startedMs: number | undefined;
   let reported = false;
+  let reportedMs = clock.nowMs();
+  let heardMs = reportedMs;
 
   const machine = runMachine<ConsumerState, ConsumerEvent, ConsumerEffect>({
     initial: initialConsumer({ terms, budget: options.budget, start: { cumulative: channel.cumulative, consumed: channel.consumed } }),
@@ -93,8 +97,11 @@ export async function openSession(deps: ConsumerDeps, options: ConsumerSessionOp
   const report = () => {
     if (reported) return;
     reported = true;
+    const nowMs = clock.nowMs();
+    if (nowMs - reportedMs > stallMs) heardMs = nowMs;
+    reportedMs = nowMs;
     machine
-      .send({ type: "used", used: count(), waitingMs: handle?.waitingMs() ?? 0 })
+      .send({ type: "used", used: count(), waitingMs: handle?.waitingMs() ?? 0, silentMs: nowMs - heardMs })
       .catch(fail)
       .finally(() => {
         reported = false;
@@ -156,7 +163,10 @@ export async function openSession(deps: ConsumerDeps, options: ConsumerSessionOp
   const leave = () => send({ type: "disconnect" });
   signal.addEventListener("abort", leave, { once: true });
   const ticker = setInterval(report, tickMs);
-  void listen(stream, send);
+  void listen(stream, (event) => {
+    heardMs = clock.nowMs();
+    send(event);
+  });
   const tooLong = setTimeout(
     () => send({ type: "failed", code: "PEER_TIMEOUT", message: "the exit did not answer the proposal" }),
     answerMs,

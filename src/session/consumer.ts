@@ -44,8 +44,8 @@ export type ConsumerEvent =
   | { type: "signed"; promise: SignedPromise }
   | { type: "received"; message: ToConsumer }
   | { type: "opened" }
-  /** `waitingMs`: how long the exit has owed the service an answer of its own; 0 when it owes none */
-  | { type: "used"; used: Usage; waitingMs: number }
+  /** `waitingMs`: how long the exit has owed the service an answer of its own, 0 when it owes none; `silentMs`: how long it has said nothing */
+  | { type: "used"; used: Usage; waitingMs: number; silentMs: number }
   | { type: "disconnect" }
   | { type: "failed"; code: ErrorCode; message: string }
   | { type: "serviceClosed"; used: Usage };
@@ -61,7 +61,7 @@ export type ConsumerEffect =
   /** put on disk what the session used up of the channel; it is over */
   | { type: "finish"; consumed: bigint };
 
-/** No answer to a purchase or a close for this long ends the session. */
+/** No answer to a purchase or a close for this long ends the session, and so does no word at all: an exit tells its count every second. */
 export const patienceMs = 10_000;
 
 const nothing: Usage = { bytes: 0n, ms: 0 };
@@ -124,7 +124,7 @@ export const stepConsumer: Step<ConsumerState, ConsumerEvent, ConsumerEffect> = 
     case "opened":
       return stay(state.phase === "OPEN" ? { ...state, phase: "ACTIVE" } : state);
     case "used":
-      return used(state, event.used, event.waitingMs);
+      return used(state, event);
     case "disconnect":
       return leave(state, undefined);
     case "failed":
@@ -149,7 +149,8 @@ function start(state: ConsumerState, stored: SignedPromise | undefined): Result 
 
 function signed(state: ConsumerState, promise: SignedPromise): Result {
   if (state.phase === "QUOTED") return { state, effects: [{ type: "propose", bought: state.bought, promise }] };
-  if (state.phase === "CLOSING" || !state.pending) return stay(state);
+  if (!state.pending) return stay(state);
+  // Also while leaving, before the close goes out: what is signed is owed, and the exit clears only what it has.
   return { state, effects: [{ type: "pay", n: state.pending.n, bought: state.bought, promise }] };
 }
 
@@ -171,13 +172,14 @@ function received(state: ConsumerState, message: ToConsumer): Result {
   }
 }
 
-function used(state: ConsumerState, count: Usage, waitingMs: number): Result {
+function used(state: ConsumerState, { used: count, waitingMs, silentMs }: Extract<ConsumerEvent, { type: "used" }>): Result {
   if (state.phase !== "ACTIVE" && state.phase !== "DISPUTED" && state.phase !== "OPEN") return stay(state);
   const next: ConsumerState = { ...state, used: count };
   if (next.pending && count.ms - next.pending.sinceMs > patienceMs)
     return leave(next, { code: "PEER_TIMEOUT", message: "the exit did not acknowledge a promise" }, true);
-  // Time for which the exit owes an answer is not served, so no more is bought for it.
-  const served = { bytes: count.bytes, ms: Math.max(0, count.ms - waitingMs) };
+  if (silentMs > patienceMs) return leave(next, { code: "PEER_TIMEOUT", message: "the exit has fallen silent" }, true);
+  // Time for which the exit owes an answer or shows no life is not served, so no more is bought for it.
+  const served = { bytes: count.bytes, ms: Math.max(0, count.ms - Math.max(waitingMs, silentMs)) };
   const purchase = purchaseFor({ ...next, used: served });
   if (purchaseFor(next).overcharged) {
     const since = next.disputedSinceMs ?? count.ms;

@@ -124,7 +124,7 @@ export function startProviderSession(
       case "sendClosed":
         return say({ t: "closed", used: effect.used });
       case "endService":
-        return session.send({ type: "ended", bytes: (await grant?.end()) ?? 0n });
+        return session.send({ type: "ended", used: { bytes: (await grant?.end()) ?? 0n, ms: clock.nowMs() - startedMs } });
       case "record":
         return ledger.channel(ref) ? ledger.consume(ref, effect.consumed) : undefined;
       case "requestSettle":

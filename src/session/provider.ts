@@ -43,7 +43,8 @@ export type ProviderEvent =
   | { type: "closeAsked" }
   /** the stream or the peer is gone, or the node stops */
   | { type: "lost"; code: ErrorCode; message: string }
-  | { type: "ended"; bytes: bigint };
+  /** the final count */
+  | { type: "ended"; used: Usage };
 
 export type ProviderEffect =
   /** check the promise and put it on disk; `purchased` or `declined` follows */
@@ -121,7 +122,7 @@ export const stepProvider: Step<ProviderState, ProviderEvent, ProviderEffect> = 
     case "lost":
       return close(state, { code: event.code, message: event.message });
     case "ended":
-      return ended(state, event.bytes);
+      return ended(state, event.used);
   }
 };
 
@@ -211,9 +212,9 @@ function close(state: ProviderState, reason: ProviderState["reason"]): Result {
   return { state: { ...state, phase: "CLOSING", reason }, effects: [{ type: "endService" }] };
 }
 
-function ended(state: ProviderState, bytes: bigint): Result {
+function ended(state: ProviderState, count: Usage): Result {
   if (state.phase !== "CLOSING") return stay(state);
-  const next: ProviderState = { ...state, used: billable({ ...state, used: { ...state.used, bytes } }) };
+  const next: ProviderState = { ...state, used: billable({ ...state, used: count }) };
   return {
     state: { ...next, phase: "CLEARABLE" },
     effects: [

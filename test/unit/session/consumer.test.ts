@@ -38,7 +38,10 @@ const begun: ConsumerEvent[] = [
   { type: "opened" },
 ];
 const active = (budget = rich) => run(fresh(budget), ...begun).state;
-const used = (bytes: bigint, ms: number, waitingMs = 0): ConsumerEvent => ({ type: "used", used: { bytes, ms }, waitingMs });
+const used = (bytes: bigint, ms: number, waitingMs = 0, silentMs = 0): ConsumerEvent => ({
+  ...{ type: "used", used: { bytes, ms } },
+  ...{ waitingMs, silentMs },
+});
 
 describe("session/consumer", (test) => {
   test("signs the first quantum before it proposes, and opens the service once accepted", () => {
@@ -74,12 +77,32 @@ describe("session/consumer", (test) => {
     assert.deepEqual(types(next.effects), ["sign"]);
   });
 
-  test("an exit that falls silent holds at most one quantum that it has not served", () => {
-    let state = active();
-    const served = { bytes: QUANTUM_BYTES / 3n, ms: 2_000 };
-    state = run(state, used(served.bytes, served.ms)).state;
-    for (let ms = served.ms; ms < 60_000; ms += 250) state = run(state, used(served.bytes, ms, ms - served.ms)).state;
-    assert.ok(state.cumulative - due(terms, served) <= terms.quantum, `${state.cumulative} promised for ${due(terms, served)}`);
+  for (const [what, silence] of [
+    ["owes the service an answer", (ms: number) => [ms, 0]],
+    ["says nothing at all", (ms: number) => [0, ms]],
+  ] as const)
+    test(`an exit that ${what} holds at most one quantum that it has not served`, () => {
+      const served = { bytes: (QUANTUM_BYTES * 2n) / 3n, ms: 2_000 };
+      let state = run(active(), used(served.bytes, served.ms), { type: "signed", promise: promise(1n) }).state;
+      state = run(state, { type: "received", message: { t: "ack", n: 1 } }).state;
+      for (let ms = served.ms; ms < 60_000; ms += 250) state = run(state, used(served.bytes, ms, ...silence(ms - served.ms))).state;
+      assert.ok(state.cumulative - due(terms, served) <= terms.quantum, `${state.cumulative} promised for ${due(terms, served)}`);
+    });
+
+  test("an exit that falls silent is left alone", () => {
+    assert.equal(run(active(), used(0n, 100, 0, patienceMs)).state.phase, "ACTIVE");
+    const silent = run(active(), used(0n, 100, 0, patienceMs + 1));
+    assert.deepEqual(types(silent.effects), ["closeService", "finish"]);
+    assert.equal(silent.state.reason?.code, "PEER_TIMEOUT");
+  });
+
+  test("a promise that is signed as the session is left still goes out, before the close", () => {
+    const leaving = run(active(), used(QUANTUM_BYTES, 100), { type: "disconnect" });
+    assert.deepEqual(types(leaving.effects), ["closeService"]);
+    const signed = run(leaving.state, { type: "signed", promise: promise(leaving.state.cumulative) });
+    assert.deepEqual(types(signed.effects), ["pay"]);
+    const closed = run(signed.state, { type: "serviceClosed", used: { bytes: QUANTUM_BYTES, ms: 110 } });
+    assert.deepEqual(types(closed.effects), ["sendClose"]);
   });
 
   test("pays for time again once the exit shows life", () => {

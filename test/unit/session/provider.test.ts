@@ -36,6 +36,7 @@ const buys = (bytes: bigint, ms: number, cumulative = bytes + BigInt(ms), n = 0)
   { type: "purchase", n, bought: { bytes, ms }, promise: promise(cumulative) },
   { type: "purchased", cumulative },
 ];
+const ended = (bytes: bigint, ms: number): ProviderEvent => ({ type: "ended", used: { bytes, ms } });
 const active = (at = start) =>
   run(fresh(at), ...buys(100n, 100, at.cumulative + 200n - (at.cumulative - at.consumed)), { type: "admitted", connection: {} }).state;
 
@@ -124,13 +125,14 @@ describe("session/provider", (test) => {
   });
 
   test("does not bill time that was not bought, nor more than was promised", () => {
-    const late = run(active(), { type: "used", used: { bytes: 10n, ms: 5_000 } }, { type: "closeAsked" }, { type: "ended", bytes: 10n });
+    const late = run(active(), { type: "used", used: { bytes: 10n, ms: 5_000 } }, { type: "closeAsked" }, ended(10n, 5_100));
     assert.deepEqual(late.state.used, { bytes: 10n, ms: 100 });
     assert.deepEqual(late.effects[0], { type: "record", consumed: 110n });
   });
 
   test("records, answers, asks to be settled and hangs up, in this order", () => {
-    const end = run(active(), { type: "lost", code: "PEER_UNREACHABLE", message: "gone" }, { type: "ended", bytes: 60n });
+    const end = run(active(), { type: "lost", code: "PEER_UNREACHABLE", message: "gone" }, ended(60n, 90));
+    assert.deepEqual(end.effects[0], { type: "record", consumed: 150n });
     assert.deepEqual(types(end.effects), ["record", "sendClosed", "requestSettle", "hangUp"]);
     assert.equal(end.state.phase, "CLEARABLE");
   });

@@ -1,0 +1,151 @@
+import { once } from "node:events";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type ApiClient, createApiClient } from "../../../src/api/client.ts";
+import { socketPathOf } from "../../../src/api/socket-path.ts";
+import type { Chain } from "../../../src/chain/chain.ts";
+import { createChain } from "../../../src/chain/client.ts";
+import { deployNetwork } from "../../../src/chain/deploy.ts";
+import { startAnvil } from "../../../src/devnet/anvil.ts";
+import { fund, giveGas } from "../../../src/devnet/funding.ts";
+import { type NodeProcess, ready, spawnNode } from "../../../src/devnet/processes.ts";
+import { startWebServer } from "../../../src/devnet/web-server.ts";
+import { openIdentity } from "../../../src/identity/open.ts";
+import { systemClock } from "../../../src/lib/clock.ts";
+import type { Hex } from "../../../src/lib/codec.ts";
+import { type NetworkConfig, networkText } from "../../../src/lib/network-config.ts";
+import { silentLogger } from "../../../src/lib/ports.ts";
+import type { NodeStatus } from "../../../src/node/types.ts";
+import { createNode } from "../../../src/node.ts";
+import { type RpcLine, startRpcLine } from "./rpc-line.ts";
+
+const log = silentLogger;
+export const myst = 10n ** 18n;
+
+/** A node of the market: the process that people run, on a data directory that outlives it. */
+export type Part = {
+  name: string;
+  dataDir: string;
+  peer: string;
+  address: Hex;
+  api: ApiClient;
+  /** the process of now */
+  process(): NodeProcess;
+  start(): Promise<void>;
+  /** kill -9; resolves when it is gone */
+  kill(): Promise<void>;
+  /** asks it to end; resolves with its status, or SIGKILL where it had to be insisted on */
+  stop(graceMs?: number): Promise<number | NodeJS.Signals>;
+};
+
+export type Market = AsyncDisposable & {
+  network: NetworkConfig;
+  /** what every node asks for the chain; cutting it cuts all of them off */
+  line: RpcLine;
+  /** the chain as the test sees it, always */
+  chain: Chain;
+  webUrl: string;
+  /** where the exit listens, run after run */
+  invite: string;
+  exit: Part;
+  payers: Part[];
+};
+
+export type MarketOptions = {
+  /** whole tokens, as on the command line; default 0.1 and 0.01 */
+  priceGib?: string;
+  priceHour?: string;
+  settleAt?: string;
+  /** how many payers, each with a deposit; default 1 */
+  payers?: number;
+};
+
+const readyMs = 60_000;
+const deposit = 100n * myst;
+const bond = 1n * myst;
+
+/** A chain, a web server, one exit and its payers, on loopback alone. Nothing runs yet but the chain and the web server. */
+export async function openMarket(options: MarketOptions = {}): Promise<Market> {
+  const { priceGib = "0.1", priceHour = "0.01", settleAt = "1", payers: count = 1 } = options;
+  await using undo = new AsyncDisposableStack();
+  // short: sockets are in it
+  const directory = await mkdtemp(join(tmpdir(), "mf-"));
+  undo.defer(() => rm(directory, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 }));
+  const anvil = undo.use(await startAnvil({ log }));
+  const line = undo.use(await startRpcLine(anvil.rpc));
+  const web = undo.use(await startWebServer());
+  const deployed = await deployNetwork({ rpc: anvil.rpc, name: "fault", log });
+  const network: NetworkConfig = { ...deployed, rpc: [line.url] };
+  const networkFile = join(directory, "network.json");
+  await writeFile(networkFile, networkText(network));
+  const chain = createChain({ network: deployed, log, clock: systemClock });
+
+  const part = (name: string, args: string[], isUp: (status: NodeStatus) => boolean): Part => {
+    const dataDir = join(directory, name);
+    let running: NodeProcess | undefined;
+    const start = async () => {
+      const common = ["--network", networkFile, "--no-color", "--log-level", "info"];
+      running = await spawnNode({ name, dataDir, args: [...args, ...common], log });
+      const probe = async () => {
+        const status = await made.api.call("status", {}, AbortSignal.timeout(5_000));
+        made.peer = status.peer;
+        made.address = status.address;
+        return isUp(status) ? status : undefined;
+      };
+      await ready(running, probe, readyMs);
+    };
+    const process = () => {
+      if (!running) throw new Error(`${name} was never started`);
+      return running;
+    };
+    const stop = async (graceMs = 30_000) => {
+      await running?.stop(graceMs);
+      return running?.ended ?? 0;
+    };
+    const kill = async () => {
+      global.process.kill(process().pid, "SIGKILL");
+      await process().ended;
+      await stop();
+    };
+    undo.defer(async () => void (await stop(3_000)));
+    const made: Part = {
+      ...{ name, dataDir, peer: "", address: "0x" as Hex, api: createApiClient({ socket: socketPathOf(dataDir) }) },
+      ...{ process, start, kill, stop },
+    };
+    return made;
+  };
+
+  const { identity } = await openIdentity(join(directory, "exit"));
+  const invite = `/ip4/127.0.0.1/tcp/${await freePort()}/p2p/${identity.peerId}`;
+  const sold = ["--price-gib", `${priceGib}myst`, "--price-hour", `${priceHour}myst`, "--settle-at", `${settleAt}myst`];
+  const at = ["--listen", invite.replace(/\/p2p\/.*/, ""), "--allow", web.hostPort];
+  const exit = part("exit", ["serve", "--country", "US", ...sold, ...at], ({ serving }) => serving !== undefined);
+  await giveGas(anvil.rpc, identity.address);
+
+  const payers: Part[] = [];
+  for (let i = 0; i < count; i += 1) {
+    const name = `payer-${i}`;
+    await openAccount(join(directory, name), network, anvil.rpc);
+    const helping = ["serve", "--service", "none", "--listen", "/ip4/127.0.0.1/tcp/0", "--bootstrap", invite];
+    payers.push(part(name, helping, ({ addresses }) => addresses.length > 0));
+  }
+  const opened = undo.move();
+  return { network, line, chain, webUrl: web.url, invite, exit, payers, [Symbol.asyncDispose]: () => opened.disposeAsync() };
+}
+
+/** The payer's own node makes the deposit: a ledger that knows nothing of its account signs nothing. */
+async function openAccount(dataDir: string, network: NetworkConfig, rpc: string): Promise<void> {
+  await using node = await createNode({ dataDir, network, log });
+  await fund(rpc, network, node.address, deposit + bond);
+  await node.wallet.deposit(deposit, bond);
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as { port: number };
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
