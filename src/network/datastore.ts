@@ -1,5 +1,7 @@
 import { NotFoundError } from "@libp2p/interface";
 import type { Libp2pInit } from "libp2p";
+import { base32 } from "multiformats/bases/base32";
+import { base58btc } from "multiformats/bases/base58";
 import type { Clock } from "../lib/clock.ts";
 
 type Datastore = NonNullable<Libp2pInit["datastore"]>;
@@ -14,10 +16,18 @@ const maxProvidersPerKey = 64;
 /** kad-dht's place for provider records: /dht/provider/<multihash>/<peer id> */
 const providers = "/dht/provider/";
 
+const peers = "/peers";
+/** The peer store's key for the peer of a provider record: a CID (version 1, libp2p-key) in base32 for a base58 multihash. */
+const peerKeyOf = (providerKey: string): string => {
+  const peerId = providerKey.slice(providerKey.lastIndexOf("/") + 1);
+  return `${peers}/${base32.encode(Uint8Array.of(1, 0x72, ...base58btc.decode(`z${peerId}`)))}`;
+};
+
 /**
  * What libp2p stores about others (addresses, provider records), in memory and bounded: whoever connects can make it grow,
  * it is written on every new stream, and a restart had better forget stale provider records. What is worth keeping
- * over a restart is in known-peers.ts. kad-dht hands out providers that have expired; here they are left out.
+ * over a restart is in known-peers.ts. kad-dht hands out providers that have expired, and resets the stream of whoever asks when
+ * one of them is no longer in the peer store; here both are left out.
  */
 export function createDatastore(clock: Pick<Clock, "nowMs">): Datastore {
   /** by parent path, so that the providers of one key are found without a look at all the others */
@@ -30,6 +40,7 @@ export function createDatastore(clock: Pick<Clock, "nowMs">): Datastore {
     }
   };
   const valid = (name: string, entry: Entry) => !name.startsWith(providers) || clock.nowMs() - entry.atMs < providerValidMs;
+  const findable = (name: string) => !name.startsWith(providers) || groups.get(peers)?.has(peerKeyOf(name)) === true;
 
   const put = (key: Key, value: Uint8Array): Key => {
     const name = key.toString();
@@ -64,7 +75,7 @@ export function createDatastore(clock: Pick<Clock, "nowMs">): Datastore {
   const under = (prefix: string): Entry[] => {
     const found: Entry[] = [];
     const collect = (group: Map<string, Entry>) => {
-      for (const [name, entry] of group) if (name.startsWith(prefix) && valid(name, entry)) found.push(entry);
+      for (const [name, entry] of group) if (name.startsWith(prefix) && valid(name, entry) && findable(name)) found.push(entry);
     };
     const exact = groups.get(prefix);
     if (exact) collect(exact);

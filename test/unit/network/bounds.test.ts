@@ -1,14 +1,18 @@
 import assert from "node:assert/strict";
+import { peerIdFromString } from "@libp2p/peer-id";
 import { createDatastore, providerValidMs } from "../../../src/network/datastore.ts";
 import { createGater } from "../../../src/network/gater.ts";
 import { openKnownPeers } from "../../../src/network/known-peers.ts";
 import { createQuota } from "../../../src/network/quota.ts";
 import { describe } from "../../support/harness.ts";
-import { fakeClock, memoryStore } from "../discovery/offers.ts";
+import { fakeClock, identity, memoryStore } from "../discovery/offers.ts";
 
 type Datastore = ReturnType<typeof createDatastore>;
 const key = (name: string) => ({ toString: () => name }) as Parameters<Datastore["get"]>[0];
 const value = Uint8Array.of(1);
+const [alice, bob] = [identity(1).peerId, identity(2).peerId];
+/** where libp2p's peer store keeps them */
+const entryOf = (peer: string) => `/peers/${peerIdFromString(peer).toCID().toString()}`;
 const names = async (store: Datastore, prefix: string) => {
   const found: string[] = [];
   for await (const pair of store.query({ prefix })) found.push(pair.key.toString());
@@ -66,40 +70,44 @@ describe("network/gater", (test) => {
 describe("network/datastore", (test) => {
   test("keeps, finds by prefix, forgets", async () => {
     const store = createDatastore(fakeClock());
-    for (const name of ["/peers/a", "/peers/b", "/dht/provider/k/p", "/dht/provider/k/q", "/dht/provider/l/p"])
+    for (const name of [entryOf(alice), entryOf(bob), `/dht/provider/k/${alice}`, `/dht/provider/k/${bob}`, `/dht/provider/l/${alice}`])
       await store.put(key(name), value);
-    assert.deepEqual(await names(store, "/peers"), ["/peers/a", "/peers/b"]);
-    assert.deepEqual(await names(store, "/dht/provider/k"), ["/dht/provider/k/p", "/dht/provider/k/q"]);
+    assert.deepEqual(await names(store, "/peers"), [entryOf(alice), entryOf(bob)]);
+    assert.deepEqual(await names(store, "/dht/provider/k"), [`/dht/provider/k/${alice}`, `/dht/provider/k/${bob}`]);
     assert.equal((await names(store, "/dht/provider")).length, 3);
     assert.equal((await names(store, "")).length, 5);
-    await store.delete(key("/peers/a"));
-    assert.equal(await store.has(key("/peers/a")), false);
-    await assert.rejects(async () => store.get(key("/peers/a")), { name: "NotFoundError" });
+    await store.delete(key(entryOf(alice)));
+    assert.equal(await store.has(key(entryOf(alice))), false);
+    await assert.rejects(async () => store.get(key(entryOf(alice))), { name: "NotFoundError" });
+    assert.deepEqual(await names(store, "/dht/provider/k"), [`/dht/provider/k/${bob}`], "a provider that nobody knows how to reach");
   });
 
   test("a provider record that has expired is none; other things stay", async () => {
     const clock = fakeClock();
     const store = createDatastore(clock);
-    await store.put(key("/dht/provider/k/p"), value);
-    await store.put(key("/peers/p"), value);
+    await store.put(key(`/dht/provider/k/${alice}`), value);
+    await store.put(key(entryOf(alice)), value);
+    assert.equal((await names(store, "/dht/provider/k")).length, 1);
     clock.pass(providerValidMs);
     assert.deepEqual(await names(store, "/dht/provider/k"), []);
-    assert.equal(await store.has(key("/dht/provider/k/p")), false);
-    assert.equal(await store.has(key("/peers/p")), true);
+    assert.equal(await store.has(key(`/dht/provider/k/${alice}`)), false);
+    assert.equal(await store.has(key(entryOf(alice))), true);
   });
 
   test("others cannot make it grow without end, by keys, by providers of a key or by peers", async () => {
     const store = createDatastore(fakeClock());
-    await store.put(key("/peers/first"), value);
-    for (let index = 0; index < 20_000; index++) {
+    const has = (name: string) => store.has(key(name));
+    for (let index = 0; index < 6000; index++) {
       await store.put(key(`/dht/provider/key-${index}/p`), value);
       await store.put(key(`/dht/provider/same/p-${index}`), value);
+      await store.put(key(`/peers/${index}`), value);
     }
-    assert.ok((await names(store, "")).length < 6000);
-    assert.equal((await names(store, "/dht/provider/same")).length, 64);
-    for (let index = 0; index < 20_000; index++) await store.put(key(`/peers/${index}`), value);
-    assert.ok((await names(store, "/peers")).length <= 5000);
-    assert.equal(await store.has(key("/peers/19999")), true);
+    const kept = (prefix: string) =>
+      Array.from({ length: 6000 }, (_, index) => index).filter((index) => has(prefix.replace("N", String(index)))).length;
+    assert.equal(kept("/dht/provider/same/p-N"), 64);
+    assert.ok(kept("/dht/provider/key-N/p") < 5000);
+    assert.equal(kept("/peers/N"), 5000);
+    assert.ok(has("/peers/5999") && has("/dht/provider/key-5999/p") && has("/dht/provider/same/p-5999"));
   });
 });
 
