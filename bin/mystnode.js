@@ -24,7 +24,10 @@ async function run() {
   // a third of the start without it; where it cannot be written there is none
   module.enableCompileCache(isClone ? join(root, "node_modules", ".cache", "mystnode") : join(root, ".cache"));
   const main = await import(isClone ? "../src/cli/main.ts" : "../dist/cli/main.js");
-  process.exitCode = await main.run(process.argv.slice(2));
+  const status = await main.run(process.argv.slice(2));
+  for (const stream of [process.stdout, process.stderr]) await new Promise((resolve) => stream.write("", resolve));
+  // and not by itself: a socket that somebody forgot to close would keep a finished command alive
+  process.exit(status);
 }
 
 /** Ends this process when the one that handed over to it was killed and so could not pass that on. */
