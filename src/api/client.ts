@@ -105,6 +105,8 @@ function lost(where: string, cause: unknown, signal?: AbortSignal): MystError {
   if (cause instanceof MystError) return cause;
   const { code = "", message = "" } = cause as { code?: string; message?: string };
   const make = (name: ErrorCode, text: string, hint?: string) => new MystError(name, text, { ...(hint && { hint }), cause });
+  if (signal?.aborted && (signal.reason as Error | undefined)?.name === "TimeoutError")
+    return make("NODE_UNREACHABLE", `the node at ${where} does not answer`, "see what its process does, or end it and start it again");
   if (signal?.aborted) return make("INTERRUPTED", "interrupted");
   if (absent.has(code))
     return make(

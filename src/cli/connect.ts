@@ -15,7 +15,7 @@ const redrawMs = 1000;
 /** Goes out through an exit until told to stop, by the node that runs or else by one in this process. */
 export const connect: Run<"connect"> = async (context) => {
   const { settings, args, out, interrupts } = context;
-  const running = await runningNode(settings.dataDir);
+  const running = await runningNode(settings.dataDir, interrupts.signal);
   const network = running ? await networkOf(running) : await chooseNetwork(settings);
   const wanted = wishes(settings, args[0], network.token);
   if (running && settings.discovery.length + settings.bootstrap.length > 0)

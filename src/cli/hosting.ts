@@ -6,6 +6,7 @@ import { listenSocket } from "../api/socket.ts";
 import { socketPathOf } from "../api/socket-path.ts";
 import type { CommandName } from "../commands.ts";
 import { isMystError, MystError } from "../lib/errors.ts";
+import { deadline } from "../lib/lifecycle.ts";
 import { type NetworkConfig, networkText, parseNetwork, readNetworkFile } from "../lib/network-config.ts";
 import type { Node, NodeOptions } from "../node/types.ts";
 import type { Context } from "./context.ts";
@@ -44,11 +45,14 @@ export const passphraseOf = ({ settings, interrupts }: Common): NonNullable<Node
   ...(canAsk() && { prompt: (question: string) => askSecret(question, interrupts) }),
 });
 
-/** The node that runs on this data directory, if one does. */
-export async function runningNode(dataDir: string): Promise<ApiClient | undefined> {
+/** a node that runs answers this at once */
+const answerMs = 5_000;
+
+/** The node that runs on this data directory, if one does. @throws NODE_UNREACHABLE when one is there and does not answer */
+export async function runningNode(dataDir: string, signal?: AbortSignal): Promise<ApiClient | undefined> {
   const api = createApiClient({ socket: socketPathOf(dataDir) });
   try {
-    await api.call("identity");
+    await api.call("identity", {}, deadline(answerMs, signal));
     return api;
   } catch (error) {
     if (isMystError(error, "NODE_NOT_RUNNING")) return undefined;
@@ -103,7 +107,7 @@ export async function hostNode(context: Common, network: NetworkConfig, options:
  * last known offers need none. Either way through the same API.
  */
 export async function withNode<T>(context: Common, use: (api: ApiClient, brief: boolean) => Promise<T>): Promise<T> {
-  const running = await runningNode(context.settings.dataDir);
+  const running = await runningNode(context.settings.dataDir, context.interrupts.signal);
   if (running) return context.interrupts.race(use(running, false));
   await using node = await openNode(context, await chooseNetwork(context.settings));
   const api = createApi(node, { log: await context.log() });

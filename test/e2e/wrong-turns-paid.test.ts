@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
+import { setTimeout as wait } from "node:timers/promises";
 import { type Anvil, startAnvil } from "../../src/devnet/anvil.ts";
 import { ask, fund, giveGas } from "../../src/devnet/funding.ts";
 import { visit } from "../../src/devnet/visit.ts";
@@ -56,7 +57,8 @@ async function open(): Promise<Market> {
 
 async function close(): Promise<void> {
   market.exit.child.kill("SIGTERM");
-  assert.equal(await market.exit.ended, 0, market.exit.stderr());
+  const status = await Promise.race([market.exit.ended, wait(30_000, "it does not end", { ref: false })]);
+  assert.equal(status, 0, market.exit.stderr());
   await market.web.stop();
   await market.anvil.stop();
   assert.deepEqual(market.place.processes(), []);

@@ -3,7 +3,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { mkdir, mkdtemp, rm, stat, writeFile } from "node:fs/promises";
-import { createServer } from "node:net";
+import { createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createApi } from "../../../src/api/api.ts";
@@ -105,6 +105,19 @@ describe("api/socket", (test) => {
       await assert.rejects(clientOf(deep).call("status"), throws("NODE_NOT_RUNNING"));
     });
   });
+
+  test("who does not answer in time is unreachable, who is interrupted is interrupted", () =>
+    inDirectory(async (directory) => {
+      const server = createServer();
+      const sockets: Socket[] = [];
+      server.on("connection", (socket) => sockets.push(socket));
+      await new Promise<void>((resolve) => server.listen(socketPathOf(directory), resolve));
+      const call = (signal: AbortSignal) => clientOf(directory).call("status", {}, signal);
+      await assert.rejects(call(AbortSignal.timeout(50)), throws("NODE_UNREACHABLE"));
+      await assert.rejects(call(AbortSignal.abort()), (error) => isMystError(error, "INTERRUPTED"));
+      for (const socket of sockets) socket.destroy();
+      await new Promise((resolve) => server.close(resolve));
+    }));
 
   test("who ends the connection in mid-answer, or talks nonsense, is unreachable", () =>
     inDirectory(async (directory) => {
