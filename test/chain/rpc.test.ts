@@ -1,11 +1,15 @@
 import assert from "node:assert/strict";
 import { inspect } from "node:util";
+import { encodeDeployData } from "viem";
+import { mystClearingAbi, mystClearingBytecode } from "../../src/chain/abi/myst-clearing.ts";
 import { createChain } from "../../src/chain/client.ts";
 import { deployNetwork } from "../../src/chain/deploy.ts";
 import { startAnvil } from "../../src/devnet/anvil.ts";
 import { systemClock } from "../../src/lib/clock.ts";
+import type { Hex } from "../../src/lib/codec.ts";
 import { silentLogger } from "../../src/lib/ports.ts";
 import { describe } from "../support/harness.ts";
+import { until } from "../support/until.ts";
 import { chainOf, fails, myst, type Rig, startGate, startRig } from "./rig.ts";
 
 const nobody = `0x${"77".repeat(20)}` as const;
@@ -32,6 +36,19 @@ describe("chain: which RPC is spoken to", (test, { before, after }) => {
     await fails(chainOf(rig.rpc, { ...rig.network, contract: rig.network.token.address }).account(nobody), "CONTRACT_MISMATCH");
     const token = { ...rig.network.token, address: nobody };
     await fails(chainOf(rig.rpc, { ...rig.network, token }).account(nobody), "CONTRACT_MISMATCH");
+  });
+
+  test("a contract that signs for another domain", async () => {
+    const hexOf = (text: string) => Buffer.from(text).toString("hex");
+    const bytecode = mystClearingBytecode.replaceAll(hexOf("MystClearing"), hexOf("MystClearinG")) as Hex;
+    const data = encodeDeployData({ abi: mystClearingAbi, bytecode, args: [rig.network.token.address] });
+    const [from] = (await rig.ask("eth_accounts")) as Hex[];
+    const hash = await rig.ask("eth_sendTransaction", { from, data });
+    const receipt = () => rig.ask("eth_getTransactionReceipt", hash) as Promise<{ contractAddress: Hex } | null>;
+    await until(async () => (await receipt()) !== null);
+    const contract = (await receipt())?.contractAddress.toLowerCase() as Hex;
+    const error = await fails(chainOf(rig.rpc, { ...rig.network, contract }).account(nobody), "CONTRACT_MISMATCH");
+    assert.match(error.message, /MystClearinG/);
   });
 
   test("making a chain asks nothing; a dead RPC is said so, with a hint", async () => {
