@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { accessSync, constants, existsSync, mkdirSync } from "node:fs";
 import { createRequire } from "node:module";
-import { delimiter, dirname, join } from "node:path";
+import { delimiter, dirname, join, resolve } from "node:path";
 import { MystError } from "../lib/errors.ts";
 import type { Logger } from "../lib/ports.ts";
 import { reapPidFile, writePidFile } from "./pids.ts";
@@ -63,7 +63,8 @@ export function findAnvil(env: NodeJS.ProcessEnv = process.env): string {
  * @throws TOOL_MISSING, STORE_CORRUPT (the state file cannot be read), INTERRUPTED
  */
 export async function startAnvil(options: AnvilOptions): Promise<Anvil> {
-  const { stateFile, log, signal } = options;
+  const { log, signal } = options;
+  const stateFile = options.stateFile && resolve(options.stateFile);
   const binary = findAnvil();
   const pidFile = options.pidFile ?? (stateFile && `${stateFile}.pid`);
   if (pidFile) await reapPidFile(pidFile);

@@ -1,6 +1,6 @@
 import { existsSync, mkdirSync } from "node:fs";
 import { mkdir, rm, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { deployNetwork } from "../chain/deploy.ts";
 import type { Identity } from "../identity/identity.ts";
 import { openIdentity } from "../identity/open.ts";
@@ -10,7 +10,7 @@ import { type NetworkConfig, networkText, readNetworkFile } from "../lib/network
 import { type Logger, silentLogger } from "../lib/ports.ts";
 import type { DiscoverySource } from "../node/types.ts";
 import { type Anvil, startAnvil } from "./anvil.ts";
-import { fund, giveGas, hasCode } from "./funding.ts";
+import { fund, giveGas, hasCode, openAccount } from "./funding.ts";
 import {
   type DevnetConsumer,
   type DevnetExit,
@@ -78,7 +78,8 @@ const nodeNames = (exits: readonly ExitPlan[]) => ["bootstrap", ...exits.map(({ 
  * @throws DATA_DIR_LOCKED while another devnet runs there, TOOL_MISSING without anvil, INTERRUPTED, and what a part fails with
  */
 export async function startDevnet(options: DevnetOptions): Promise<Devnet> {
-  const { directory, signal, observer = {}, log = silentLogger } = options;
+  const { signal, observer = {}, log = silentLogger } = options;
+  const directory = resolve(options.directory);
   const exits = options.exits ?? exitPlans;
   await claim(directory);
   await reapDevnet(directory);
@@ -141,7 +142,7 @@ export async function startDevnet(options: DevnetOptions): Promise<Devnet> {
     booting.catch(() => undefined);
     // while that comes up
     const provided = Promise.all([
-      ...["consumer", "guest"].map((name) => openAccount(join(directory, name), network, log)),
+      ...["consumer", "guest"].map((name) => openAccount(join(directory, name), { rpc: anvil.rpc, network, log })),
       ...exits.map(({ name }) => giveGas(anvil.rpc, keyOf(keys, name).address)),
     ]);
     provided.catch(() => undefined);
@@ -245,18 +246,4 @@ async function openNetwork(
   }
   await giveGas(rpc, identity.address);
   return deployNetwork({ ...deployment, name: "devnet" });
-}
-
-/**
- * Gas, tokens and a deposit for a payer, unless it has them from an earlier run. The node of its data directory makes the deposit
- * itself: a ledger that knows nothing of its account signs nothing.
- */
-async function openAccount(dataDir: string, network: NetworkConfig, log: Logger): Promise<void> {
-  const { createNode } = await import("../node.ts");
-  await using node = await createNode({ dataDir, network, log });
-  const { deposit, bond, closeAtMs } = await node.wallet.show();
-  const whole = 10n ** BigInt(network.token.decimals);
-  if (closeAtMs !== undefined || deposit >= (funding.deposit * whole) / 2n) return;
-  await fund(network.rpc[0] ?? "", network, node.address, funding.tokens * whole);
-  await node.wallet.deposit(funding.deposit * whole, bond > 0n ? 0n : funding.bond * whole);
 }

@@ -1,8 +1,16 @@
 import { setTimeout as wait } from "node:timers/promises";
 import { z } from "zod";
+import { createChain } from "../chain/client.ts";
+import { openIdentity } from "../identity/open.ts";
+import { systemClock } from "../lib/clock.ts";
 import type { Hex } from "../lib/codec.ts";
 import { MystError } from "../lib/errors.ts";
 import type { NetworkConfig } from "../lib/network-config.ts";
+import type { Logger } from "../lib/ports.ts";
+import { openStore } from "../lib/store.ts";
+import { clearingDomain } from "../payments/eip712.ts";
+import { openPayerLedger } from "../payments/payer-ledger.ts";
+import { funding } from "./plan.ts";
 
 /** wei: more than any devnet spends */
 const gas = 10n ** 21n;
@@ -62,3 +70,25 @@ function mined(rpc: string, transaction: object): Promise<void> {
 /** Whether there is a contract at the address. */
 export const hasCode = async (rpc: string, address: Hex): Promise<boolean> =>
   (await ask(rpc, "eth_getCode", [address, "latest"]).catch(() => "0x")) !== "0x";
+
+/**
+ * Gas, tokens and a deposit for the payer of a data directory, unless it has them from an earlier run. Its own ledger is told of
+ * the deposit, before any node runs on it: a ledger that knows nothing of its account signs nothing.
+ */
+export async function openAccount(
+  dataDir: string,
+  { rpc, network, log }: { rpc: string; network: NetworkConfig; log: Logger },
+): Promise<void> {
+  const { identity } = await openIdentity(dataDir);
+  await using store = await openStore(dataDir);
+  const clock = systemClock;
+  const ledger = await openPayerLedger({ store, identity, clock }, clearingDomain(network));
+  const chain = createChain({ network, identity, log, clock });
+  const account = await chain.account(identity.address);
+  await ledger.reconcile(account);
+  const whole = 10n ** BigInt(network.token.decimals);
+  if (account.closeAtMs !== undefined || account.balance >= (funding.deposit * whole) / 2n) return;
+  await fund(rpc, network, identity.address, funding.tokens * whole);
+  await chain.deposit(funding.deposit * whole, account.bond > 0n ? 0n : funding.bond * whole);
+  await ledger.reconcile(await chain.account(identity.address));
+}

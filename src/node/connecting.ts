@@ -1,4 +1,4 @@
-import type { Discovery, KnownOffer } from "../discovery/discovery.ts";
+import type { Discovery, KnownOffer, OfferQuery } from "../discovery/discovery.ts";
 import { asMystError, isMystError, MystError } from "../lib/errors.ts";
 import { deadline } from "../lib/lifecycle.ts";
 import { formatAmount } from "../lib/units.ts";
@@ -12,7 +12,7 @@ import { exitViews } from "./views.ts";
 
 export type FindingDeps = {
   network: Pick<Network, "connect">;
-  discovery: Pick<Discovery, "search" | "offers">;
+  discovery: Pick<Discovery, "search" | "find" | "offers">;
   unit: { symbol: string; decimals: number };
   self: { peer: string };
 };
@@ -25,6 +25,10 @@ export type ConnectingDeps = FindingDeps & {
 
 const searchMs = 15_000;
 const dialMs = 5_000;
+/** times that news of unreachable exits are waited for, and tried */
+const rounds = 3;
+/** for word of an exit that was not where it was said to be */
+const newsMs = 8_000;
 /** exits tried before giving up */
 const tries = 5;
 const validityMs = 7 * 86_400_000;
@@ -50,27 +54,57 @@ export async function connectToExit(
   search.catch(() => undefined);
   const account = await deps.account();
   checkAccount(account, deps);
-  const exits = await search;
+  let exits = await search;
   const [best] = exits;
   if (best) watch.step({ step: "found", matching: exits.length, exit: best });
   let last: MystError | undefined;
-  for (const exit of exits.slice(0, tries)) {
-    const terms = termsFor(exit, deps.session.clock.nowMs());
-    checkBudget(options.budget, terms, account, deps);
-    watch.step({ step: "agreed", perGiB: terms.perGiB, perHour: terms.perHour, quantum: terms.quantum, budget: options.budget });
-    try {
-      await deps.network.connect(exit.peer, exit.addresses, deadline(dialMs, watch.signal));
-      const session = await openReconciled(deps, { exit, terms, budget: options.budget, ...watch });
-      watch.step({ step: "open", endpoint: session.endpoint });
-      return { session, exit, terms };
-    } catch (error) {
-      last = asMystError(error);
-      if (watch.signal.aborted || !worthAnother(last)) throw last;
-      deps.session.log.info("an exit could not be used", { peer: exit.peer, code: last.code });
+  const failed = new Map<string, number>();
+  for (let round = 0; round < rounds && exits.length > 0; round += 1) {
+    for (const exit of exits.slice(0, tries)) {
+      const terms = termsFor(exit, deps.session.clock.nowMs());
+      checkBudget(options.budget, terms, account, deps);
+      watch.step({ step: "agreed", perGiB: terms.perGiB, perHour: terms.perHour, quantum: terms.quantum, budget: options.budget });
+      try {
+        await deps.network.connect(exit.peer, exit.addresses, deadline(dialMs, watch.signal));
+        const session = await openReconciled(deps, { exit, terms, budget: options.budget, ...watch });
+        watch.step({ step: "open", endpoint: session.endpoint });
+        return { session, exit, terms };
+      } catch (error) {
+        last = asMystError(error);
+        if (watch.signal.aborted || !worthAnother(last)) throw last;
+        deps.session.log.info("an exit could not be used", { peer: exit.peer, code: last.code });
+        failed.set(exit.peer, exit.expiresMs);
+      }
     }
+    exits = last && unreachable(last) ? await newsOf(deps, options, failed, watch.signal) : [];
   }
   throw last ?? new MystError("NO_MATCHING_EXIT", "no exit was found");
 }
+
+/**
+ * Offers outlive a restart of either side, addresses do not: an exit that was remembered where it is no more may be heard of again in
+ * a moment. The next offer that fits and is not one that failed; none when none comes in time.
+ */
+async function newsOf(
+  deps: ConnectingDeps,
+  options: ConnectOptions,
+  failed: ReadonlyMap<string, number>,
+  signal: AbortSignal,
+): Promise<ExitView[]> {
+  for await (const known of deps.discovery.find(queryOf(deps, options), deadline(newsMs, signal))) {
+    const exits = exitViews(known).filter(
+      (exit) =>
+        exit.service === options.service &&
+        exit.perGiB <= options.maxPerGiB &&
+        exit.perHour <= options.maxPerHour &&
+        exit.expiresMs !== failed.get(exit.peer),
+    );
+    if (exits.length > 0) return exits;
+  }
+  return [];
+}
+
+const unreachable = ({ code }: MystError): boolean => code === "PEER_UNREACHABLE" || code === "PEER_TIMEOUT";
 
 type DistributiveOmit<T, K extends PropertyKey> = T extends unknown ? Omit<T, K> : never;
 
@@ -111,16 +145,9 @@ const termsFor = (exit: ExitView, nowMs: number): Terms => ({
 
 /** Exits that match and fit the price caps, cheapest first. @throws NO_MATCHING_EXIT, PRICE_OVER_CAP, INTERRUPTED */
 export async function findExits(deps: FindingDeps, options: FindOptions, signal: AbortSignal): Promise<ExitView[]> {
-  const { country, city, service, peer, via } = options;
+  const { service, via } = options;
   await Promise.all((via ?? []).map((invite) => deps.network.connect(peerOf(invite), [invite], deadline(dialMs, signal))));
-  const query = {
-    service,
-    exclude: [...(options.exclude ?? []), deps.self.peer],
-    ...(country !== undefined && { country }),
-    ...(city !== undefined && { city }),
-    ...(peer !== undefined && { peer }),
-  };
-  const found = await deps.discovery.search(query, deadline(searchMs, signal));
+  const found = await deps.discovery.search(queryOf(deps, options), deadline(searchMs, signal));
   if (signal.aborted) throw new MystError("INTERRUPTED", "interrupted while looking for an exit");
   const exits = found.flatMap(exitViews).filter((exit) => exit.service === service);
   if (exits.length === 0) throw noneFound(options, deps.discovery.offers());
@@ -133,6 +160,14 @@ export async function findExits(deps: FindingDeps, options: FindOptions, signal:
     meta: { perGiB: cheapest.perGiB, perHour: cheapest.perHour },
   });
 }
+
+const queryOf = ({ self }: FindingDeps, { country, city, service, peer, exclude = [] }: FindOptions): OfferQuery => ({
+  service,
+  exclude: [...exclude, self.peer],
+  ...(country !== undefined && { country }),
+  ...(city !== undefined && { city }),
+  ...(peer !== undefined && { peer }),
+});
 
 /** @throws BAD_VALUE for a multiaddr that does not name its peer */
 function peerOf(address: string): string {
