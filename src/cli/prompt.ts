@@ -6,18 +6,29 @@ import type { Interrupts } from "./interrupts.ts";
 /** Whether there is a person to ask: questions go to standard error, standard output is for results. */
 export const canAsk = (): boolean => Boolean(process.stdin.isTTY && process.stderr.isTTY);
 
-/** Asks at the terminal. What is typed is not shown when `secret`. @throws INTERRUPTED */
-async function ask(question: string, interrupts: Interrupts, secret: boolean): Promise<string> {
+type Terminal = { input: NodeJS.ReadStream; output: Writable };
+
+/**
+ * Asks at the terminal. What is typed is not shown when `secret`: the terminal's own echo is off before the question is there
+ * to be answered.
+ * @throws INTERRUPTED
+ */
+export async function ask(
+  question: string,
+  interrupts: Pick<Interrupts, "race">,
+  secret: boolean,
+  { input, output }: Terminal = { input: process.stdin, output: process.stderr },
+): Promise<string> {
   const mute = new Writable({ write: (_chunk, _encoding, done) => done() });
-  process.stderr.write(question);
-  const reader = createInterface({ input: process.stdin, output: secret ? mute : process.stderr, terminal: true });
+  const reader = createInterface({ input, output: secret ? mute : output, terminal: true });
   // in raw mode Ctrl-C is a key, not a signal
   reader.on("SIGINT", () => process.kill(process.pid, "SIGINT"));
   try {
-    return await interrupts.race(reader.question(""));
+    if (secret) output.write(question);
+    return await interrupts.race(reader.question(secret ? "" : question));
   } finally {
     reader.close();
-    if (secret) process.stderr.write("\n");
+    if (secret) output.write("\n");
   }
 }
 
