@@ -252,6 +252,7 @@ export async function createNode(options: NodeOptions): Promise<Node> {
       address,
       payer,
       provider,
+      payout: () => serving?.options.payout ?? address,
       withSettler: async (use) => {
         if (settler) return use(settler);
         await using brief = openSettler(0n);

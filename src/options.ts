@@ -96,7 +96,7 @@ export const options = [
     { name: "egress-address", kind: "ip", help: "local address that clients' connections leave from" },
   ]),
   ...of(["serve"], "Earnings", [
-    { name: "settle-at", kind: "amount", default: "1", help: "clear a channel on chain once this much is owed on it" },
+    { name: "settle-at", kind: "amount", default: "0.1", help: "clear a channel on chain once this much is owed on it" },
     { name: "payout", kind: "account", help: "where cleared money goes; default: this node's address" },
   ]),
   ...of(["serve", "doctor"], "Network", [

@@ -131,6 +131,7 @@ export const walletView = as<WalletView>()(
     promised: decimal,
     liabilities: decimal,
     unsettled: decimal,
+    credit: decimal,
     closeAtMs: z.number().optional(),
   }),
 );
@@ -191,4 +192,4 @@ export const exitsInput = as<ExitQuery>()(
 export const depositInput = z.strictObject({ amount: decimal, bond: decimal });
 export const depositOutput = z.object({ hash: hex });
 export const withdrawOutput = z.object({ hash: hex, closeAtMs: z.number().optional(), withdrawn: decimal.optional() });
-export const settleOutput = z.object({ hash: hex.optional(), claims: z.number(), paid: decimal });
+export const settleOutput = z.object({ hash: hex.optional(), claims: z.number(), paid: decimal, collected: decimal });

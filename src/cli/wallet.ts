@@ -28,6 +28,7 @@ const walletFacts = (wallet: WalletView, unit: Unit) => {
     bond: amount(wallet.bond),
     promised: `${amount(wallet.promised)} in all, ${amount(wallet.liabilities)} not cleared yet`,
     "owed to you": `${amount(wallet.unsettled)} not cleared yet`,
+    "kept for you": wallet.credit === 0n ? undefined : `${amount(wallet.credit)} in the contract: 'mystnode wallet settle' collects it`,
     closing: wallet.closeAtMs === undefined ? undefined : `everything can be taken out after ${timeText(wallet.closeAtMs)}`,
   };
 };
@@ -104,11 +105,12 @@ export const settle: Run<"wallet settle"> = async (context) => {
     const done = await api.call("settle", {}, interrupts.signal);
     out.object(done);
     out.print(
-      done.claims === 0
+      done.claims === 0 && done.collected === 0n
         ? "nothing is owed to this node"
         : facts({
             transaction: done.hash,
             cleared: `${formatAmount(done.paid, token)} in ${done.claims} claims`,
+            collected: done.collected === 0n ? undefined : formatAmount(done.collected, token),
             took: formatDuration(performance.now() - startedMs),
           }),
     );

@@ -168,6 +168,8 @@ export type WalletView = {
   liabilities: bigint;
   /** owed to this node and not cleared yet */
   unsettled: bigint;
+  /** paid to this node by the contract and kept there: others cleared it, or a transfer failed */
+  credit: bigint;
   closeAtMs?: number;
 };
 
@@ -214,8 +216,8 @@ export type Node = AsyncDisposable & {
     /** Begins the close, or takes everything out once its delay is over. */
     withdraw(): Promise<{ hash: Hex; closeAtMs?: number; withdrawn?: bigint }>;
     channels(): Promise<ChannelView[]>;
-    /** Clears all that is owed to this node now. */
-    settle(): Promise<{ hash?: Hex; claims: number; paid: bigint }>;
+    /** Clears all that is owed to this node now, and collects its credit. */
+    settle(): Promise<{ hash?: Hex; claims: number; paid: bigint; collected: bigint }>;
   };
   /** Ends sessions, settles what can be settled within `graceMs`, closes everything. */
   stop(graceMs?: number): Promise<void>;

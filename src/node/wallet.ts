@@ -11,12 +11,14 @@ export type WalletDeps = {
   address: Hex;
   payer: PayerLedger;
   provider: ProviderLedger;
+  /** where cleared money goes */
+  payout(): Hex;
   /** the one in use while serving, or one for the moment */
   withSettler<T>(use: (settler: Settler) => Promise<T>): Promise<T>;
 };
 
 /** The node's money: what the chain says and what its ledgers say, side by side. */
-export function createWallet({ chain, address, payer, provider, withSettler }: WalletDeps): Node["wallet"] {
+export function createWallet({ chain, address, payer, provider, payout, withSettler }: WalletDeps): Node["wallet"] {
   const channels = async (): Promise<ChannelView[]> => {
     const asPayer = payer.channels().map(async ({ channel, peer, cumulative, consumed }) => ({
       role: "payer" as const,
@@ -39,7 +41,11 @@ export function createWallet({ chain, address, payer, provider, withSettler }: W
   return {
     channels,
     show: async () => {
-      const [account, { tokens, gas }] = await Promise.all([chain.account(address), chain.balances(address)]);
+      const [account, { tokens, gas }, credit] = await Promise.all([
+        chain.account(address),
+        chain.balances(address),
+        chain.credit(address),
+      ]);
       const promised = payer.totals().total;
       const spent = account.line - account.balance;
       return {
@@ -52,6 +58,7 @@ export function createWallet({ chain, address, payer, provider, withSettler }: W
         promised,
         liabilities: promised > spent ? promised - spent : 0n,
         unsettled: provider.channels().reduce((sum, { best, paid }) => sum + best.cumulative - paid, 0n),
+        credit,
         ...(account.closeAtMs !== undefined && { closeAtMs: account.closeAtMs }),
       };
     },
@@ -71,6 +78,11 @@ export function createWallet({ chain, address, payer, provider, withSettler }: W
       await payer.close();
       return chain.close();
     },
-    settle: () => withSettler((settler) => settler.settleNow()),
+    settle: async () => {
+      const settled = await withSettler((settler) => settler.settleNow());
+      if ((await chain.credit(address)) === 0n) return { ...settled, collected: 0n };
+      const { collected } = await chain.collect(payout());
+      return { ...settled, collected };
+    },
   };
 }

@@ -118,7 +118,18 @@ export function fakeNode() {
       chain: { reachable: false, problem: "it is off" },
     }),
     wallet: {
-      show: async () => ({ address, tokens: 1n, gas: 2n, deposit: 3n, bond: 4n, line: 5n, promised: 6n, liabilities: 7n, unsettled: 8n }),
+      show: async () => ({
+        address,
+        tokens: 1n,
+        gas: 2n,
+        deposit: 3n,
+        bond: 4n,
+        line: 5n,
+        promised: 6n,
+        liabilities: 7n,
+        unsettled: 8n,
+        credit: 9n,
+      }),
       deposit: async (amount, bond) => {
         calls.push(["deposit", { amount, bond }]);
         return { hash: "0xaa" };
