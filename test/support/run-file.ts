@@ -90,9 +90,11 @@ export async function runCommand(command: string[], options: { cwd: string; limi
   return { status, output, stdout, ms, problems };
 }
 
-/** Settings of whoever runs the tests must not change what they see. */
+/** Settings of whoever runs the tests, and of where they run, must not change what they see. */
 function cleanEnv(): NodeJS.ProcessEnv {
-  return Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("MYSTNODE_")));
+  const settings = /^(MYSTNODE_|XDG_)|^(CI|NO_COLOR|FORCE_COLOR|NODE_DISABLE_COLORS|COLORTERM|TERM)$/;
+  const kept = Object.entries(process.env).filter(([name]) => !settings.test(name));
+  return { ...Object.fromEntries(kept), TERM: "xterm-256color" };
 }
 
 function signalGroup(child: ChildProcess, signal: NodeJS.Signals): void {

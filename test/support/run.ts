@@ -12,7 +12,7 @@ import { endAll, type Outcome, runFile } from "./run-file.ts";
  * `N passed, N failed` and exits 1 where anything failed, or where nothing ran.
  */
 const kinds = ["unit", "chain", "net", "tunnel", "e2e", "fault", "perf", "support"];
-const limitsMs: Record<string, number> = { unit: 60_000, chain: 180_000, net: 180_000, fault: 400_000, e2e: 400_000 };
+const limitsMs: Record<string, number> = { unit: 60_000, chain: 180_000, net: 180_000, fault: 600_000, e2e: 900_000 };
 const root = join(import.meta.dirname, "..", "..");
 
 const { values, positionals } = parseArgs({ allowPositionals: true, options: { "limit-s": { type: "string" } } });
