@@ -78,6 +78,20 @@ describe("support/run: what counts as a failure", (test) => {
       assert.ok(count.failed > 0, output);
       assert.match(output + problems.join("\n"), seen);
     });
+  test("nothing does that is only a setting of who runs it", async () => {
+    const kept = process.env.NO_COLOR;
+    process.env.NO_COLOR = "1";
+    process.env.MYSTNODE_NETWORK = "elsewhere";
+    try {
+      const seen = `"NO_COLOR" in process.env || "MYSTNODE_NETWORK" in process.env`;
+      const { count } = await outcomeOf(`describe("a", (test) => { test("x", () => { if (${seen}) throw new Error("seen"); }); });`);
+      assert.deepEqual(count, { passed: 1, failed: 0, skipped: 0 });
+    } finally {
+      delete process.env.MYSTNODE_NETWORK;
+      if (kept === undefined) delete process.env.NO_COLOR;
+      else process.env.NO_COLOR = kept;
+    }
+  });
   test("by itself a file ends with 1 where only a hook failed", async () => {
     const directory = await mkdtemp(join(tmpdir(), "run-"));
     const file = join(directory, "some.test.ts");
