@@ -70,6 +70,7 @@ export async function openSession(deps: ConsumerDeps, options: ConsumerSessionOp
   const serviceOver = new AbortController();
   let handle: ServiceHandle | undefined;
   let startedMs: number | undefined;
+  let leaving: NodeJS.Timeout | undefined;
   let reported = false;
   let reportedMs = clock.nowMs();
   let heardMs = reportedMs;
@@ -107,6 +108,15 @@ export async function openSession(deps: ConsumerDeps, options: ConsumerSessionOp
         reported = false;
       });
   };
+  const failsToEnd = (error: unknown) => log.error("a session's end went wrong", { session: id, code: asMystError(error).code });
+  const closeService = async () => {
+    try {
+      return (await handle?.close()) ?? 0n;
+    } catch (error) {
+      failsToEnd(error);
+      return handle?.usedBytes() ?? 0n;
+    }
+  };
   const say = (message: ToProvider) => stream.send(toProviderCodec.encode(message));
 
   async function perform(effect: ConsumerEffect, state: ConsumerState): Promise<void> {
@@ -134,15 +144,20 @@ export async function openSession(deps: ConsumerDeps, options: ConsumerSessionOp
         opened.resolve();
         return send({ type: "opened" });
       case "closeService": {
-        const bytes = (await handle?.close()) ?? 0n;
+        const bytes = await closeService();
         return send({ type: "serviceClosed", used: { bytes, ms: count().ms } });
       }
       case "sendClose":
-        await say({ t: "close" });
-        setTimeout(() => send({ type: "failed", code: "PEER_TIMEOUT", message: "the exit did not confirm the end" }), answerMs / 2).unref();
-        return;
+        leaving = setTimeout(() => {
+          send({ type: "failed", code: "PEER_TIMEOUT", message: "the exit did not confirm the end" });
+          // one that stands still may not even take what is being sent
+          stream.abort(new Error("the exit did not confirm the end"));
+        }, answerMs / 2);
+        return say({ t: "close" });
       case "finish":
-        await ledger.consume(channel.channel, effect.consumed);
+        clearTimeout(leaving);
+        // The session is over all the same; of what it used up, the exit's own record reminds us.
+        await ledger.consume(channel.channel, effect.consumed).catch(failsToEnd);
         ended.resolve(state);
     }
   }

@@ -42,6 +42,8 @@ export type ProviderSession = {
 };
 
 const tickMs = 250;
+/** what is longer, a timer takes for nothing */
+const maxTimerMs = 2 ** 31 - 1;
 /** less than the consumer's patience, so that a settlement in between does not look like silence */
 const settleMs = 8_000;
 
@@ -66,6 +68,7 @@ export function startProviderSession(
   const over = Promise.withResolvers<void>();
   let startedMs = clock.nowMs();
   let grant: Grant | undefined;
+  let inTime: NodeJS.Timeout | undefined;
 
   const machine = runMachine<ProviderState, ProviderEvent, ProviderEffect>({
     initial: initialProvider({ terms, start: { cumulative, consumed } }),
@@ -94,7 +97,25 @@ export function startProviderSession(
     await stream.send(toConsumerCodec.encode(message)).catch(() => undefined);
   };
 
-  async function perform(effect: ProviderEffect): Promise<void> {
+  const failsToEnd = (error: unknown) => log.error("a session's end went wrong", { session: id, code: asMystError(error).code });
+  const endService = async () => {
+    try {
+      return (await grant?.end()) ?? 0n;
+    } catch (error) {
+      failsToEnd(error);
+      return grant?.usedBytes() ?? 0n;
+    }
+  };
+  const look = () => {
+    if (grant) session.send({ type: "used", used: { bytes: grant.usedBytes(), ms: clock.nowMs() - startedMs } });
+  };
+  /** Bought time is over when it is over, not at the next tick. */
+  const lookInTime = ({ bought }: ProviderState) => {
+    clearTimeout(inTime);
+    inTime = setTimeout(look, Math.min(Math.max(0, startedMs + bought.ms - clock.nowMs()) + 1, maxTimerMs));
+  };
+
+  async function perform(effect: ProviderEffect, state: ProviderState): Promise<void> {
     switch (effect.type) {
       case "accept":
         return session.send(await accept(effect.promise, effect.consumed));
@@ -104,6 +125,7 @@ export function startProviderSession(
         return session.send({ type: "admitted", connection: grant.connection });
       }
       case "allow":
+        lookInTime(state);
         return grant?.allow(effect.bytes);
       case "suspend":
         return grant?.suspend();
@@ -124,13 +146,15 @@ export function startProviderSession(
       case "sendClosed":
         return say({ t: "closed", used: effect.used });
       case "endService":
-        return session.send({ type: "ended", used: { bytes: (await grant?.end()) ?? 0n, ms: clock.nowMs() - startedMs } });
+        return session.send({ type: "ended", used: { bytes: await endService(), ms: clock.nowMs() - startedMs } });
       case "record":
-        return ledger.channel(ref) ? ledger.consume(ref, effect.consumed) : undefined;
+        // The session is over all the same; what is lost with it is ours: that much may be used once more.
+        return ledger.channel(ref) && ledger.consume(ref, effect.consumed).catch(failsToEnd);
       case "requestSettle":
         return deps.settler.requestSettle("session end", ref);
       case "hangUp":
         clearInterval(ticker);
+        clearTimeout(inTime);
         over.resolve();
         await stream.close().catch(() => undefined);
     }
@@ -164,9 +188,7 @@ export function startProviderSession(
     return { type: "purchased", cumulative: larger(promise.cumulative, held) };
   }
 
-  const ticker = setInterval(() => {
-    if (grant) session.send({ type: "used", used: { bytes: grant.usedBytes(), ms: clock.nowMs() - startedMs } });
-  }, tickMs);
+  const ticker = setInterval(look, tickMs);
   session.send({ type: "purchase", n: 0, bought: proposal.bought, promise: proposal.promise });
   void listen(stream, session.send);
   return session;

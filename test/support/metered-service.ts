@@ -10,6 +10,11 @@ export function meteredService() {
   let received = 0n;
   let waiting = 0;
   let current = "";
+  const spoilt = new Set<string>();
+  const close = async () => {
+    if (spoilt.has("consumer")) throw new Error("broken");
+    return received;
+  };
 
   const provider: ServiceProvider = {
     kind: "units",
@@ -27,6 +32,7 @@ export function meteredService() {
           state.allowed = state.used;
         },
         end: async () => {
+          if (spoilt.has("exit")) throw new Error("broken");
           state.ended = true;
           return state.used;
         },
@@ -42,7 +48,7 @@ export function meteredService() {
       current = opening.sessionId;
       onUsage = opening.onUsage;
       received = 0n;
-      return { usedBytes: () => received, waitingMs: () => waiting, endpoint: { units: "here" }, close: async () => received };
+      return { usedBytes: () => received, waitingMs: () => waiting, endpoint: { units: "here" }, close };
     },
   };
   return {
@@ -64,6 +70,8 @@ export function meteredService() {
       const state = grants.get(current);
       if (state) state.used += bytes;
     },
+    /** makes its end fail on one side */
+    spoil: (side: "exit" | "consumer") => void spoilt.add(side),
     stall: (ms: number) => {
       waiting = ms;
     },

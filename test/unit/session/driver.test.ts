@@ -3,6 +3,8 @@ import { randomBytes } from "node:crypto";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { mock } from "node:test";
+import { setImmediate as turn } from "node:timers/promises";
 import { createIdentity } from "../../../src/identity/identity.ts";
 import { systemClock } from "../../../src/lib/clock.ts";
 import { silentLogger } from "../../../src/lib/ports.ts";
@@ -116,6 +118,11 @@ async function market() {
   };
 }
 
+type Market = Awaited<ReturnType<typeof market>>;
+const broken = async () => {
+  throw new Error("broken");
+};
+
 /** Takes `bytes`, waiting for credit where it must. */
 const takeAll = async (service: ReturnType<typeof meteredService>, bytes: bigint) => {
   let left = bytes;
@@ -171,6 +178,32 @@ describe("session: both drivers on real ledgers", (test) => {
     assert.equal(m.service.take(1n), 0n);
   });
 
+  test("its time ends when it is over, not at the exit's next look at the clock", async () => {
+    await using m = await market();
+    const { admit } = m.service.provider;
+    m.service.provider.admit = async (admission) => {
+      // the exit looks every 250 ms from the proposal on; the bought time begins 100 ms later
+      mock.timers.tick(100);
+      return admit(admission);
+    };
+    mock.timers.enable({ apis: ["setTimeout", "setInterval", "Date"], now: Date.now() });
+    try {
+      const session = await m.open();
+      m.line().send = async () => undefined;
+      const pass = async (ms: number) => {
+        mock.timers.tick(ms);
+        for (let i = 0; i < 20; i += 1) await turn();
+      };
+      await pass(session.state().bought.ms - 1);
+      assert.equal(m.service.take(1n), 1n);
+      await pass(2);
+      assert.equal(m.service.take(1n), 0n);
+    } finally {
+      await m.server.stop();
+      mock.timers.reset();
+    }
+  });
+
   test("an exit that counts more than it gave is disputed and gets no further promise", async () => {
     await using m = await market();
     const session = await m.open();
@@ -182,6 +215,23 @@ describe("session: both drivers on real ledgers", (test) => {
     assert.equal(session.state().cumulative, promised);
     await session.disconnect();
   });
+
+  for (const [what, spoil] of [
+    ["the exit's disk", (m: Market) => Object.assign(m.providerLedger, { consume: broken })],
+    ["the consumer's disk", (m: Market) => Object.assign(m.ledger, { consume: broken })],
+    ["the end of the service at the exit", (m: Market) => m.service.spoil("exit")],
+    ["the end of the service at the consumer", (m: Market) => m.service.spoil("consumer")],
+  ] as const)
+    test(`ends on both sides although ${what} fails`, async () => {
+      await using m = await market();
+      const session = await m.open();
+      await takeAll(m.service, QUANTUM_BYTES);
+      spoil(m);
+      await session.disconnect();
+      await m.server.stop();
+      assert.equal(m.server.sessions().length, 0);
+      assert.deepEqual(m.settled, ["session end"]);
+    });
 
   test("refuses: over capacity, under its price, terms nobody signed, a service it has not", async () => {
     await using m = await market();
