@@ -23,8 +23,9 @@ import {
 import { livingProcess, writePidFile } from "./pids.ts";
 import { type ExitPlan, exitPlans, funding, hasAddress } from "./plan.ts";
 import type { NodeProcess } from "./processes.ts";
+import { createSupervisor, type Supervisor } from "./supervisor.ts";
 import { anvilFile, ownerFile, reapDevnet } from "./sweep.ts";
-import { startWebServer } from "./web-server.ts";
+import { startWebServer, type WebServer } from "./web-server.ts";
 
 export type DevnetOptions = {
   /** the devnet's own: keys, ledgers, chain and logs are kept in it, and a second start goes on with them */
@@ -43,7 +44,7 @@ export type DevnetOptions = {
 /** Told what happens while it starts and runs; it only observes. */
 export type DevnetObserver = {
   step(text: string): void;
-  process(name: string, process: NodeProcess): void;
+  process(process: NodeProcess): void;
   node(node: DevnetNode | DevnetExit | DevnetConsumer): void;
   network(network: NetworkConfig): void;
 };
@@ -68,7 +69,6 @@ export type Devnet = AsyncDisposable & {
   stop(): Promise<void>;
 };
 
-const stopMs = 10_000;
 const oneAddress = "this system has no 127.0.1.1: all exits go out from 127.0.0.1 (see ifconfig lo0 alias)";
 const nodeNames = (exits: readonly ExitPlan[]) => ["bootstrap", ...exits.map(({ name }) => name), "consumer", "guest"];
 
@@ -78,116 +78,89 @@ const nodeNames = (exits: readonly ExitPlan[]) => ["bootstrap", ...exits.map(({ 
  * @throws DATA_DIR_LOCKED while another devnet runs there, TOOL_MISSING without anvil, INTERRUPTED, and what a part fails with
  */
 export async function startDevnet(options: DevnetOptions): Promise<Devnet> {
-  const { signal, observer = {}, log = silentLogger } = options;
   const directory = resolve(options.directory);
-  const exits = options.exits ?? exitPlans;
   await claim(directory);
-  await reapDevnet(directory);
-  const failure = Promise.withResolvers<never>();
-  failure.promise.catch(() => undefined);
-  const processes: NodeProcess[] = [];
-  const expected = new Set<string>();
-  let stopping = false;
-  const watch = (name: string, ended: Promise<unknown>) =>
-    void ended.then((how) => {
-      if (!stopping && !expected.has(name))
-        failure.reject(
-          new MystError("INTERNAL", `${name} ended by itself${how === undefined ? "" : ` (${how})`}`, {
-            hint: `see ${join(directory, name, "node.log")}`,
-          }),
-        );
-    });
-  const started: { anvil?: Anvil; web?: Awaited<ReturnType<typeof startWebServer>> } = {};
+  const supervisor = createSupervisor(directory, options.signal);
   const stop = async () => {
-    stopping = true;
-    // nodes first, all at once: exits clear what they can while the chain is there
-    await Promise.all(processes.map((process) => process.stop(stopMs)));
-    await Promise.all([started.anvil?.stop(), started.web?.stop()]);
+    await supervisor.stop();
     await rm(join(directory, ownerFile), { force: true });
   };
   try {
-    const [anvil, web, keys, egress] = await Promise.all([
-      startChain(directory, log, signal).then((made) => {
-        started.anvil = made;
-        return made;
-      }),
-      startWebServer().then((made) => {
-        started.web = made;
-        return made;
-      }),
-      openKeys(directory, ["bootstrap", ...exits.map(({ name }) => name)]),
-      Promise.all(exits.map((plan) => hasAddress(plan.egress))),
-    ]);
-    watch("anvil", anvil.ended);
-    const networkFile = join(directory, "network.json");
-    let network = await openNetwork(directory, networkFile, { rpc: anvil.rpc, identity: keyOf(keys, "bootstrap"), log });
-    await writeFile(networkFile, networkText(network));
-    observer.network?.(network);
-    observer.step?.("a chain of its own, with the contract and a test token on it");
-    if (!egress.every(Boolean)) observer.step?.(oneAddress);
-
-    const around: Surroundings = {
-      directory,
-      networkFile,
-      discovery: options.discovery,
-      log,
-      ...(signal && { signal }),
-      onProcess: (name, process) => {
-        processes.push(process);
-        watch(name, process.ended);
-        observer.process?.(name, process);
-      },
-    };
-    const booting = startBootstrap(around);
-    booting.catch(() => undefined);
-    // while that comes up
-    const provided = Promise.all([
-      ...["consumer", "guest"].map((name) => openAccount(join(directory, name), { rpc: anvil.rpc, network, log })),
-      ...exits.map(({ name }) => giveGas(anvil.rpc, keyOf(keys, name).address)),
-    ]);
-    provided.catch(() => undefined);
-    const bootstrap = await booting;
-    observer.node?.(bootstrap);
-    network = { ...network, bootstrap: bootstrap.addresses };
-    await writeFile(networkFile, networkText(network));
-    // the guest's directory remembers the network, so that its commands need nothing else
-    const guest = { dataDir: join(directory, "guest") };
-    await mkdir(guest.dataDir, { recursive: true, mode: 0o700 });
-    await writeFile(join(guest.dataDir, "network.json"), networkText(network), { mode: 0o600 });
-
-    const serving = exits.map(async (plan, index) => {
-      const sold = { symbol: network.token.symbol, allow: web.hostPort, egress: egress[index] === true };
-      const exit = await startExit(around, plan, sold);
-      observer.node?.(exit);
-      return exit;
-    });
-    const running = await Promise.all(serving);
-    await provided;
-    observer.step?.(`exits in ${running.map(({ country }) => country).join(", ")} offer their service`);
-    let consumer: DevnetConsumer | undefined;
-    if (options.connect) {
-      consumer = await startConsumer(around, options.connect);
-      observer.node?.(consumer);
-    }
-    return {
-      network,
-      networkFile,
-      rpc: anvil.rpc,
-      webUrl: web.url,
-      bootstrap,
-      exits: running,
-      consumer,
-      guest,
-      fund: (address) => fund(anvil.rpc, network, address, funding.tokens * 10n ** BigInt(network.token.decimals)),
-      expectEnd: (name) => expected.add(name),
-      failed: failure.promise,
-      stop,
-      [Symbol.asyncDispose]: stop,
-    };
+    await reapDevnet(directory);
+    return { ...(await startParts({ ...options, directory }, supervisor)), stop, [Symbol.asyncDispose]: stop };
   } catch (error) {
     await stop();
-    throw error;
+    throw supervisor.explain(error);
   }
+}
+
+async function startParts(options: DevnetOptions, supervisor: Supervisor): Promise<Omit<Devnet, "stop" | typeof Symbol.asyncDispose>> {
+  const { directory, observer = {}, log = silentLogger, exits = exitPlans } = options;
+  const { starting, signal } = supervisor;
+  const [anvil, web, keys, egress] = await Promise.all([
+    starting(startChain(directory, log, supervisor)),
+    starting(startWeb(supervisor)),
+    starting(openKeys(directory, ["bootstrap", ...exits.map(({ name }) => name)])),
+    Promise.all(exits.map((plan) => hasAddress(plan.egress))),
+  ]);
+  const networkFile = join(directory, "network.json");
+  let network = await starting(openNetwork(directory, networkFile, { rpc: anvil.rpc, identity: keyOf(keys, "bootstrap"), log }));
+  await writeFile(networkFile, networkText(network));
+  observer.network?.(network);
+  observer.step?.("a chain of its own, with the contract and a test token on it");
+  if (!egress.every(Boolean)) observer.step?.(oneAddress);
+
+  const onProcess = (process: NodeProcess) => {
+    supervisor.node(process);
+    observer.process?.(process);
+  };
+  const around: Surroundings = { directory, networkFile, discovery: options.discovery, log, signal, onProcess };
+  const booting = starting(startBootstrap(around));
+  // while that comes up
+  const provided = starting(
+    Promise.all([
+      ...["consumer", "guest"].map((name) => openAccount(join(directory, name), { rpc: anvil.rpc, network, log })),
+      ...exits.map(({ name }) => giveGas(anvil.rpc, keyOf(keys, name).address)),
+    ]),
+  );
+  const bootstrap = await booting;
+  observer.node?.(bootstrap);
+  network = { ...network, bootstrap: bootstrap.addresses };
+  await writeFile(networkFile, networkText(network));
+
+  const serving = exits.map(async (plan, index) => {
+    const sold = { symbol: network.token.symbol, allow: web.hostPort, egress: egress[index] === true };
+    const exit = await starting(startExit(around, plan, sold));
+    observer.node?.(exit);
+    return exit;
+  });
+  const running = await Promise.all(serving);
+  await provided;
+  // the guest's directory remembers the network, so that its commands need nothing else
+  const guest = { dataDir: join(directory, "guest") };
+  await writeFile(join(guest.dataDir, "network.json"), networkText(network), { mode: 0o600 });
+  observer.step?.(`exits in ${running.map(({ country }) => country).join(", ")} offer their service`);
+  const consumer = options.connect && (await starting(startConsumer(around, options.connect)));
+  if (consumer) observer.node?.(consumer);
+  return {
+    network,
+    networkFile,
+    rpc: anvil.rpc,
+    webUrl: web.url,
+    bootstrap,
+    exits: running,
+    consumer,
+    guest,
+    fund: (address) => fund(anvil.rpc, network, address, funding.tokens * 10n ** BigInt(network.token.decimals)),
+    expectEnd: supervisor.expectEnd,
+    failed: supervisor.failed,
+  };
+}
+
+async function startWeb(supervisor: Supervisor): Promise<WebServer> {
+  const web = await startWebServer();
+  supervisor.part("web server", web.stop);
+  return web;
 }
 
 /** One devnet in a directory at a time. @throws DATA_DIR_LOCKED */
@@ -203,16 +176,17 @@ async function claim(directory: string): Promise<void> {
 }
 
 /** The chain as it was left. One that cannot be read is given up: it holds play money, and the ledgers go with it. */
-async function startChain(directory: string, log: Logger, signal: AbortSignal | undefined): Promise<Anvil> {
-  const options = { stateFile: join(directory, "chain.json"), pidFile: join(directory, anvilFile), log, ...(signal && { signal }) };
-  try {
-    return await startAnvil(options);
-  } catch (error) {
+async function startChain(directory: string, log: Logger, supervisor: Supervisor): Promise<Anvil> {
+  const { signal } = supervisor;
+  const options = { stateFile: join(directory, "chain.json"), pidFile: join(directory, anvilFile), log, signal };
+  const anvil = await startAnvil(options).catch(async (error) => {
     if (!isMystError(error, "STORE_CORRUPT")) throw error;
     log.warn("the chain's state was damaged: a fresh one is begun", { directory });
     await rm(options.stateFile, { force: true });
     return startAnvil(options);
-  }
+  });
+  supervisor.part("anvil", anvil.stop, anvil.ended);
+  return anvil;
 }
 
 const keyOf = (keys: Map<string, Identity>, name: string): Identity => {

@@ -86,9 +86,9 @@ export function createLive(onStep: (text: string, atMs: number) => void = () => 
         chainRow = { chainId: network.chainId };
         chain = createChain({ network, log: silentLogger, clock: systemClock });
       },
-      process: (name, process) => {
+      process: ({ name, ended }) => {
         change(name, { state: "starting" });
-        void process.ended.then(() => change(name, { state: "ended", sessions: 0 }));
+        void ended.then(() => change(name, { state: "ended", sessions: 0 }));
       },
       node: (node) => {
         nodes.set(node.name, node);

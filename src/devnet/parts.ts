@@ -42,19 +42,18 @@ export type Surroundings = {
   networkFile: string;
   discovery: DiscoverySource[] | undefined;
   log: Logger;
-  signal?: AbortSignal;
-  /** called as soon as a process runs, and again by whoever waits for it once it answers */
-  onProcess(name: string, process: NodeProcess): void;
+  signal: AbortSignal;
+  /** called in the turn that starts a process */
+  onProcess(process: NodeProcess): void;
 };
 
 const readyMs = 60_000;
 
-async function start({ directory, networkFile, discovery, log, onProcess }: Surroundings, name: string, args: string[]) {
+async function start({ directory, networkFile, discovery, log, signal, onProcess }: Surroundings, name: string, args: string[]) {
   const dataDir = join(directory, name);
   const chosen = discovery?.flatMap((source) => ["--discovery", source]) ?? [];
   const common = ["--network", networkFile, "--no-color", "--log-level", "info"];
-  const process = await spawnNode({ name, dataDir, args: [...args, ...chosen, ...common], log });
-  onProcess(name, process);
+  const process = await spawnNode({ name, dataDir, args: [...args, ...chosen, ...common], log, signal, onProcess });
   return { name, dataDir, process, api: createApiClient({ socket: socketPathOf(dataDir) }) };
 }
 
@@ -62,7 +61,7 @@ async function start({ directory, networkFile, discovery, log, onProcess }: Surr
 async function whenReady<T extends { process: NodeProcess; api: ApiClient }>(
   part: T,
   isReady: (status: NodeStatus) => boolean,
-  signal?: AbortSignal,
+  signal: AbortSignal,
 ) {
   const probe = async () => {
     const status = await part.api.call("status", {}, AbortSignal.timeout(5000));

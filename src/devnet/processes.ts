@@ -25,6 +25,9 @@ export type SpawnOptions = {
   /** of the command line, without --data-dir */
   args: string[];
   log: Logger;
+  signal?: AbortSignal;
+  /** called in the turn that starts it: from then on it is to be ended */
+  onProcess?(process: NodeProcess): void;
 };
 
 const program = fileURLToPath(new URL("../../bin/mystnode.js", import.meta.url));
@@ -37,8 +40,9 @@ const outputFileOf = (dataDir: string) => join(dataDir, "node.out");
  * when the channel to us closes, and its pid file lets the next start end it should that fail.
  * What a crash left running on this data directory is ended first.
  */
-export async function spawnNode({ name, dataDir, args, log }: SpawnOptions): Promise<NodeProcess> {
+export async function spawnNode({ name, dataDir, args, log, signal, onProcess }: SpawnOptions): Promise<NodeProcess> {
   await reapPidFile(pidFileOf(dataDir));
+  if (signal?.aborted) throw interrupted(signal);
   mkdirSync(dataDir, { recursive: true, mode: 0o700 });
   const errors = openSync(logFileOf(dataDir), "a", 0o600);
   const output = openSync(outputFileOf(dataDir), "w", 0o600);
@@ -56,8 +60,7 @@ export async function spawnNode({ name, dataDir, args, log }: SpawnOptions): Pro
   });
   const { pid } = child;
   if (pid === undefined) throw new MystError("INTERNAL", `cannot start ${name}`);
-  await writePidFile(pidFileOf(dataDir), pid);
-  log.debug("process started", { name, pid });
+  const noted = writePidFile(pidFileOf(dataDir), pid);
   const stop = async (graceMs = 5000) => {
     const late = setTimeout(() => child.kill("SIGKILL"), graceMs);
     child.kill("SIGTERM");
@@ -67,7 +70,11 @@ export async function spawnNode({ name, dataDir, args, log }: SpawnOptions): Pro
     // of one that was killed; nobody listens there any more
     rmSync(socketPathOf(dataDir), { force: true });
   };
-  return { name, dataDir, pid, ended, stop };
+  const node = { name, dataDir, pid, ended, stop };
+  onProcess?.(node);
+  log.debug("process started", { name, pid });
+  await noted;
+  return node;
 }
 
 /** Ours, without what would configure the node behind our back. */
@@ -88,7 +95,7 @@ export async function ready<T>(node: NodeProcess, probe: () => Promise<T | undef
   const until = performance.now() + ms;
   let last: unknown;
   while (performance.now() < until) {
-    if (signal?.aborted) throw new MystError("INTERRUPTED", "interrupted", { cause: signal.reason });
+    if (signal?.aborted) throw interrupted(signal);
     if (gone !== undefined) throw new MystError("INTERNAL", `${node.name} ended (${gone}): ${lastWords(node.dataDir)}`, logHint(node));
     try {
       const answer = await probe();
@@ -104,6 +111,7 @@ export async function ready<T>(node: NodeProcess, probe: () => Promise<T | undef
 /** What the process has printed so far, line by line; with --json each is one object. */
 export const outputLines = (node: NodeProcess): string[] => readFileSync(outputFileOf(node.dataDir), "utf8").split("\n").slice(0, -1);
 
+const interrupted = (signal: AbortSignal) => new MystError("INTERRUPTED", "interrupted", { cause: signal.reason });
 const logHint = (node: NodeProcess) => ({ hint: `its log is ${logFileOf(node.dataDir)}` });
 
 function lastWords(dataDir: string): string {
