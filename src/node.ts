@@ -1,4 +1,5 @@
 import { createChain } from "./chain/client.ts";
+import type { Poller } from "./chain/poller.ts";
 import { createDiscovery, type Discovery } from "./discovery/discovery.ts";
 import { openIdentity } from "./identity/open.ts";
 import { systemClock } from "./lib/clock.ts";
@@ -17,6 +18,7 @@ import { type Serving, startServing } from "./node/serving.ts";
 import type { Connection, ConnectOptions, DiscoverySource, ExitView, Node, NodeOptions, ServeOptions } from "./node/types.ts";
 import { exitViews, interruptedSession, providerSession, type StoredSession, sessionView, withCleared } from "./node/views.ts";
 import { createWallet } from "./node/wallet.ts";
+import { watchChain } from "./node/watching.ts";
 import { clearingDomain, termsDigest } from "./payments/eip712.ts";
 import { openPayerLedger } from "./payments/payer-ledger.ts";
 import { openProviderLedger } from "./payments/provider-ledger.ts";
@@ -61,6 +63,7 @@ export async function createNode(options: NodeOptions): Promise<Node> {
   let online: { network: Network; discovery: Discovery } | undefined;
   let serving: Serving | undefined;
   let settler: Settler | undefined;
+  let watching: Poller | undefined;
   let connection: Connection | undefined;
   let connecting = false;
 
@@ -150,6 +153,8 @@ export async function createNode(options: NodeOptions): Promise<Node> {
       },
       serveOptions,
     );
+    const onPaid = (channel: string, paidInAll: bigint) => void recordCleared(channel, paidInAll);
+    watching = watchChain({ chain, ledger: provider, settler, store, clock, log, onPaid }, config);
   };
 
   const connect = async (connectOptions: ConnectOptions): Promise<Connection> => {
@@ -195,6 +200,7 @@ export async function createNode(options: NodeOptions): Promise<Node> {
     await serving?.stop();
     if (settler && graceMs > 0) await within(settler.settleNow(), graceMs, "RPC_UNREACHABLE", "settling").catch(() => undefined);
     await settler?.stop();
+    await watching?.stop();
     await online?.discovery.stop();
     await online?.network.stop();
     await store.close();

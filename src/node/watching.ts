@@ -1,0 +1,52 @@
+import type { Chain, ChainEvent } from "../chain/chain.ts";
+import { createPoller, type Poller } from "../chain/poller.ts";
+import type { Clock } from "../lib/clock.ts";
+import type { Hex } from "../lib/codec.ts";
+import type { Logger } from "../lib/ports.ts";
+import type { Store } from "../lib/store.ts";
+import type { ProviderLedger } from "../payments/provider-ledger.ts";
+import type { Settler } from "../payments/settler.ts";
+
+export type WatchingDeps = {
+  chain: Pick<Chain, "events" | "paid" | "account">;
+  ledger: Pick<ProviderLedger, "channel" | "settled" | "account" | "rememberAccount" | "unsettled">;
+  settler: Pick<Settler, "requestSettle">;
+  store: Pick<Store, "table" | "write">;
+  clock: Clock;
+  log: Logger;
+  /** what the contract has paid on a channel of ours, whoever had it cleared */
+  onPaid(channel: Hex, paidInAll: bigint): void;
+};
+
+export type WatchingOptions = { startBlock: number; everyMs?: number };
+
+/**
+ * Follows the contract while this node serves: what others have cleared for us is written down, a payer's account is read again
+ * when it has changed, and a payer that closes is cleared at once, for after the delay its money is gone.
+ */
+export function watchChain(deps: WatchingDeps, { startBlock, everyMs = 30_000 }: WatchingOptions): Poller {
+  const { chain, ledger, settler, store, log, clock } = deps;
+  /** Each of these may come again after a crash or a reorganisation, and changes nothing then. */
+  const take = async (event: ChainEvent) => {
+    if (event.type === "cleared") {
+      const ref = { signer: event.signer, channel: event.channel };
+      if (!ledger.channel(ref)) return;
+      const paid = await chain.paid(event.signer, event.channel);
+      await ledger.settled(ref, paid);
+      deps.onPaid(event.channel, paid);
+    }
+    if (ledger.account(event.signer)) await ledger.rememberAccount(event.signer, await chain.account(event.signer));
+    if (event.type === "closing" && ledger.unsettled(event.signer) > 0n) settler.requestSettle("the payer closes its account");
+  };
+  return createPoller(
+    { source: chain.events, table: store.table("events"), write: store.write, log: log.child("events"), clock },
+    {
+      startBlock,
+      everyMs,
+      apply: async ({ events }) => {
+        for (const event of events) await take(event);
+        return [];
+      },
+    },
+  );
+}
