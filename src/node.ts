@@ -1,6 +1,6 @@
 import { createChain } from "./chain/client.ts";
 import type { Poller } from "./chain/poller.ts";
-import { createDiscovery, type Discovery } from "./discovery/discovery.ts";
+import type { Discovery } from "./discovery/discovery.ts";
 import { openIdentity } from "./identity/open.ts";
 import { systemClock } from "./lib/clock.ts";
 import { isMystError, MystError } from "./lib/errors.ts";
@@ -9,7 +9,6 @@ import type { NetworkConfig } from "./lib/network-config.ts";
 import { silentLogger } from "./lib/ports.ts";
 import { openStore, type Store } from "./lib/store.ts";
 import { version } from "./lib/version.ts";
-import { createNetwork } from "./network/host.ts";
 import type { Network } from "./network/network.ts";
 import { findExits } from "./node/connecting.ts";
 import { consume } from "./node/consuming.ts";
@@ -104,6 +103,8 @@ export async function createNode(options: NodeOptions): Promise<Node> {
   const start = async () => {
     if (online) return;
     const sources: DiscoverySource[] = options.discovery ?? ["gossip", "snapshot", "dht"];
+    // A wallet needs no network: what only a peer needs is loaded when it becomes one.
+    const [{ createNetwork }, { createDiscovery }] = await Promise.all([import("./network/host.ts"), import("./discovery/discovery.ts")]);
     const network = await createNetwork(
       { identity, store, log: log.child("network"), clock },
       {
@@ -225,8 +226,9 @@ export async function createNode(options: NodeOptions): Promise<Node> {
       );
       return { matching: others.length + 1, exit: exit as ExitView };
     },
-    exits: async (query, signal) => {
-      const known = signal ? await online?.discovery.search(query, signal) : online?.discovery.offers(query);
+    exits: async (query) => {
+      const until = AbortSignal.any([stopping.signal, AbortSignal.timeout(query.waitMs ?? 0)]);
+      const known = query.waitMs ? await online?.discovery.search(query, until) : online?.discovery.offers(query);
       return (known ?? [])
         .flatMap(exitViews)
         .filter((exit) => query.service === undefined || exit.service === query.service)

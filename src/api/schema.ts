@@ -187,6 +187,7 @@ export const exitsInput = as<ExitQuery>()(
     maxPerGiB: decimal.optional(),
     limit: numeric.optional(),
     sort: z.literal("price").optional(),
+    waitMs: numeric.optional(),
   }),
 );
 export const depositInput = z.strictObject({ amount: decimal, bond: decimal });

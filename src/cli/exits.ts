@@ -1,35 +1,34 @@
+import type { ApiClient } from "../api/client.ts";
 import { formatAmount } from "../lib/units.ts";
 import type { ExitView } from "../node/types.ts";
 import type { Run } from "./context.ts";
 import { type Column, shortPeer, table } from "./format.ts";
 import { networkOf, withNode } from "./hosting.ts";
 
-/** Exits that this node knows of, without asking anybody. */
+/** how long to wait for a first one */
+const waitMs = 5_000;
+
+/** Exits that this node knows of; without a running node, those that answer within a moment. */
 export const exits: Run<"exits"> = async (context) => {
   const { settings, out, interrupts } = context;
-  await withNode(context, async (api, brief) => {
+  const show = async (api: ApiClient) => {
     const { token } = await networkOf(api);
     const { country, city, maxPriceGib, sort, limit } = settings;
     const query = {
       sort,
       limit,
+      waitMs,
       ...(country !== undefined && { country }),
       ...(city !== undefined && { city }),
       ...(maxPriceGib !== undefined && { maxPerGiB: maxPriceGib(token) }),
     };
     const found = await api.call("exits", query, interrupts.signal);
-    if (brief) out.progress("no node runs here: these are the offers it knew last, as far as they are still good");
     out.object(found);
-    if (found.exits.length > 0)
-      return out.print(
-        table(
-          found.exits,
-          columns((amount) => formatAmount(amount, token)),
-        ),
-      );
-    out.print("no exits known");
-    out.progress(brief ? "start a node to find some: mystnode connect --dry-run" : "they come within seconds of a start: try again");
-  });
+    const amount = (value: bigint) => formatAmount(value, token);
+    out.print(found.exits.length > 0 ? table(found.exits, columns(amount)) : "no exits known");
+    if (found.exits.length === 0) out.progress("see 'mystnode doctor' when that stays so");
+  };
+  await withNode(context, show, { join: true });
 };
 
 const columns = (amount: (value: bigint) => string): Column<ExitView>[] => [

@@ -103,15 +103,19 @@ export async function hostNode(context: Common, network: NetworkConfig, options:
 }
 
 /**
- * Runs `use` on the running node, or else on one that is opened for this alone and joins no network: wallet, records and the
- * last known offers need none. Either way through the same API.
+ * Runs `use` on the running node, or else on one that is opened for this alone; it joins the network only with `join`, for wallet
+ * and records need none. Either way through the same API.
  */
-export async function withNode<T>(context: Common, use: (api: ApiClient, brief: boolean) => Promise<T>): Promise<T> {
+export async function withNode<T>(context: Common, use: (api: ApiClient) => Promise<T>, { join: joins = false } = {}): Promise<T> {
   const running = await runningNode(context.settings.dataDir, context.interrupts.signal);
-  if (running) return context.interrupts.race(use(running, false));
+  if (running) return context.interrupts.race(use(running));
   await using node = await openNode(context, await chooseNetwork(context.settings));
+  if (joins) {
+    context.out.progress("no node runs here: joining the network for a moment");
+    await context.interrupts.race(node.start());
+  }
   const api = createApi(node, { log: await context.log() });
-  return await context.interrupts.race(use(createApiClient({ fetch: (path, init) => api.request(path, init) }), true));
+  return await context.interrupts.race(use(createApiClient({ fetch: (path, init) => api.request(path, init) })));
 }
 
 /** The network of a node, with the unit of its amounts. */

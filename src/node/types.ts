@@ -183,7 +183,16 @@ export type ChannelView = {
   paid: bigint;
 };
 
-export type ExitQuery = { country?: string; city?: string; service?: string; maxPerGiB?: bigint; limit?: number; sort?: "price" };
+/** `waitMs`: when none is known, ask and wait so long; without it only what is known already counts. */
+export type ExitQuery = {
+  waitMs?: number;
+  country?: string;
+  city?: string;
+  service?: string;
+  maxPerGiB?: bigint;
+  limit?: number;
+  sort?: "price";
+};
 
 /** What `node.events` tells; it only observes. */
 export type NodeEvent =
@@ -206,7 +215,7 @@ export type Node = AsyncDisposable & {
   connection(): Connection | undefined;
   /** The exit that `connect` would take; agrees on nothing and pays nothing. @throws NO_MATCHING_EXIT, PRICE_OVER_CAP */
   find(options: FindOptions): Promise<{ matching: number; exit: ExitView }>;
-  exits(query: ExitQuery, signal?: AbortSignal): Promise<ExitView[]>;
+  exits(query: ExitQuery): Promise<ExitView[]>;
   sessions(): Promise<SessionView[]>;
   status(): Promise<NodeStatus>;
   wallet: {
