@@ -1,6 +1,7 @@
 import type { KnownOffer } from "../discovery/discovery.ts";
 import type { Hex } from "../lib/codec.ts";
-import { type ConsumerState, carriedIn } from "../session/consumer.ts";
+import type { ConsumerState } from "../session/consumer.ts";
+import type { ProviderState } from "../session/provider.ts";
 import type { ProviderSession } from "../session/provider-driver.ts";
 import type { ExitView, SessionView } from "./types.ts";
 
@@ -28,55 +29,46 @@ export const exitViews = ({ offer, sources }: KnownOffer): ExitView[] =>
 
 export type ConsumerMeta = { id: string; exit: ExitView; channel: Hex; startedMs: number; endedMs?: number };
 
-export const consumerSession = (state: ConsumerState, meta: ConsumerMeta): StoredSession => ({
-  id: meta.id,
-  role: "consumer",
-  state: state.phase,
-  peer: meta.exit.peer,
-  service: meta.exit.service,
-  country: meta.exit.country,
-  perGiB: state.terms.perGiB,
-  perHour: state.terms.perHour,
-  channel: meta.channel,
-  startedMs: meta.startedMs,
-  ...(meta.endedMs !== undefined && { endedMs: meta.endedMs }),
-  usedBytes: state.used.bytes,
-  usedMs: state.used.ms,
-  billedBytes: state.bought.bytes,
-  billedMs: state.bought.ms,
-  promises: state.promises,
-  promised: state.cumulative - state.start.cumulative,
-  carriedIn: carriedIn(state),
-  startCumulative: state.start.cumulative,
-  budget: state.budget,
-  ...(state.reason && { reason: `${state.reason.code}: ${state.reason.message}` }),
+/** What both sides' states tell alike. */
+const figures = ({ phase, terms, start, used, bought, promises, cumulative, reason }: ConsumerState | ProviderState) => ({
+  state: phase,
+  perGiB: terms.perGiB,
+  perHour: terms.perHour,
+  usedBytes: used.bytes,
+  usedMs: used.ms,
+  billedBytes: bought.bytes,
+  billedMs: bought.ms,
+  promises,
+  promised: cumulative - start.cumulative,
+  carriedIn: start.cumulative - start.consumed,
+  startCumulative: start.cumulative,
+  ...(reason && { reason: `${reason.code}: ${reason.message}` }),
 });
 
-export const providerSession = (session: ProviderSession, endedMs: number | undefined): StoredSession => {
-  const state = session.state();
-  return {
-    id: session.id,
-    role: "provider",
-    state: state.phase,
-    peer: session.peer,
-    service: session.service,
-    perGiB: state.terms.perGiB,
-    perHour: state.terms.perHour,
-    channel: session.channel,
-    startedMs: session.startedMs,
-    ...(endedMs !== undefined && { endedMs }),
-    usedBytes: state.used.bytes,
-    usedMs: state.used.ms,
-    billedBytes: state.bought.bytes,
-    billedMs: state.bought.ms,
-    promises: state.promises,
-    promised: state.cumulative - state.start.cumulative,
-    carriedIn: state.start.cumulative - state.start.consumed,
-    cleared: 0n,
-    startCumulative: state.start.cumulative,
-    ...(state.reason && { reason: `${state.reason.code}: ${state.reason.message}` }),
-  };
-};
+export const consumerSession = (state: ConsumerState, { id, exit, channel, startedMs, endedMs }: ConsumerMeta): StoredSession => ({
+  id,
+  role: "consumer",
+  peer: exit.peer,
+  service: exit.service,
+  country: exit.country,
+  channel,
+  startedMs,
+  ...(endedMs !== undefined && { endedMs }),
+  budget: state.budget,
+  ...figures(state),
+});
+
+export const providerSession = (session: ProviderSession, endedMs: number | undefined): StoredSession => ({
+  id: session.id,
+  role: "provider",
+  peer: session.peer,
+  service: session.service,
+  channel: session.channel,
+  startedMs: session.startedMs,
+  ...(endedMs !== undefined && { endedMs }),
+  cleared: 0n,
+  ...figures(session.state()),
+});
 
 /** The record once the contract has paid `paidInAll` on its channel: what fell to this session, and whether that is all of it. */
 export function withCleared(record: StoredSession, paidInAll: bigint): StoredSession {

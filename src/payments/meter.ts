@@ -1,3 +1,4 @@
+import { larger, smaller } from "../lib/bigint.ts";
 import { GiB, hourMs, MiB } from "../lib/units.ts";
 import { due, type Terms, type Usage } from "./terms.ts";
 
@@ -76,6 +77,4 @@ function unitsFor(money: bigint, price: bigint, per: bigint, cap: bigint): bigin
   return price === 0n ? cap : smaller(cap, ((money + 1n) * per - 1n) / price);
 }
 
-const larger = (a: bigint, b: bigint): bigint => (a > b ? a : b);
-const smaller = (a: bigint, b: bigint): bigint => (a < b ? a : b);
 const same = (a: Usage, b: Usage): boolean => a.bytes === b.bytes && a.ms === b.ms;

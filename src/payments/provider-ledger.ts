@@ -1,3 +1,4 @@
+import { larger } from "../lib/bigint.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Hex } from "../lib/codec.ts";
 import { MystError } from "../lib/errors.ts";
@@ -192,7 +193,6 @@ export async function openProviderLedger(deps: ProviderLedgerDeps, domain: Clear
 
 /** One string for a channel: "<signer>/<channel>". */
 export const keyOf = (ref: ChannelRef): string => `${ref.signer}/${ref.channel}`;
-const larger = (a: bigint, b: bigint): bigint => (a > b ? a : b);
 const positive = (amount: bigint): bigint => larger(amount, 0n);
 /** `wanted`, held between `floor` and `cap`. */
 const between = (floor: bigint, wanted: bigint, cap: bigint): bigint => larger(floor, wanted < cap ? wanted : cap);

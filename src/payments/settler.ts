@@ -1,3 +1,4 @@
+import { larger } from "../lib/bigint.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Hex } from "../lib/codec.ts";
 import { asMystError, MystError } from "../lib/errors.ts";
@@ -244,7 +245,6 @@ export function createSettler(deps: SettlerDeps, options: SettlerOptions): Settl
 
 const interrupted = () => new MystError("INTERRUPTED", "the settler was stopped; the next start goes on with it");
 const unsettledOn = ({ cumulative, paid }: ProviderChannel): bigint => (cumulative > paid ? cumulative - paid : 0n);
-const larger = (a: bigint, b: bigint): bigint => (a > b ? a : b);
 
 const refOf = (key: string): ChannelRef => {
   const [signer, channel] = key.split("/") as [Hex, Hex];

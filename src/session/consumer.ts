@@ -1,3 +1,4 @@
+import { smaller } from "../lib/bigint.ts";
 import type { ErrorCode } from "../lib/errors.ts";
 import type { Step } from "../lib/machine.ts";
 import { cumulativeFor, nextPurchase, type Purchase } from "../payments/meter.ts";
@@ -86,13 +87,13 @@ const stay = (state: ConsumerState): Result => ({ state, effects: [] });
 /** What the session has used up of the channel, carried money included. */
 export const consumedBy = (state: ConsumerState): bigint => {
   const consumed = state.start.consumed + due(state.terms, state.used);
-  return consumed < state.cumulative ? consumed : state.cumulative;
+  return smaller(consumed, state.cumulative);
 };
 
 const purchaseFor = (state: ConsumerState): Purchase => nextPurchase({ ...state, invoice: state.invoiced, carriedIn: carriedIn(state) });
 
 /** Prepaid by earlier sessions and not used, base units. */
-export const carriedIn = ({ start }: ConsumerState): bigint => start.cumulative - start.consumed;
+const carriedIn = ({ start }: ConsumerState): bigint => start.cumulative - start.consumed;
 
 /** Makes a purchase. Its promise is signed first; what costs nothing more needs none. */
 function buy(state: ConsumerState, bought: Usage): Result {

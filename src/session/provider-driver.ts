@@ -1,3 +1,4 @@
+import { larger, smaller } from "../lib/bigint.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Hex } from "../lib/codec.ts";
 import { asMystError, type ErrorCode, MystError } from "../lib/errors.ts";
@@ -224,6 +225,3 @@ async function listen(stream: FrameStream, send: (event: ProviderEvent) => void)
     send({ type: "lost", code, message });
   }
 }
-
-const larger = (a: bigint, b: bigint): bigint => (a > b ? a : b);
-const smaller = (a: bigint, b: bigint): bigint => (a < b ? a : b);

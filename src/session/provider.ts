@@ -1,3 +1,4 @@
+import { smaller } from "../lib/bigint.ts";
 import type { ErrorCode } from "../lib/errors.ts";
 import type { Step } from "../lib/machine.ts";
 import type { SignedPromise } from "../payments/promise.ts";
@@ -89,7 +90,7 @@ const stay = (state: ProviderState): Result => ({ state, effects: [] });
 /** What the session has used up of the channel; never more than was promised. */
 export const consumedBy = (state: ProviderState): bigint => {
   const consumed = state.start.consumed + due(state.terms, state.used);
-  return consumed < state.cumulative ? consumed : state.cumulative;
+  return smaller(consumed, state.cumulative);
 };
 
 /** What costs nothing is not limited. */
