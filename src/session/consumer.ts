@@ -84,9 +84,10 @@ export const initialConsumer = (options: Pick<ConsumerState, "terms" | "budget" 
 type Result = ReturnType<Step<ConsumerState, ConsumerEvent, ConsumerEffect>>;
 const stay = (state: ConsumerState): Result => ({ state, effects: [] });
 
-/** What the session has used up of the channel, carried money included. */
+/** What the session has used up of the channel, carried money included. Nothing is carried in time that is not bought. */
 export const consumedBy = (state: ConsumerState): bigint => {
-  const consumed = state.start.consumed + due(state.terms, state.used);
+  const { terms, used, bought } = state;
+  const consumed = state.start.consumed + due(terms, { bytes: used.bytes, ms: Math.min(used.ms, bought.ms) });
   return smaller(consumed, state.cumulative);
 };
 
