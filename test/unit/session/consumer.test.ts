@@ -97,7 +97,7 @@ describe("session/consumer", (test) => {
   });
 
   test("time that was not bought uses up nothing: prepaid bytes carry over from an exit that was gone", () => {
-    const gone = run(active(), used(1_000n, QUANTUM_MS + 9_000), { type: "failed", code: "PEER_UNREACHABLE", message: "gone" });
+    const gone = run(active(), used(1_000n, QUANTUM_MS + 4_000, 0, 8_000), { type: "failed", code: "PEER_UNREACHABLE", message: "gone" });
     assert.deepEqual(gone.effects.at(-1), { type: "finish", consumed: 1_000n + BigInt(QUANTUM_MS) });
   });
 
