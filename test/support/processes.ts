@@ -110,7 +110,7 @@ export function startCli(args: string[], { env, root }: Pick<Place, "env" | "roo
       until(
         () => {
           if (pattern.test(stdout) || pattern.test(stderr)) return true;
-          if (over) throw new Error(`it ended before it said ${pattern}:\n${stdout}\n${stderr}`);
+          if (over) throw new Error(`it ended (${child.signalCode ?? child.exitCode}) before it said ${pattern}:\n${stdout}\n${stderr}`);
           return false;
         },
         ms,
