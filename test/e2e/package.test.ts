@@ -94,6 +94,12 @@ describe("e2e/package: as published, in an empty prefix with production dependen
     { timeoutMs: 180_000 },
   );
 
+  test("an old Node is told as such, and not by what it lacks", async () => {
+    const old = `Object.defineProperty(process, "versions", { value: { ...process.versions, node: "20.20.2" } });`;
+    writeFileSync(join(prefix, "old.js"), `${old} await import("mystnode").catch(({ code, hint }) => console.log(code, Boolean(hint)));`);
+    assert.equal((await run([process.execPath, "old.js"])).stdout, "NODE_TOO_OLD true\n");
+  });
+
   test("the package tells its version", async () => {
     const { stdout } = await run(["npx", "--no-install", "mystnode", "version"]);
     assert.ok(stdout.includes(manifest.version));
