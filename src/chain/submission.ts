@@ -45,6 +45,11 @@ const firstWaitMs = 40;
 const longestWaitMs = 2_000;
 /** after so long without a receipt the caller is told; the transaction stays what it is and may be followed again */
 const followMs = 600_000;
+/**
+ * how long a transaction must seem replaced before it is given up: a node's state may be ahead of its receipts for a moment (anvil's
+ * is), and behind one URL may be several nodes
+ */
+const certainMs = 2_000;
 /** how long an RPC may be silent: a transaction that is out is not given up for a short break, one that never went out is */
 const silentMs = { unsent: 300, sent: 30_000 };
 
@@ -62,6 +67,7 @@ export async function follow({ endpoints, log, clock }: FollowDeps, following: F
   const startMs = clock.nowMs();
   let sentMs = Number.NEGATIVE_INFINITY;
   let heardMs = startMs;
+  let replacedMs: number | undefined;
   for (let waitMs = firstWaitMs; ; waitMs = Math.min(waitMs * 1.5, longestWaitMs)) {
     if (signal.aborted) throw new MystError("INTERRUPTED", `stopped waiting for transaction ${hash}`);
     try {
@@ -73,7 +79,9 @@ export async function follow({ endpoints, log, clock }: FollowDeps, following: F
       endpoints.saw(seen.head);
       heardMs = clock.nowMs();
       const verdict = judge(seen, nonce, confirmations);
-      if (verdict === "replaced") throw failed(hash, "another transaction took its place", { replaced: true });
+      replacedMs = verdict === "replaced" ? (replacedMs ?? heardMs) : undefined;
+      if (replacedMs !== undefined && heardMs - replacedMs >= certainMs)
+        throw failed(hash, "another transaction took its place", { replaced: true });
       if (verdict === "final" && seen.receipt) {
         if (seen.receipt.status === "reverted") throw failed(hash, "it reverted", { reverted: true });
         return seen.receipt;
