@@ -4,7 +4,6 @@ import type { Discovery } from "./discovery/discovery.ts";
 import { openIdentity } from "./identity/open.ts";
 import { systemClock } from "./lib/clock.ts";
 import { isMystError, MystError } from "./lib/errors.ts";
-import { within } from "./lib/lifecycle.ts";
 import type { NetworkConfig } from "./lib/network-config.ts";
 import { silentLogger } from "./lib/ports.ts";
 import { openStore, type Store } from "./lib/store.ts";
@@ -12,10 +11,12 @@ import { version } from "./lib/version.ts";
 import type { Network } from "./network/network.ts";
 import { findExits } from "./node/connecting.ts";
 import { consume } from "./node/consuming.ts";
+import { endInOrder } from "./node/ending.ts";
 import { createEvents } from "./node/events.ts";
+import { keepRecords } from "./node/recording.ts";
 import { type Serving, startServing } from "./node/serving.ts";
 import type { Connection, ConnectOptions, DiscoverySource, ExitView, Node, NodeOptions, ServeOptions } from "./node/types.ts";
-import { exitViews, interruptedSession, providerSession, type StoredSession, sessionView, withCleared } from "./node/views.ts";
+import { exitViews, interruptedSession, type StoredSession, sessionView } from "./node/views.ts";
 import { createWallet } from "./node/wallet.ts";
 import { watchChain } from "./node/watching.ts";
 import { clearingDomain, termsDigest } from "./payments/eip712.ts";
@@ -29,6 +30,9 @@ import { termsData } from "./session/server.ts";
 export type * from "./node/types.ts";
 
 const stopGraceMs = 5_000;
+/** how long the end of a part may take; sessions say goodbye to the other side, which may stand still */
+const partMs = 3_000;
+const sessionMs = 10_000;
 const accountFreshMs = 30_000;
 
 /**
@@ -57,7 +61,10 @@ export async function createNode(options: NodeOptions): Promise<Node> {
   const provider = await openProviderLedger({ store, self: address, clock }, domain);
   const records = await openRecords<StoredSession>(store, interruptedSession);
   const events = createEvents(log);
+  const recording = keepRecords({ records, ledger: provider, events, clock, log });
   const stopping = new AbortController();
+  /** what brings up parts that have to be ended */
+  const underWay = new Set<Promise<unknown>>();
   const startedMs = clock.nowMs();
   let online: { network: Network; discovery: Discovery } | undefined;
   let serving: Serving | undefined;
@@ -69,15 +76,18 @@ export async function createNode(options: NodeOptions): Promise<Node> {
   const openSettler = (settleAt: bigint, payout = address): Settler => {
     const made = createSettler({ settlement: chain, ledger: provider, store, log: log.child("settler"), clock, payout }, { settleAt });
     made.onSettled(({ hash, paid, claims }) => {
-      for (const { channel, paidInAll } of claims) void recordCleared(channel, paidInAll);
+      for (const { channel, paidInAll } of claims) recording.onPaid(channel, paidInAll);
       events.emit({ type: "settled", hash, claims: claims.length, paid });
     });
     return made;
   };
-  const recordCleared = async (channel: string, paidInAll: bigint) => {
-    for (const record of records.list())
-      if (record.role === "provider" && record.channel === channel && record.state !== "CLEARED")
-        await records.save(withCleared(record, paidInAll));
+  const tracked = <T>(begin: () => Promise<T>): Promise<T> => {
+    if (stopping.signal.aborted) return Promise.reject(new MystError("INTERRUPTED", "the node has been told to end"));
+    const work = begin();
+    underWay.add(work);
+    const forget = () => underWay.delete(work);
+    work.then(forget, forget);
+    return work;
   };
   const requireOnline = () => {
     if (!online) throw new MystError("NODE_NOT_RUNNING", "the node has not joined the network", { hint: "call start() first" });
@@ -127,7 +137,6 @@ export async function createNode(options: NodeOptions): Promise<Node> {
   const serve = async (serveOptions: ServeOptions) => {
     const { network, discovery } = requireOnline();
     settler = openSettler(serveOptions.settleAt, serveOptions.payout);
-    const saved = new Map<string, number>();
     serving = await startServing(
       {
         network,
@@ -141,21 +150,11 @@ export async function createNode(options: NodeOptions): Promise<Node> {
         self: address,
         clock,
         log,
-        onSession: (session) => {
-          const { phase } = session.state();
-          const over = phase === "CLEARABLE" || phase === "REFUSED";
-          if (!over && clock.nowMs() - (saved.get(session.id) ?? 0) < 2_000) return;
-          if (over) saved.delete(session.id);
-          else saved.set(session.id, clock.nowMs());
-          const record = providerSession(session, over ? clock.nowMs() : undefined);
-          void records.save(record);
-          events.emit({ type: "session", session: sessionView(record) });
-        },
+        onSession: recording.onSession,
       },
       serveOptions,
     );
-    const onPaid = (channel: string, paidInAll: bigint) => void recordCleared(channel, paidInAll);
-    watching = watchChain({ chain, ledger: provider, settler, store, clock, log, onPaid }, config);
+    watching = watchChain({ chain, ledger: provider, settler, store, clock, log, onPaid: recording.onPaid }, config);
   };
 
   const connect = async (connectOptions: ConnectOptions): Promise<Connection> => {
@@ -193,18 +192,28 @@ export async function createNode(options: NodeOptions): Promise<Node> {
     }
   };
 
-  const stop = async (graceMs = stopGraceMs) => {
-    if (stopping.signal.aborted) return;
-    const open = connection;
+  const end = async (graceMs: number) => {
     stopping.abort();
-    await open?.ended.catch(() => undefined);
-    await serving?.stop();
-    if (settler && graceMs > 0) await within(settler.settleNow(), graceMs, "RPC_UNREACHABLE", "settling").catch(() => undefined);
-    await settler?.stop();
-    await watching?.stop();
-    await online?.discovery.stop();
-    await online?.network.stop();
-    await store.close();
+    const part = (what: string, end: () => Promise<unknown> | undefined, withinMs = partMs) => ({ what, withinMs, end });
+    const endings = [
+      // in the middle of a start there is something to end only once it is there
+      part("what is under way", () => Promise.allSettled(underWay)),
+      part("the connection", () => connection?.ended.catch(() => undefined), sessionMs),
+      part("serving", () => serving?.stop(), sessionMs),
+      { ...part("settling", () => (graceMs > 0 ? settler?.settleNow() : undefined), graceMs), quietly: true as const },
+      part("the settler", () => settler?.stop()),
+      part("following the contract", () => watching?.stop()),
+      part("discovery", () => online?.discovery.stop()),
+      part("the network", () => online?.network.stop()),
+      part("the records", recording.idle),
+      part("the database", () => store.close()),
+    ];
+    await endInOrder(endings, log);
+  };
+  let ending: Promise<void> | undefined;
+  const stop = (graceMs = stopGraceMs) => {
+    ending ??= end(graceMs);
+    return ending;
   };
   undo.move();
 
@@ -213,9 +222,9 @@ export async function createNode(options: NodeOptions): Promise<Node> {
     address,
     network: config,
     events,
-    start,
-    serve,
-    connect,
+    start: () => tracked(start),
+    serve: (serveOptions) => tracked(() => serve(serveOptions)),
+    connect: (connectOptions) => tracked(() => connect(connectOptions)),
     connection: () => connection,
     find: async (wanted) => {
       const { network, discovery } = requireOnline();

@@ -60,6 +60,8 @@ export type MarketOptions = {
   settleAt?: string;
   /** how many payers, each with a deposit; default 1 */
   payers?: number;
+  /** what the exit lets its clients reach beside the web server, host:port */
+  allow?: string[];
 };
 
 const readyMs = 60_000;
@@ -68,7 +70,7 @@ const bond = 1n * myst;
 
 /** A chain, a web server, one exit and its payers, on loopback alone. Nothing runs yet but the chain and the web server. */
 export async function openMarket(options: MarketOptions = {}): Promise<Market> {
-  const { priceGib = "0.1", priceHour = "0.01", settleAt = "1", payers: count = 1 } = options;
+  const { priceGib = "0.1", priceHour = "0.01", settleAt = "1", payers: count = 1, allow = [] } = options;
   await using undo = new AsyncDisposableStack();
   // short: sockets are in it
   const directory = await mkdtemp(join(tmpdir(), "mf-"));
@@ -120,7 +122,7 @@ export async function openMarket(options: MarketOptions = {}): Promise<Market> {
   const { identity } = await openIdentity(join(directory, "exit"));
   const invite = `/ip4/127.0.0.1/tcp/${await freePort()}/p2p/${identity.peerId}`;
   const sold = ["--price-gib", `${priceGib}myst`, "--price-hour", `${priceHour}myst`, "--settle-at", `${settleAt}myst`];
-  const at = ["--listen", invite.replace(/\/p2p\/.*/, ""), "--allow", web.hostPort];
+  const at = ["--listen", invite.replace(/\/p2p\/.*/, ""), ...[web.hostPort, ...allow].flatMap((to) => ["--allow", to])];
   const exit = part("exit", ["serve", "--country", "US", ...sold, ...at], ({ serving }) => serving !== undefined);
   await giveGas(anvil.rpc, identity.address);
 
@@ -142,7 +144,7 @@ async function openAccount(dataDir: string, network: NetworkConfig, rpc: string)
   await node.wallet.deposit(deposit, bond);
 }
 
-async function freePort(): Promise<number> {
+export async function freePort(): Promise<number> {
   const server = createServer().listen(0, "127.0.0.1");
   await once(server, "listening");
   const { port } = server.address() as { port: number };

@@ -1,0 +1,21 @@
+import { asMystError } from "../lib/errors.ts";
+import { within } from "../lib/lifecycle.ts";
+import type { Logger } from "../lib/ports.ts";
+
+/** One part's end; undefined: it was never begun. `quietly`: it is no news when this takes too long. */
+export type Ending = { what: string; withinMs: number; end(): Promise<unknown> | undefined; quietly?: true };
+
+/**
+ * Ends a node's parts, one after the other. One that fails, or waits for a peer or a chain longer than it may, is left behind with a
+ * word in the log, and the next is ended all the same: what it has not done the next start does. Never throws.
+ */
+export async function endInOrder(endings: Ending[], log: Logger): Promise<void> {
+  for (const { what, withinMs, end, quietly } of endings) {
+    try {
+      await within(Promise.resolve(end()), withinMs, "INTERNAL", what);
+    } catch (error) {
+      const { code, message } = asMystError(error);
+      log[quietly ? "info" : "warn"]("not ended in order", { what, code, message });
+    }
+  }
+}
