@@ -45,8 +45,9 @@ export type ProviderSession = {
 const tickMs = 250;
 /** what is longer, a timer takes for nothing */
 const maxTimerMs = 2 ** 31 - 1;
-/** less than the consumer's patience, so that a settlement in between does not look like silence */
-const settleMs = 8_000;
+/** less than the consumer's patience, so that a settlement and a look at the chain in between do not look like silence */
+const decideMs = 8_000;
+const settleMs = 5_000;
 
 /** Runs one accepted proposal's session over its stream; the caller has checked terms, service, capacity and consent. */
 export function startProviderSession(
@@ -166,11 +167,13 @@ export function startProviderSession(
     const held = ledger.channel(ref)?.best.cumulative ?? 0n;
     if (clock.nowMs() > terms.validUntilMs) return { type: "declined", code: "OFFER_EXPIRED", message: "the terms are over" };
     if (!promise) return { type: "purchased", cumulative: held };
+    const untilMs = clock.nowMs() + decideMs;
     let chainReachable = true;
     const offer = { signer: proposal.signer, peer: stream.peer, salt: proposal.salt, promise, consumed: used };
     const decide = () => ledger.accept(offer, { chainReachable, limits: deps.limits });
     const refresh = async () => {
-      chainReachable = await deps.readAccount(proposal.signer).then(
+      const leftMs = Math.max(0, untilMs - clock.nowMs());
+      chainReachable = await within(deps.readAccount(proposal.signer), leftMs, "RPC_UNREACHABLE", "reading the payer's account").then(
         (view) => ledger.rememberAccount(proposal.signer, view).then(() => true),
         () => false,
       );

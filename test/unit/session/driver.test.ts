@@ -41,7 +41,7 @@ async function market() {
   const providerLedger = await openProviderLedger({ store: providerStore, self: provider.address, clock }, domain);
   const service = meteredService();
   const settled: string[] = [];
-  let chainUp = true;
+  let chainUp: boolean | "silent" = true;
   let accept: (stream: FrameStream) => Promise<void> = async () => undefined;
   const signTerms = (identity: typeof payer) => (session: Uint8Array, signer: `0x${string}`, channel: `0x${string}`, terms: Terms) =>
     identity.sign(termsDigest(domain, termsData(session, signer, channel, terms)));
@@ -60,6 +60,7 @@ async function market() {
       },
       readAccount: async () => {
         if (!chainUp) throw new Error("no RPC");
+        if (chainUp === "silent") await new Promise(() => undefined);
         return { ...account, readAtMs: Date.now() };
       },
       limits: { maxUnsettled: rich, minBond: 0n },
@@ -106,8 +107,8 @@ async function market() {
     ledger,
     providerLedger,
     line: () => line as FrameStream,
-    chain: (up: boolean) => {
-      chainUp = up;
+    chain: (now: boolean | "silent") => {
+      chainUp = now;
     },
     [Symbol.asyncDispose]: async () => {
       await server.stop();
@@ -255,6 +256,22 @@ describe("session: both drivers on real ledgers", (test) => {
       assert.equal(await stream.receive(), undefined);
     }
     assert.equal(m.server.sessions().length, 0);
+  });
+
+  test("a chain that never answers does not make the exit seem gone: it refuses in time", async () => {
+    await using m = await market();
+    m.chain("silent");
+    mock.timers.enable({ apis: ["setTimeout", "setInterval", "Date"], now: Date.now() });
+    try {
+      const opened = assert.rejects(m.open(), { code: "PROMISE_REFUSED" });
+      for (let ms = 0; ms < 10_000; ms += 500) {
+        for (let i = 0; i < 20; i += 1) await turn();
+        mock.timers.tick(500);
+      }
+      await opened;
+    } finally {
+      mock.timers.reset();
+    }
   });
 
   test("with the chain away, a payer that was read before is served and an unknown one is not", async () => {
