@@ -149,7 +149,16 @@ function checkNode() {
 
 function onPath(tool) {
   const places = `${process.env.PATH ?? ""}${delimiter}/usr/sbin${delimiter}/sbin`.split(delimiter);
-  return places.some((place) => place && statSync(join(place, tool), { throwIfNoEntry: false })?.isFile());
+  return places.some((place) => place && isFile(join(place, tool)));
+}
+
+/** PATH may name places that one may not look into. */
+function isFile(path) {
+  try {
+    return statSync(path).isFile();
+  } catch {
+    return false;
+  }
 }
 
 function missingTools() {
