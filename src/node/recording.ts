@@ -49,13 +49,15 @@ export function keepRecords({ records, ledger, events, clock, log }: RecordingDe
     onPaid,
     onSession: (session) => {
       const { phase } = session.state();
-      const over = phase === "CLEARABLE" || phase === "REFUSED";
+      // what never began is no session: whoever is refused again and again must not push real ones out
+      if (phase === "QUOTED" || phase === "REFUSED") return;
+      const over = phase === "CLEARABLE";
       if (!over && clock.nowMs() - (savedMs.get(session.id) ?? 0) < recordEveryMs) return;
       if (over) savedMs.delete(session.id);
       else savedMs.set(session.id, clock.nowMs());
       const record = providerSession(session, over ? clock.nowMs() : undefined);
       // what is promised may be cleared before the session is over
-      const current = phase === "REFUSED" ? record : withCleared(record, ledger.channel(session)?.paid ?? 0n);
+      const current = withCleared(record, ledger.channel(session)?.paid ?? 0n);
       save(current);
       events.emit({ type: "session", session: sessionView(current) });
     },

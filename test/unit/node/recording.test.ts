@@ -57,9 +57,13 @@ describe("node/recording", (test) => {
     const carried = rig({ paid: 100n });
     carried.recording.onSession(session("CLEARABLE", { cumulative: 100n }));
     assert.equal(carried.get()?.state, "CLEARED");
+  });
+
+  test("what was refused before it began pushes no record out", () => {
     const refused = rig({ paid: 100n });
+    refused.recording.onSession(session("QUOTED", { cumulative: 100n }));
     refused.recording.onSession(session("REFUSED", { cumulative: 100n }));
-    assert.equal(refused.get()?.state, "REFUSED");
+    assert.equal(refused.get(), undefined);
   });
 
   test("what a crash kept from the records is put right at the next start", () => {
