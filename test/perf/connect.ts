@@ -32,7 +32,7 @@ async function connectOnce(node: Awaited<ReturnType<typeof createNode>>, webUrl:
 const connect: Measurement = {
   about: "command to first byte on a node that runs, by step, beside a plain fetch of the same page",
   runs: 30,
-  run: async ({ runs, log, signal }) => {
+  run: async ({ runs, log, ready, signal }) => {
     const directory = await mkdtemp(join(tmpdir(), "mystnode-connect-"));
     try {
       log("starting a devnet");
@@ -40,6 +40,7 @@ const connect: Measurement = {
       await using node = await createNode({ dataDir: devnet.guest.dataDir, network: devnet.network });
       await node.start();
       const { firstByte: coldMs } = await connectOnce(node, devnet.webUrl);
+      ready();
       const rounds: Awaited<ReturnType<typeof connectOnce>>[] = [];
       const floor: number[] = [];
       for (let i = 0; i < runs && !signal.aborted; i += 1) {

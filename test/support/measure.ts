@@ -40,7 +40,7 @@ async function watched({ run }: Measurement, runs: number, log: (line: string) =
   process.once("SIGINT", () => interrupted.abort());
   const delay = monitorEventLoopDelay({ resolution: 20 });
   delay.enable();
-  const found = await run({ runs, log, signal: interrupted.signal });
+  const found = await run({ runs, log, ready: () => delay.reset(), signal: interrupted.signal });
   delay.disable();
   return { found, delayMs: delay.max / 1e6 };
 }

@@ -19,6 +19,8 @@ export type RunOptions = {
   runs: number;
   /** a line of progress, to stderr */
   log(line: string): void;
+  /** the set-up is done: only from here on must the event loop be on time */
+  ready(): void;
   /** fires on Ctrl-C: the run then ends early with what it has found */
   signal: AbortSignal;
 };
