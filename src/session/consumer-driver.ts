@@ -85,7 +85,9 @@ export async function openSession(deps: ConsumerDeps, options: ConsumerSessionOp
     },
   });
   let refusedWith: { code: string; message: string; consumed?: bigint | undefined } | undefined;
-  const send = (event: ConsumerEvent) => void machine.send(event).catch(fail);
+  /** Resolves when all that follows from the event is done. */
+  const dealWith = (event: ConsumerEvent): Promise<void> => machine.send(event).catch(fail);
+  const send = (event: ConsumerEvent) => void dealWith(event);
   const fail = (error: unknown) => {
     const { code, message } = asMystError(error);
     log.warn("the session fails", { session: id, code, message });
@@ -180,7 +182,7 @@ export async function openSession(deps: ConsumerDeps, options: ConsumerSessionOp
   const ticker = setInterval(report, tickMs);
   void listen(stream, (event) => {
     heardMs = clock.nowMs();
-    send(event);
+    return dealWith(event);
   });
   const tooLong = setTimeout(
     () => send({ type: "failed", code: "PEER_TIMEOUT", message: "the exit did not answer the proposal" }),
@@ -211,18 +213,21 @@ export async function openSession(deps: ConsumerDeps, options: ConsumerSessionOp
   };
 }
 
-/** Feeds what the exit says to the machine until the stream ends; anything but a message ends it too. */
-async function listen(stream: FrameStream, send: (event: ConsumerEvent) => void): Promise<void> {
+/**
+ * Feeds what the exit says to the machine until the stream ends; anything but a message ends it too. The next is read once the last
+ * is dealt with, so that an exit cannot make them pile up here.
+ */
+async function listen(stream: FrameStream, handle: (event: ConsumerEvent) => Promise<void>): Promise<void> {
   try {
     for (;;) {
       const frame = await stream.receive();
-      if (frame === undefined) return send({ type: "failed", code: "PEER_UNREACHABLE", message: "the exit ended the session" });
-      send({ type: "received", message: toConsumerCodec.decode(frame) });
+      if (frame === undefined) return void handle({ type: "failed", code: "PEER_UNREACHABLE", message: "the exit ended the session" });
+      await handle({ type: "received", message: toConsumerCodec.decode(frame) });
     }
   } catch (error) {
     const { code, message } = asMystError(error, "PEER_UNREACHABLE");
     stream.abort(error as Error);
-    send({ type: "failed", code, message });
+    void handle({ type: "failed", code, message });
   }
 }
 

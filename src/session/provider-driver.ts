@@ -86,9 +86,11 @@ export function startProviderSession(
     service: service.kind,
     startedMs,
     state: machine.state,
-    send: (event) => void machine.send(event).catch(fail),
+    send: (event) => void handle(event),
     over: over.promise,
   };
+  /** Resolves when all that follows from the event is done. */
+  const handle = (event: ProviderEvent): Promise<void> => machine.send(event).catch(fail);
   const fail = (error: unknown) => {
     const { code, message } = asMystError(error);
     log.warn("the session fails", { session: id, code, message });
@@ -194,7 +196,7 @@ export function startProviderSession(
 
   const ticker = setInterval(look, tickMs);
   session.send({ type: "purchase", n: 0, bought: proposal.bought, promise: proposal.promise });
-  void listen(stream, session.send);
+  void listen(stream, handle);
   return session;
 }
 
@@ -212,19 +214,20 @@ export const refuseProposal = async (stream: FrameStream, code: ErrorCode, messa
   await stream.close().catch(() => undefined);
 };
 
-async function listen(stream: FrameStream, send: (event: ProviderEvent) => void): Promise<void> {
+/** Reads the next message once the last is dealt with, so that a peer cannot make them pile up here. */
+async function listen(stream: FrameStream, handle: (event: ProviderEvent) => Promise<void>): Promise<void> {
   try {
     for (;;) {
       const frame = await stream.receive();
-      if (frame === undefined) return send({ type: "lost", code: "PEER_UNREACHABLE", message: "the consumer ended the stream" });
+      if (frame === undefined) return void handle({ type: "lost", code: "PEER_UNREACHABLE", message: "the consumer ended the stream" });
       const message = toProviderCodec.decode(frame);
       if (message.t === "propose") throw new MystError("MALFORMED", "a second proposal on one stream");
-      if (message.t === "close") send({ type: "closeAsked" });
-      else send({ type: "purchase", n: message.n, bought: message.bought, promise: message.promise });
+      if (message.t === "close") await handle({ type: "closeAsked" });
+      else await handle({ type: "purchase", n: message.n, bought: message.bought, promise: message.promise });
     }
   } catch (error) {
     const { code, message } = asMystError(error, "PEER_UNREACHABLE");
     stream.abort(error as Error);
-    send({ type: "lost", code, message });
+    void handle({ type: "lost", code, message });
   }
 }

@@ -73,10 +73,15 @@ async function market() {
     { services: [{ service: service.provider, ...prices }], maxSessions: 2, onChange: () => undefined },
   );
   let line: FrameStream | undefined;
+  let framesRead = 0;
   const openFrames = async () => {
     const [consumerEnd, providerEnd] = framePipe(payer.peerId, provider.peerId);
     line = consumerEnd;
-    void accept(providerEnd);
+    const receive: FrameStream["receive"] = async (signal) => {
+      framesRead += 1;
+      return providerEnd.receive(signal);
+    };
+    void accept({ ...providerEnd, receive });
     return consumerEnd;
   };
   const open = (change: { budget?: bigint; terms?: Partial<Terms> } = {}) =>
@@ -107,6 +112,7 @@ async function market() {
     ledger,
     providerLedger,
     line: () => line as FrameStream,
+    framesRead: () => framesRead,
     chain: (now: boolean | "silent") => {
       chainUp = now;
     },
@@ -134,6 +140,19 @@ const takeAll = async (service: ReturnType<typeof meteredService>, bytes: bigint
 };
 
 describe("session: both drivers on real ledgers", (test) => {
+  test("a peer that talks faster than it is answered is read no faster than it is answered", async () => {
+    await using m = await market();
+    m.chain("silent");
+    const opening = m.open().catch(() => undefined);
+    await until(() => m.framesRead() > 1);
+    const flood = toProviderCodec.encode({ t: "promise", n: 1, bought: { bytes: 1n, ms: 1 } });
+    for (let i = 0; i < 1_000; i += 1) await m.line().send(flood);
+    await new Promise((done) => setTimeout(done, 100));
+    assert.ok(m.framesRead() < 10, `${m.framesRead()} frames were read`);
+    m.line().abort(new Error("enough"));
+    await opening;
+  });
+
   test("a service that is no VPN is metered, paid as it is used, and both ledgers agree", async () => {
     await using m = await market();
     const session = await m.open();
