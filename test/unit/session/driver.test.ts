@@ -59,6 +59,7 @@ async function market() {
         settleNow: async () => ({ claims: 0, paid: 0n }),
       },
       readAccount: async () => {
+        accountReads += 1;
         if (!chainUp) throw new Error("no RPC");
         if (chainUp === "silent") await new Promise(() => undefined);
         return { ...account, readAtMs: Date.now() };
@@ -74,6 +75,7 @@ async function market() {
   );
   let line: FrameStream | undefined;
   let framesRead = 0;
+  let accountReads = 0;
   const openFrames = async () => {
     const [consumerEnd, providerEnd] = framePipe(payer.peerId, provider.peerId);
     line = consumerEnd;
@@ -113,6 +115,7 @@ async function market() {
     providerLedger,
     line: () => line as FrameStream,
     framesRead: () => framesRead,
+    accountReads: () => accountReads,
     chain: (now: boolean | "silent") => {
       chainUp = now;
     },
@@ -283,6 +286,8 @@ describe("session: both drivers on real ledgers", (test) => {
     mock.timers.enable({ apis: ["setTimeout", "setInterval", "Date"], now: Date.now() });
     try {
       const opened = assert.rejects(m.open(), { code: "PROMISE_REFUSED" });
+      // disks are not on the mocked clock: it stands still until the chain is asked
+      while (m.accountReads() === 0) await turn();
       for (let ms = 0; ms < 10_000; ms += 500) {
         for (let i = 0; i < 20; i += 1) await turn();
         mock.timers.tick(500);
