@@ -51,12 +51,14 @@ export async function runCrashes({ kills, log, signal }: CrashOptions): Promise<
     if (signal?.aborted) break;
     const kind = kindOf(kill);
     try {
-      await reachMoment(market, payer, kill, (problem) => problems.push(`kill ${round + 1} (${kind}): ${problem}`));
+      const { attempt } = await reachMoment(market, payer, kill, (problem) => problems.push(`kill ${round + 1} (${kind}): ${problem}`));
       await Promise.all(kill.victims.map((name) => parts[name].kill()));
       if (kill.victims.includes("payer")) await listening;
       for (const side of ["payer", "exit"] as const) await look(side, kill.victims.includes(side));
       await Promise.all(kill.victims.map((name) => parts[name].start()));
       if (kill.victims.includes("payer")) listening = listen().catch(() => undefined);
+      // one that outlived the exit may have found it again
+      if (await attempt) await payer.api.call("disconnect");
       found.tried[kind] = (found.tried[kind] ?? 0) + 1;
       log(`kill ${round + 1} of ${kills.length}: ${kind}; ${history.filter(({ where }) => where === "signed").length} promises so far`);
     } catch (error) {
@@ -76,10 +78,16 @@ export async function runCrashes({ kills, log, signal }: CrashOptions): Promise<
 const saidBy = (error: unknown) => `${asMystError(error).code} ${(error as Error).message}`;
 
 /** Brings a session to the moment for the kill. What each new session carries over is looked at on the way. */
-async function reachMoment(market: Market, payer: Part, kill: Kill, problem: (text: string) => void): Promise<void> {
+async function reachMoment(
+  market: Market,
+  payer: Part,
+  kill: Kill,
+  problem: (text: string) => void,
+): Promise<{ attempt?: Promise<unknown> }> {
   if (kill.during === "connect") {
-    void connectOnce(market, payer).catch(() => undefined);
-    return void (await wait(Math.random() * 600));
+    const attempt = connectOnce(market, payer).catch(() => undefined);
+    await wait(Math.random() * 600);
+    return { attempt };
   }
   const [before] = await askLedger("payer", payer, payer.address);
   const connection = await connectSoon(market, payer);
@@ -87,7 +95,7 @@ async function reachMoment(market: Market, payer: Part, kill: Kill, problem: (te
   const enough = Math.random() * 8 * 2 ** 20;
   await until(() => running.bytes() > enough);
   const session = await sessionNow(payer);
-  if (!session) return problem("the session was over before the kill");
+  if (!session) throw new Error("the session was over before the kill");
   const { promised, carriedIn, billedBytes: bytes, billedMs: ms } = session;
   const owed = due(session, { bytes, ms }) - carriedIn;
   if (promised !== (owed > 0n ? owed : 0n)) problem(`${promised} promised for ${owed} beyond the ${carriedIn} carried in`);
@@ -97,6 +105,7 @@ async function reachMoment(market: Market, payer: Part, kill: Kill, problem: (te
     void payer.api.call("disconnect").catch(() => undefined);
     await wait(Math.random() * 150);
   }
+  return {};
 }
 
 /** One more session, ended in order; then every session of every run is over, all is cleared, and both processes end when asked. */
