@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
 import { accessSync, constants, existsSync, mkdirSync } from "node:fs";
 import { createRequire } from "node:module";
 import { delimiter, dirname, join, resolve } from "node:path";
@@ -88,19 +89,19 @@ export async function startAnvil(options: AnvilOptions): Promise<Anvil> {
   if (pid === undefined) return failed;
   const noted = pidFile ? writePidFile(pidFile, pid) : undefined;
   const guard = guardOf(pid, stateFile ?? "anvil");
-  void ended.then(() => guard.kill("SIGKILL"));
+  const allEnded = ended.then(() => endGuard(guard));
   await noted;
   const stop = async () => {
     const late = setTimeout(() => child.kill("SIGKILL"), stopGraceMs);
     child.kill("SIGTERM");
-    await ended;
+    await allEnded;
     clearTimeout(late);
     if (pidFile) await reapPidFile(pidFile);
   };
   try {
     const rpc = await Promise.race([listening(child, ended, stateFile, signal), failed]);
     log.info("anvil runs", { rpc, pid });
-    return { rpc, pid, ended, stop, [Symbol.asyncDispose]: stop };
+    return { rpc, pid, ended: allEnded, stop, [Symbol.asyncDispose]: stop };
   } catch (error) {
     await stop();
     throw error;
@@ -118,6 +119,14 @@ function guardOf(pid: number, name: string): ChildProcess {
   guard.unref();
   (guard.stdin as { unref?(): void } | null)?.unref?.();
   return guard;
+}
+
+async function endGuard(guard: ChildProcess): Promise<void> {
+  if (guard.pid === undefined || guard.exitCode !== null || guard.signalCode !== null) return;
+  const gone = once(guard, "exit");
+  guard.ref();
+  guard.kill("SIGKILL");
+  await gone;
 }
 
 /** Its address, once it says so. Its output is read to the end, or a full pipe would stall it. */
