@@ -3,7 +3,7 @@ import type { Measurement } from "../support/report.ts";
 import { type Kill, runCrashes } from "./support/crash-run.ts";
 
 const sides: Kill["victims"][] = [["payer"], ["exit"], ["payer"], ["exit"], ["payer", "exit"]];
-const moments: Kill["during"][] = ["download", "download", "download", "connect", "download", "end", "download"];
+const moments: Kill["during"][] = ["download", "start", "download", "connect", "download", "end", "start"];
 /** a market is a fresh one after so many kills: what it has promised by then is held against its chain */
 const perMarket = 100;
 

@@ -8,7 +8,11 @@ import { askLedger, readLedger } from "./ledgers.ts";
 import { type Market, openMarket, type Part } from "./market.ts";
 import { connectOnce, connectSoon, download, sessionNow } from "./use.ts";
 
-export type Kill = { victims: ("payer" | "exit")[]; during: "download" | "connect" | "end" };
+export type Kill = {
+  victims: ("payer" | "exit")[];
+  /** `start`: in a download, and once more while what that left is taken up again */
+  during: "download" | "connect" | "end" | "start";
+};
 export type CrashOptions = { kills: Kill[]; log(line: string): void; signal?: AbortSignal };
 export type CrashFound = {
   /** kills by kind */
@@ -53,12 +57,18 @@ export async function runCrashes({ kills, log, signal }: CrashOptions): Promise<
     try {
       const { attempt } = await reachMoment(market, payer, kill, (problem) => problems.push(`kill ${round + 1} (${kind}): ${problem}`));
       await Promise.all(kill.victims.map((name) => parts[name].kill()));
+      if (kill.during === "start") {
+        const starting = kill.victims.map((name) => parts[name].start().catch(() => undefined));
+        await wait(500 + Math.random() * 3_000);
+        await Promise.all(kill.victims.map((name) => parts[name].kill()));
+        await Promise.all(starting);
+      }
       if (kill.victims.includes("payer")) await listening;
       for (const side of ["payer", "exit"] as const) await look(side, kill.victims.includes(side));
       await Promise.all(kill.victims.map((name) => parts[name].start()));
       if (kill.victims.includes("payer")) listening = listen().catch(() => undefined);
       // one that outlived the exit may have found it again
-      if (await attempt) await payer.api.call("disconnect");
+      if ((await attempt) && (await sessionNow(payer))) await payer.api.call("disconnect");
       found.tried[kind] = (found.tried[kind] ?? 0) + 1;
       log(`kill ${round + 1} of ${kills.length}: ${kind}; ${history.filter(({ where }) => where === "signed").length} promises so far`);
     } catch (error) {
@@ -67,6 +77,7 @@ export async function runCrashes({ kills, log, signal }: CrashOptions): Promise<
     }
   }
   problems.push(...(await conclude(market, payer).catch((error) => [`the last session: ${saidBy(error)}`])));
+  await Promise.all([payer.stop(), exit.stop()]);
   for (const side of ["payer", "exit"] as const) await look(side, true);
   for (const event of await chain.events.events(network.startBlock, (await chain.events.head()).number))
     if (event.type === "cleared") history.push({ where: "claimed", ...event });

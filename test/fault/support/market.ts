@@ -3,6 +3,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as wait } from "node:timers/promises";
 import { type ApiClient, createApiClient } from "../../../src/api/client.ts";
 import { socketPathOf } from "../../../src/api/socket-path.ts";
 import type { Chain } from "../../../src/chain/chain.ts";
@@ -107,6 +108,8 @@ export async function openMarket(options: MarketOptions = {}): Promise<Market> {
       return running?.ended ?? 0;
     };
     const kill = async () => {
+      const how = await Promise.race([process().ended, wait(0)]);
+      if (how !== undefined) throw new Error(`${name} had ended by itself (${how})`);
       global.process.kill(process().pid, "SIGKILL");
       await process().ended;
       await stop();
