@@ -1,134 +1,15 @@
 import assert from "node:assert/strict";
-import { randomBytes } from "node:crypto";
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { mock } from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
-import { createIdentity } from "../../../src/identity/identity.ts";
-import { systemClock } from "../../../src/lib/clock.ts";
-import { silentLogger } from "../../../src/lib/ports.ts";
-import { openStore } from "../../../src/lib/store.ts";
-import type { FrameStream } from "../../../src/network/network.ts";
-import { clearingDomain, termsDigest } from "../../../src/payments/eip712.ts";
 import { QUANTUM_BYTES, quantumMoney } from "../../../src/payments/meter.ts";
-import { openPayerLedger } from "../../../src/payments/payer-ledger.ts";
-import { openProviderLedger } from "../../../src/payments/provider-ledger.ts";
-import type { AccountView } from "../../../src/payments/settlement.ts";
-import { due, type Terms } from "../../../src/payments/terms.ts";
-import { openSession } from "../../../src/session/consumer-driver.ts";
+import { due } from "../../../src/payments/terms.ts";
 import { toProviderCodec } from "../../../src/session/messages.ts";
-import { createSessionServer, termsData } from "../../../src/session/server.ts";
-import { framePipe } from "../../support/frame-pipe.ts";
 import { describe } from "../../support/harness.ts";
-import { meteredService } from "../../support/metered-service.ts";
+import type { meteredService } from "../../support/metered-service.ts";
+import { prices, sessionMarket } from "../../support/session-market.ts";
 import { until } from "../../support/until.ts";
 
-const prices = { perHour: 3_600n, perGiB: 1n << 30n };
-const rich = 1n << 60n;
-
-/** A payer and a provider with ledgers of their own on disk, joined by in-memory streams. */
-async function market() {
-  const directory = await mkdtemp(join(tmpdir(), "mystnode-session-"));
-  const [payerStore, providerStore] = [await openStore(join(directory, "payer")), await openStore(join(directory, "provider"))];
-  const [payer, provider] = [createIdentity(randomBytes(32)), createIdentity(randomBytes(32))];
-  const domain = clearingDomain({ chainId: 31337, contract: `0x${"11".repeat(20)}` });
-  const clock = systemClock;
-  const account: AccountView = { balance: rich, line: rich, bond: rich, closeAtMs: undefined, owner: payer.address, readAtMs: Date.now() };
-  const ledger = await openPayerLedger({ store: payerStore, identity: payer, clock }, domain);
-  await ledger.begin();
-  await ledger.reconcile(account);
-  const providerLedger = await openProviderLedger({ store: providerStore, self: provider.address, clock }, domain);
-  const service = meteredService();
-  const settled: string[] = [];
-  let chainUp: boolean | "silent" = true;
-  let accept: (stream: FrameStream) => Promise<void> = async () => undefined;
-  const signTerms = (identity: typeof payer) => (session: Uint8Array, signer: `0x${string}`, channel: `0x${string}`, terms: Terms) =>
-    identity.sign(termsDigest(domain, termsData(session, signer, channel, terms)));
-  const server = await createSessionServer(
-    {
-      network: {
-        handleFrames: async (_, __, handler) => {
-          accept = handler;
-        },
-      },
-      ledger: providerLedger,
-      settler: {
-        consider: () => undefined,
-        requestSettle: (reason) => settled.push(reason),
-        settleNow: async () => ({ claims: 0, paid: 0n }),
-      },
-      readAccount: async () => {
-        accountReads += 1;
-        if (!chainUp) throw new Error("no RPC");
-        if (chainUp === "silent") await new Promise(() => undefined);
-        return { ...account, readAtMs: Date.now() };
-      },
-      limits: { maxUnsettled: rich, minBond: 0n },
-      signTerms: signTerms(provider),
-      domain,
-      self: provider.address,
-      clock,
-      log: silentLogger,
-    },
-    { services: [{ service: service.provider, ...prices }], maxSessions: 2, onChange: () => undefined },
-  );
-  let line: FrameStream | undefined;
-  let framesRead = 0;
-  let accountReads = 0;
-  const openFrames = async () => {
-    const [consumerEnd, providerEnd] = framePipe(payer.peerId, provider.peerId);
-    line = consumerEnd;
-    const receive: FrameStream["receive"] = async (signal) => {
-      framesRead += 1;
-      return providerEnd.receive(signal);
-    };
-    void accept({ ...providerEnd, receive });
-    return consumerEnd;
-  };
-  const open = (change: { budget?: bigint; terms?: Partial<Terms> } = {}) =>
-    openSession(
-      {
-        network: { openFrames },
-        ledger,
-        line: () => rich,
-        service: service.consumer,
-        signTerms: (session, channel, terms) => signTerms(payer)(session, payer.address, channel, terms),
-        signer: payer.address,
-        clock,
-        log: silentLogger,
-      },
-      {
-        exit: { peer: provider.peerId, address: provider.address },
-        terms: { ...prices, quantum: quantumMoney(prices), validUntilMs: Date.now() + 60_000, ...change.terms },
-        budget: change.budget ?? rich,
-        signal: new AbortController().signal,
-      },
-    );
-  return {
-    open,
-    openFrames,
-    service,
-    server,
-    settled,
-    ledger,
-    providerLedger,
-    line: () => line as FrameStream,
-    framesRead: () => framesRead,
-    accountReads: () => accountReads,
-    chain: (now: boolean | "silent") => {
-      chainUp = now;
-    },
-    [Symbol.asyncDispose]: async () => {
-      await server.stop();
-      await payerStore.close();
-      await providerStore.close();
-      await rm(directory, { recursive: true });
-    },
-  };
-}
-
-type Market = Awaited<ReturnType<typeof market>>;
+type Market = Awaited<ReturnType<typeof sessionMarket>>;
 const broken = async () => {
   throw new Error("broken");
 };
@@ -144,7 +25,7 @@ const takeAll = async (service: ReturnType<typeof meteredService>, bytes: bigint
 
 describe("session: both drivers on real ledgers", (test) => {
   test("a peer that talks faster than it is answered is read no faster than it is answered", async () => {
-    await using m = await market();
+    await using m = await sessionMarket();
     m.chain("silent");
     const opening = m.open().catch(() => undefined);
     await until(() => m.framesRead() > 1);
@@ -157,7 +38,7 @@ describe("session: both drivers on real ledgers", (test) => {
   });
 
   test("a service that is no VPN is metered, paid as it is used, and both ledgers agree", async () => {
-    await using m = await market();
+    await using m = await sessionMarket();
     const session = await m.open();
     await takeAll(m.service, 5n * QUANTUM_BYTES);
     await session.disconnect();
@@ -176,7 +57,7 @@ describe("session: both drivers on real ledgers", (test) => {
   });
 
   test("what was prepaid and not used carries over to the next session", async () => {
-    await using m = await market();
+    await using m = await sessionMarket();
     const first = await m.open();
     await first.disconnect();
     const left = first.state().cumulative - due(prices, first.state().used);
@@ -190,7 +71,7 @@ describe("session: both drivers on real ledgers", (test) => {
   });
 
   test("a consumer that stops promising gets not a byte beyond what it prepaid", async () => {
-    await using m = await market();
+    await using m = await sessionMarket();
     const session = await m.open();
     m.line().abort(new Error("cut"));
     let got = 0n;
@@ -202,7 +83,7 @@ describe("session: both drivers on real ledgers", (test) => {
   });
 
   test("its time ends when it is over, not at the exit's next look at the clock", async () => {
-    await using m = await market();
+    await using m = await sessionMarket();
     const { admit } = m.service.provider;
     m.service.provider.admit = async (admission) => {
       // the exit looks every 250 ms from the proposal on; the bought time begins 100 ms later
@@ -228,7 +109,7 @@ describe("session: both drivers on real ledgers", (test) => {
   });
 
   test("an exit that counts more than it gave is disputed and gets no further promise", async () => {
-    await using m = await market();
+    await using m = await sessionMarket();
     const session = await m.open();
     m.service.inflate(3n * QUANTUM_BYTES);
     await until(() => session.state().phase === "DISPUTED");
@@ -246,7 +127,7 @@ describe("session: both drivers on real ledgers", (test) => {
     ["the end of the service at the consumer", (m: Market) => m.service.spoil("consumer")],
   ] as const)
     test(`ends on both sides although ${what} fails`, async () => {
-      await using m = await market();
+      await using m = await sessionMarket();
       const session = await m.open();
       await takeAll(m.service, QUANTUM_BYTES);
       spoil(m);
@@ -257,7 +138,7 @@ describe("session: both drivers on real ledgers", (test) => {
     });
 
   test("refuses: over capacity, under its price, terms nobody signed, a service it has not", async () => {
-    await using m = await market();
+    await using m = await sessionMarket();
     await assert.rejects(m.open({ terms: { perGiB: prices.perGiB - 1n } }), { code: "OFFER_EXPIRED" });
     await assert.rejects(m.open({ terms: { validUntilMs: Date.now() - 1 } }), { code: "OFFER_EXPIRED" });
     const session = await m.open();
@@ -269,7 +150,7 @@ describe("session: both drivers on real ledgers", (test) => {
   });
 
   test("a proposal that is not one is hung up on", async () => {
-    await using m = await market();
+    await using m = await sessionMarket();
     for (const frame of [new Uint8Array([1, 2, 3]), new Uint8Array(5000), toProviderCodec.encode({ t: "close" })]) {
       const stream = await m.openFrames();
       await stream.send(frame);
@@ -281,7 +162,7 @@ describe("session: both drivers on real ledgers", (test) => {
   });
 
   test("a chain that never answers does not make the exit seem gone: it refuses in time", async () => {
-    await using m = await market();
+    await using m = await sessionMarket();
     m.chain("silent");
     mock.timers.enable({ apis: ["setTimeout", "setInterval", "Date"], now: Date.now() });
     try {
@@ -299,7 +180,7 @@ describe("session: both drivers on real ledgers", (test) => {
   });
 
   test("with the chain away, a payer that was read before is served and an unknown one is not", async () => {
-    await using m = await market();
+    await using m = await sessionMarket();
     m.chain(false);
     await assert.rejects(m.open(), { code: "PROMISE_REFUSED" });
     m.chain(true);

@@ -1,0 +1,123 @@
+import { randomBytes } from "node:crypto";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createIdentity } from "../../src/identity/identity.ts";
+import { systemClock } from "../../src/lib/clock.ts";
+import { silentLogger } from "../../src/lib/ports.ts";
+import { openStore } from "../../src/lib/store.ts";
+import type { FrameStream } from "../../src/network/network.ts";
+import { clearingDomain, termsDigest } from "../../src/payments/eip712.ts";
+import { quantumMoney } from "../../src/payments/meter.ts";
+import { openPayerLedger } from "../../src/payments/payer-ledger.ts";
+import { openProviderLedger } from "../../src/payments/provider-ledger.ts";
+import type { AccountView } from "../../src/payments/settlement.ts";
+import type { Terms } from "../../src/payments/terms.ts";
+import { openSession } from "../../src/session/consumer-driver.ts";
+import { createSessionServer, termsData } from "../../src/session/server.ts";
+import { framePipe } from "./frame-pipe.ts";
+import { meteredService } from "./metered-service.ts";
+
+export const prices = { perHour: 3_600n, perGiB: 1n << 30n };
+const rich = 1n << 60n;
+
+/** A payer and a provider with ledgers of their own on disk, joined by in-memory streams. */
+export async function sessionMarket() {
+  const directory = await mkdtemp(join(tmpdir(), "mystnode-session-"));
+  const [payerStore, providerStore] = [await openStore(join(directory, "payer")), await openStore(join(directory, "provider"))];
+  const [payer, provider] = [createIdentity(randomBytes(32)), createIdentity(randomBytes(32))];
+  const domain = clearingDomain({ chainId: 31337, contract: `0x${"11".repeat(20)}` });
+  const clock = systemClock;
+  const account: AccountView = { balance: rich, line: rich, bond: rich, closeAtMs: undefined, owner: payer.address, readAtMs: Date.now() };
+  const ledger = await openPayerLedger({ store: payerStore, identity: payer, clock }, domain);
+  await ledger.begin();
+  await ledger.reconcile(account);
+  const providerLedger = await openProviderLedger({ store: providerStore, self: provider.address, clock }, domain);
+  const service = meteredService();
+  const settled: string[] = [];
+  let chainUp: boolean | "silent" = true;
+  let accept: (stream: FrameStream) => Promise<void> = async () => undefined;
+  const signTerms = (identity: typeof payer) => (session: Uint8Array, signer: `0x${string}`, channel: `0x${string}`, terms: Terms) =>
+    identity.sign(termsDigest(domain, termsData(session, signer, channel, terms)));
+  const server = await createSessionServer(
+    {
+      network: {
+        handleFrames: async (_, __, handler) => {
+          accept = handler;
+        },
+      },
+      ledger: providerLedger,
+      settler: {
+        consider: () => undefined,
+        requestSettle: (reason) => settled.push(reason),
+        settleNow: async () => ({ claims: 0, paid: 0n }),
+      },
+      readAccount: async () => {
+        accountReads += 1;
+        if (!chainUp) throw new Error("no RPC");
+        if (chainUp === "silent") await new Promise(() => undefined);
+        return { ...account, readAtMs: Date.now() };
+      },
+      limits: { maxUnsettled: rich, minBond: 0n },
+      signTerms: signTerms(provider),
+      domain,
+      self: provider.address,
+      clock,
+      log: silentLogger,
+    },
+    { services: [{ service: service.provider, ...prices }], maxSessions: 2, onChange: () => undefined },
+  );
+  let line: FrameStream | undefined;
+  let framesRead = 0;
+  let accountReads = 0;
+  const openFrames = async () => {
+    const [consumerEnd, providerEnd] = framePipe(payer.peerId, provider.peerId);
+    line = consumerEnd;
+    const receive: FrameStream["receive"] = async (signal) => {
+      framesRead += 1;
+      return providerEnd.receive(signal);
+    };
+    void accept({ ...providerEnd, receive });
+    return consumerEnd;
+  };
+  const open = (change: { budget?: bigint; terms?: Partial<Terms> } = {}) =>
+    openSession(
+      {
+        network: { openFrames },
+        ledger,
+        line: () => rich,
+        service: service.consumer,
+        signTerms: (session, channel, terms) => signTerms(payer)(session, payer.address, channel, terms),
+        signer: payer.address,
+        clock,
+        log: silentLogger,
+      },
+      {
+        exit: { peer: provider.peerId, address: provider.address },
+        terms: { ...prices, quantum: quantumMoney(prices), validUntilMs: Date.now() + 60_000, ...change.terms },
+        budget: change.budget ?? rich,
+        signal: new AbortController().signal,
+      },
+    );
+  return {
+    open,
+    openFrames,
+    service,
+    server,
+    settled,
+    ledger,
+    providerLedger,
+    line: () => line as FrameStream,
+    framesRead: () => framesRead,
+    accountReads: () => accountReads,
+    chain: (now: boolean | "silent") => {
+      chainUp = now;
+    },
+    [Symbol.asyncDispose]: async () => {
+      await server.stop();
+      await payerStore.close();
+      await providerStore.close();
+      await rm(directory, { recursive: true });
+    },
+  };
+}
