@@ -133,9 +133,9 @@ async function conclude(market: Market, payer: Part): Promise<string[]> {
     problems.push(`the payer counts ${session.carriedIn} + ${session.promised}, the exit ${other?.carriedIn} + ${other?.promised}`);
   const owed = async () => (await askLedger("provider", exit, payer.address)).some((one) => "paid" in one && one.paid < one.cumulative);
   await until(async () => !(await owed()), 60_000);
-  for (const { name, api } of [payer, exit]) {
-    const open = (await api.call("sessions")).sessions.filter(({ state }) => !/^(CLOSED|CLEARABLE|CLEARED|REFUSED)$/.test(state));
-    if (open.length > 0) problems.push(`${name} has ${open.length} sessions that are not over, one is ${open[0]?.state}`);
+  for (const part of [payer, exit]) {
+    const open = (await records(part)).filter(({ state }) => !/^(CLOSED|CLEARED|REFUSED)$/.test(state));
+    if (open.length > 0) problems.push(`${part.name} has ${open.length} sessions that are not over, one is ${open[0]?.state}`);
   }
   for (const part of [payer, exit]) {
     const status = await part.stop();
