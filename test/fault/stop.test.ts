@@ -36,16 +36,19 @@ describe("fault/stop: a node that is told to end, ends", (test) => {
   test("in the middle of its start too: nothing of it comes up afterwards", async () => {
     const dataDir = await mkdtemp(join(tmpdir(), "ms-"));
     const port = await freePort();
-    for (const ms of [0, 5, 30, 100, 300]) {
-      const node = await createNode({ dataDir, network, listen: [`/ip4/127.0.0.1/tcp/${port}`] });
-      const starting = node.start().catch(() => undefined);
-      await wait(ms);
-      await Promise.all([node.stop(), node.stop()]);
-      await starting;
-      assert.equal(await listens(port), false, `it listens although it was stopped after ${ms} ms`);
-      await assert.rejects(node.start(), { code: "INTERRUPTED" });
+    try {
+      for (const ms of [0, 5, 30, 100, 300]) {
+        const node = await createNode({ dataDir, network, listen: [`/ip4/127.0.0.1/tcp/${port}`] });
+        const starting = node.start().catch(() => undefined);
+        await wait(ms);
+        await Promise.all([node.stop(), node.stop()]);
+        await starting;
+        assert.equal(await listens(port), false, `it listens although it was stopped after ${ms} ms`);
+        await assert.rejects(node.start(), { code: "INTERRUPTED" });
+      }
+    } finally {
+      await rm(dataDir, { recursive: true });
     }
-    await rm(dataDir, { recursive: true });
   });
 
   test(

@@ -134,7 +134,10 @@ async function conclude(market: Market, payer: Part): Promise<string[]> {
   const owed = async () => (await askLedger("provider", exit, payer.address)).some((one) => "paid" in one && one.paid < one.cumulative);
   await until(async () => !(await owed()), 60_000);
   for (const part of [payer, exit]) {
-    const open = (await records(part)).filter(({ state }) => !/^(CLOSED|CLEARED|REFUSED)$/.test(state));
+    const left = async () => (await records(part)).filter(({ state }) => !/^(CLOSED|CLEARED|REFUSED)$/.test(state));
+    // a record follows its ledger
+    await until(async () => (await left()).length === 0, 10_000).catch(() => undefined);
+    const open = await left();
     if (open.length > 0) problems.push(`${part.name} has ${open.length} sessions that are not over, one is ${open[0]?.state}`);
   }
   for (const part of [payer, exit]) {
