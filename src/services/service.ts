@@ -7,16 +7,26 @@ export type Admission = {
   sessionId: string;
   /** the consumer's peer id, proven by the transport */
   peer: string;
+  /** what the consumer's side of the service asks for; empty for `proxy` */
+  request?: ServiceRequest;
 };
+
+/** What the two ends of a service tell each other while terms are agreed, at most 1 KB once encoded as CBOR. */
+export type ServiceRequest = Record<string, string | number | Uint8Array>;
 
 /** The provider's side of one session of a service. */
 export type Grant = {
   /** what the consumer needs to open the service: sent along with the acceptance, at most 1 KB once encoded as CBOR */
-  connection: Record<string, string | number | Uint8Array>;
+  connection: ServiceRequest;
   /** bytes carried so far for this session, both directions together; never falls */
   usedBytes(): bigint;
-  /** Carry up to `totalBytes` in all (not further bytes); the service stalls, without loss, when they are used up. Never falls but on `stop`. */
-  allow(totalBytes: bigint): void;
+  /**
+   * Carry up to `totalBytes` in all (not further bytes) during the next `forMs`, the paid time that is left (absent: without end); the service stalls,
+   * without loss, when they are used up. `totalBytes` never falls. A service that carries outside of this process ends it by itself.
+   */
+  allow(totalBytes: bigint, forMs?: number): void;
+  /** The consumer says that so many bytes have reached it, both its word and never taken for more than was sent. */
+  acknowledge?(receivedBytes: bigint): void;
   /** Carry nothing until `allow` is called again: the time paid for is over. */
   suspend(): void;
   /** Ends it; resolves with the final count, after which nothing is carried any more. */
@@ -35,6 +45,8 @@ export type ServiceConsumer = {
   kind: string;
   /** Whether it could be opened on this machine now; asked before anything is paid. @throws what keeps it from being opened */
   check(): Promise<void>;
+  /** What the exit's side has to know to admit us; told with each proposal. */
+  request?(): Promise<ServiceRequest>;
   open(opening: Opening): Promise<ServiceHandle>;
 };
 

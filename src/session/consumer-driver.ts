@@ -131,7 +131,7 @@ export async function openSession(deps: ConsumerDeps, options: ConsumerSessionOp
         return send({ type: "signed", promise });
       }
       case "propose":
-        return say(proposal(effect.bought, effect.promise));
+        return say({ ...proposal(effect.bought, effect.promise), ...(deps.service.request && { request: await deps.service.request() }) });
       case "pay":
         return say({ t: "promise", n: effect.n, bought: effect.bought, ...(effect.promise && { promise: effect.promise }) });
       case "openService":

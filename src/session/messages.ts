@@ -11,6 +11,8 @@ export const maxSessionFrame = 4096;
 
 const usage = z.strictObject({ bytes: wireUint(64), ms: z.int().min(0) });
 
+const connection = z.record(z.string().max(20), z.union([z.string().max(200), z.int(), boundedBytes(200)]));
+
 const propose = z.strictObject({
   t: z.literal("propose"),
   session: fixedBytes(16),
@@ -26,6 +28,8 @@ const propose = z.strictObject({
   /** what earlier sessions used up of this channel */
   consumed: wireUint(96),
   bought: usage,
+  /** what the consumer's side of the service asks for */
+  request: connection.optional(),
   /** the channel's best promise: a new one, or the stored one to the letter; absent while nothing was ever promised */
   promise: wirePromise.optional(),
 });
@@ -33,7 +37,6 @@ const propose = z.strictObject({
 const promise = z.strictObject({ t: z.literal("promise"), n: z.int().min(1), bought: usage, promise: wirePromise.optional() });
 const close = z.strictObject({ t: z.literal("close") });
 
-const connection = z.record(z.string().max(20), z.union([z.string().max(200), z.int(), boundedBytes(200)]));
 const accepted = z.strictObject({ t: z.literal("accepted"), termsSignature: fixedBytes(64), connection });
 /** a peer's words reach terminals: nothing but printable ASCII */
 const printable = /^[\x20-\x7e]*$/;

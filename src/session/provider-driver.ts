@@ -113,10 +113,11 @@ export function startProviderSession(
   const look = () => {
     if (grant) session.send({ type: "used", used: { bytes: grant.usedBytes(), ms: clock.nowMs() - startedMs } });
   };
+  const leftMs = ({ bought }: ProviderState) => Math.max(0, startedMs + bought.ms - clock.nowMs());
   /** Bought time is over when it is over, not at the next tick. */
-  const lookInTime = ({ bought }: ProviderState) => {
+  const lookInTime = (state: ProviderState) => {
     clearTimeout(inTime);
-    inTime = setTimeout(look, Math.min(Math.max(0, startedMs + bought.ms - clock.nowMs()) + 1, maxTimerMs));
+    inTime = setTimeout(look, Math.min(leftMs(state) + 1, maxTimerMs));
   };
 
   async function perform(effect: ProviderEffect, state: ProviderState): Promise<void> {
@@ -124,13 +125,13 @@ export function startProviderSession(
       case "accept":
         return session.send(await accept(effect.promise, effect.consumed));
       case "admit": {
-        grant = await service.admit({ sessionId: id, peer: stream.peer });
+        grant = await service.admit({ sessionId: id, peer: stream.peer, ...(proposal.request && { request: proposal.request }) });
         startedMs = clock.nowMs();
         return session.send({ type: "admitted", connection: grant.connection });
       }
       case "allow":
         lookInTime(state);
-        return grant?.allow(effect.bytes);
+        return grant?.allow(effect.bytes, terms.perHour > 0n ? leftMs(state) : undefined);
       case "suspend":
         return grant?.suspend();
       case "sendAccepted":

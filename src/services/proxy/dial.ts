@@ -1,6 +1,6 @@
 import { connect, isIPv4, type Socket } from "node:net";
 import { deadline } from "../../lib/lifecycle.ts";
-import { judge, type Policy, type Refusal } from "./policy.ts";
+import { judge, type Policy, type Refusal } from "../policy.ts";
 import type { ReplyCode } from "./protocol.ts";
 import { addressesOf, type Resolve } from "./resolve.ts";
 

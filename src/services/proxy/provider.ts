@@ -4,10 +4,10 @@ import { MystError } from "../../lib/errors.ts";
 import { within } from "../../lib/lifecycle.ts";
 import type { Logger } from "../../lib/ports.ts";
 import type { ByteStream, FrameStream, Network } from "../../network/network.ts";
+import { isAddress, parsePolicy, summary } from "../policy.ts";
 import type { Admission, Grant, ServiceProvider } from "../service.ts";
 import { createExitSession, type ExitSession } from "./exit-session.ts";
 import { type ExitStreamDeps, serveStream } from "./exit-stream.ts";
-import { isAddress, parsePolicy, summary } from "./policy.ts";
 import { controlProtocol, maxControlFrame, sessionText, streamProtocol, toExitCodec } from "./protocol.ts";
 import { type Resolve, systemResolve } from "./resolve.ts";
 

@@ -1,5 +1,5 @@
 import { Resolver } from "node:dns/promises";
-import { isAddress } from "./policy.ts";
+import { isAddress } from "../policy.ts";
 
 /** All addresses of a name, best first; empty when it has none. */
 export type Resolve = (name: string, signal: AbortSignal) => Promise<string[]>;

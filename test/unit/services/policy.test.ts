@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import ipaddr from "ipaddr.js";
-import { judge, parsePolicy, parseRule, type Refusal, summary } from "../../../../src/services/proxy/policy.ts";
-import { describe } from "../../../support/harness.ts";
+import { judge, parsePolicy, parseRule, type Refusal, summary } from "../../../src/services/policy.ts";
+import { describe } from "../../support/harness.ts";
 
 const nothing = parsePolicy({ allow: [], block: [] });
 const verdict = (address: string, port = 443, own: string[] = [], policy = nothing) => judge(policy, own, address, port);

@@ -1,6 +1,6 @@
 import { isIPv4, isIPv6 } from "node:net";
 import ipaddr from "ipaddr.js";
-import { MystError } from "../../lib/errors.ts";
+import { MystError } from "../lib/errors.ts";
 
 /**
  * The exit policy: what an exit carries no traffic to. It judges addresses, after a name has been resolved, and the

@@ -1,0 +1,151 @@
+/** The parts of the WireGuard service, as they see each other. Keys are 32 bytes in base64, as `wg` prints them. */
+export type WgKey = string;
+
+export type BackendKind = "kernel" | "wireguard-go" | "wireguard-go-wg" | "fake";
+
+/** WireGuard's own counters of a peer: bytes of UDP payload. They begin anew when a peer is removed and added again. */
+export type PeerStats = {
+  /** from the peer */
+  rxBytes: bigint;
+  /** to the peer */
+  txBytes: bigint;
+  /** unix ms of the last handshake; 0 when there was none */
+  handshakeMs: number;
+};
+
+export type WgPeer = {
+  publicKey: WgKey;
+  presharedKey?: WgKey;
+  /** CIDR networks */
+  allowedIps: string[];
+  endpoint?: { address: string; port: number };
+  keepaliveS?: number;
+};
+
+export type DeviceConfig = {
+  ifname: string;
+  privateKey: WgKey /** 0 or absent: any free one */;
+  listenPort?: number;
+  fwmark?: number;
+  mtu: number;
+};
+
+/** Keys and peers of one interface; addresses, routes and firewall are the host plan's. */
+export type WgBackend = {
+  kind: BackendKind;
+  probe(): Promise<BackendProbe>;
+  open(config: DeviceConfig): Promise<WgDevice>;
+};
+export type BackendProbe = { ok: boolean /** when not */; reason?: string; version?: string };
+
+export type WgDevice = {
+  ifname: string;
+  listenPort: number;
+  addPeer(peer: WgPeer): Promise<void>;
+  /** Carries nothing for the peer until `resume`, and keeps its endpoint and handshake. */
+  suspend(key: WgKey): Promise<void>;
+  resume(key: WgKey): Promise<void>;
+  /** Resolves with its last counters. */
+  removePeer(key: WgKey): Promise<PeerStats>;
+  stats(): Promise<Map<WgKey, PeerStats>>;
+  /** called once when the device has gone by itself */
+  onExit(callback: (reason: string) => void): void;
+  close(): Promise<void>;
+};
+
+/** The privileged helper as the node sees it: the only part of the product that may change the host's network. */
+export type Helper = {
+  probe(): Promise<HelperProbe>;
+  openExit(config: ExitConfig): Promise<ExitTunnel>;
+  openClient(config: ClientConfig): Promise<ClientTunnel>;
+  /** resolves when the helper's process has ended, with why */
+  ended: Promise<string>;
+  stop(): Promise<void>;
+};
+
+export type HelperProbe = {
+  backends: ({ kind: BackendKind } & BackendProbe)[];
+  /** the first that works */
+  chosen?: BackendKind;
+  /** what keeps an exit or a client from being opened here, in words for people */
+  problems: string[];
+};
+
+export type ExitConfig = {
+  backend?: BackendKind;
+  /** UDP port; 0: any free one */
+  listenPort: number;
+  mtu: number;
+  /** interface that clients' traffic leaves by; absent: the one of the default route */
+  egressIf?: string;
+  /** source address of clients' traffic; absent: as the kernel chooses */
+  egressAddress?: string;
+  /** destinations in the forms of `--allow` and `--block` */
+  allow: string[];
+  block: string[];
+};
+
+export type ExitTunnel = {
+  publicKey: WgKey;
+  listenPort: number;
+  backend: BackendKind;
+  ifname: string;
+  egressIf: string;
+  /** where clients send their DNS questions */
+  gateway: string;
+  mtu: number;
+  /** Resolves once the peer is in: the consumer's first handshake must not come before. @throws EXIT_FULL */
+  admit(peer: { publicKey: WgKey; presharedKey?: WgKey }): Promise<{ address: string }>;
+  /**
+   * What each may use, enforced outside of the node's process: forwarding stops once `totalBytes` in all (both directions, as
+   * WireGuard counts) have been carried since `admit`, or `forMs` from now. Calls of one turn are put together into one change.
+   */
+  credit(key: WgKey, credit: Credit): void;
+  /** counted since `admit`, through suspends and restarts of the device; read at least every `counterMs` while somebody asks */
+  counters(key: WgKey): PeerStats;
+  /** Takes the peer out; resolves with its last counters. */
+  dismiss(key: WgKey): Promise<PeerStats>;
+  /** called after new counters were read */
+  onCounters(callback: () => void): void;
+  close(): Promise<void>;
+};
+export type Credit = { totalBytes: bigint; forMs: number };
+
+/** How often the counters of an exit or a client are read. */
+export const counterMs = 100;
+
+export type Endpoint = { address: string; port: number; protocol: "tcp" | "udp" };
+
+export type ClientConfig = {
+  backend?: BackendKind;
+  /** user id whose connections to `control` may pass outside of the tunnel */
+  uid: number;
+  /** the exit's and other peers' addresses, the chain's RPC */
+  control: Endpoint[];
+};
+
+/** Intent apart from fact: what was asked for, and what is. */
+export type TunnelState = {
+  intent: "secured" | "open";
+  fact: "down" | "securing" | "handshaking" | "up" | "blocked";
+  /** why it is blocked, or that blocking itself has failed */
+  problem?: string;
+};
+
+export type ClientTunnel = {
+  publicKey: WgKey;
+  backend: BackendKind;
+  ifname: string;
+  state(): TunnelState;
+  /** The kill switch, first and atomically; nothing but loopback and `control` passes from then on. */
+  secure(): Promise<void>;
+  /** Interface, routes and DNS; resolves with the first handshake. @throws PEER_TIMEOUT */
+  up(exit: { publicKey: WgKey; presharedKey?: WgKey; endpoint: Endpoint; address: string; dns: string; mtu: number }): Promise<void>;
+  control(endpoints: Endpoint[]): Promise<void>;
+  counters(): PeerStats;
+  onCounters(callback: () => void): void;
+  /** The tunnel goes, the kill switch stays. */
+  block(reason: string): Promise<void>;
+  /** The host as it was before `secure`. */
+  release(): Promise<void>;
+};
