@@ -58,8 +58,11 @@ export type Helper = {
   probe(): Promise<HelperProbe>;
   openExit(config: ExitConfig): Promise<ExitTunnel>;
   openClient(config: ClientConfig): Promise<ClientTunnel>;
+  /** Takes away all that an earlier run left on the host, a kill switch too, and restores what it had changed. Nothing of its own may be open. */
+  cleanup(): Promise<Cleanup>;
   /** resolves when the helper's process has ended, with why */
   ended: Promise<string>;
+  /** Ends it: an exit goes, and so does a client's tunnel; a kill switch that was not released stays. */
   stop(): Promise<void>;
 };
 
@@ -69,7 +72,12 @@ export type HelperProbe = {
   chosen?: BackendKind;
   /** what keeps an exit or a client from being opened here, in words for people */
   problems: string[];
+  /** A kill switch stands that a connection left which has ended: nothing but its `control` passes. */
+  blocked: boolean;
 };
+
+/** In words for people: what was there and is gone ("interface mystn0", "sysctl net.ipv4.ip_forward"), and what could not be taken away, with why. */
+export type Cleanup = { removed: string[]; failed: string[] };
 
 export type ExitConfig = {
   backend?: BackendKind;
@@ -110,6 +118,9 @@ export type ExitTunnel = {
   close(): Promise<void>;
 };
 export type Credit = { totalBytes: bigint; forMs: number };
+
+/** On the gateway's address, where the node answers clients' DNS questions, over UDP and TCP; the exit's plan leads port 53 there. */
+export const dnsPort = 5380;
 
 /** How often the counters of an exit or a client are read. */
 export const counterMs = 100;
