@@ -1,3 +1,5 @@
+import type { MystError } from "../lib/errors.ts";
+
 /**
  * What any metered service fulfils, a VPN or another. The session agrees on terms and money; the service carries traffic
  * and counts it. It knows nothing of prices: it may carry what it is allowed to, byte for byte, and no more.
@@ -14,6 +16,14 @@ export type Admission = {
 /** What the two ends of a service tell each other while terms are agreed, at most 1 KB once encoded as CBOR. */
 export type ServiceRequest = Record<string, string | number | Uint8Array>;
 
+/** What was asked upwards and has not been answered by a single byte, as one end of a service sees it; see `unanswered.ts`. */
+export type Waiting = {
+  /** how long the wait has lasted that goes on now; 0 when nothing is waited for */
+  nowMs: number;
+  /** time waited beyond the grace of each wait, all waits together, the present one included; never falls. Not sold. */
+  beyondMs: number;
+};
+
 /** The provider's side of one session of a service. */
 export type Grant = {
   /** what the consumer needs to open the service: sent along with the acceptance, at most 1 KB once encoded as CBOR */
@@ -25,6 +35,8 @@ export type Grant = {
    * without loss, when they are used up. `totalBytes` never falls. A service that carries outside of this process ends it by itself.
    */
   allow(totalBytes: bigint, forMs?: number): void;
+  /** How long the exit waits for a target's answer; its grace is `exitPatience.graceMs`. */
+  unanswered(): Waiting;
   /** The consumer says that so many bytes have reached it, both its word and never taken for more than was sent. */
   acknowledge?(receivedBytes: bigint): void;
   /** Carry nothing until `allow` is called again: the time paid for is over. */
@@ -57,16 +69,17 @@ export type Opening = {
   connection: Grant["connection"];
   /** called after traffic, at most once per event-loop turn, with bytes carried so far in both directions together */
   onUsage(usedBytes: bigint): void;
+  /** called once when it carries nothing any more, and not because anybody wished so */
+  onFailed?(error: MystError): void;
   signal: AbortSignal;
 };
 
 export type ServiceHandle = {
   usedBytes(): bigint;
-  /**
-   * How long the exit has owed the service its oldest outstanding answer, one that the exit itself must give in time whatever others
-   * do (for `proxy`: that a connection stands or cannot be had). 0 when it owes none. Time for which it owes is not bought ahead.
-   */
-  waitingMs(): number;
+  /** bytes that have reached us, for `Grant.acknowledge`; where the exit's own count says it, absent */
+  receivedBytes?(): bigint;
+  /** How long the consumer waits for an answer; its grace is `consumerPatience.graceMs`. */
+  unanswered(): Waiting;
   /** how to use it, for people and programs: for `proxy` {socks: "127.0.0.1:1080"} */
   endpoint: Record<string, string>;
   /** Ends it; resolves with the final count. */

@@ -48,6 +48,8 @@ export type ConsumerSession = {
 
 const answerMs = 10_000;
 const tickMs = 250;
+/** what has reached us is told with each promise, and at least so often while it rises */
+const tellMs = 1_000;
 /** we have stood still ourselves when so long has passed since the last tick: what the exit said meanwhile is still to be read */
 const stallMs = 2_000;
 
@@ -74,6 +76,8 @@ export async function openSession(deps: ConsumerDeps, options: ConsumerSessionOp
   let reported = false;
   let reportedMs = clock.nowMs();
   let heardMs = reportedMs;
+  let toldBytes = 0n;
+  let toldMs = reportedMs;
 
   const machine = runMachine<ConsumerState, ConsumerEvent, ConsumerEffect>({
     initial: initialConsumer({ terms, budget: options.budget, start: { cumulative: channel.cumulative, consumed: channel.consumed } }),
@@ -101,6 +105,7 @@ export async function openSession(deps: ConsumerDeps, options: ConsumerSessionOp
     if (reported) return;
     reported = true;
     const nowMs = clock.nowMs();
+    if (nowMs - toldMs >= tellMs) tellReceived().catch(fail);
     if (nowMs - reportedMs > stallMs) heardMs = nowMs;
     reportedMs = nowMs;
     machine
@@ -120,6 +125,14 @@ export async function openSession(deps: ConsumerDeps, options: ConsumerSessionOp
     }
   };
   const say = (message: ToProvider) => stream.send(toProviderCodec.encode(message));
+  /** What has reached us, where the exit bills by our word. */
+  const tellReceived = async () => {
+    const bytes = handle?.receivedBytes?.();
+    if (bytes === undefined || bytes === toldBytes) return;
+    toldBytes = bytes;
+    toldMs = clock.nowMs();
+    await say({ t: "received", bytes });
+  };
 
   async function perform(effect: ConsumerEffect, state: ConsumerState): Promise<void> {
     switch (effect.type) {
@@ -133,6 +146,7 @@ export async function openSession(deps: ConsumerDeps, options: ConsumerSessionOp
       case "propose":
         return say({ ...proposal(effect.bought, effect.promise), ...(deps.service.request && { request: await deps.service.request() }) });
       case "pay":
+        await tellReceived();
         return say({ t: "promise", n: effect.n, bought: effect.bought, ...(effect.promise && { promise: effect.promise }) });
       case "openService":
         startedMs = clock.nowMs();
@@ -141,6 +155,7 @@ export async function openSession(deps: ConsumerDeps, options: ConsumerSessionOp
           peer: exit.peer,
           connection: effect.connection,
           onUsage: report,
+          onFailed: ({ code, message }) => send({ type: "failed", code, message }),
           signal: serviceOver.signal,
         });
         opened.resolve();
@@ -155,6 +170,7 @@ export async function openSession(deps: ConsumerDeps, options: ConsumerSessionOp
           // one that stands still may not even take what is being sent
           stream.abort(new Error("the exit did not confirm the end"));
         }, answerMs / 2);
+        await tellReceived();
         return say({ t: "close" });
       case "finish":
         clearTimeout(leaving);

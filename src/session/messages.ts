@@ -35,6 +35,8 @@ const propose = z.strictObject({
 });
 
 const promise = z.strictObject({ t: z.literal("promise"), n: z.int().min(1), bought: usage, promise: wirePromise.optional() });
+/** What has reached the consumer so far, for services that bill by its word. */
+const received = z.strictObject({ t: z.literal("received"), bytes: wireUint(64) });
 const close = z.strictObject({ t: z.literal("close") });
 
 const accepted = z.strictObject({ t: z.literal("accepted"), termsSignature: fixedBytes(64), connection });
@@ -55,7 +57,7 @@ const closed = z.strictObject({ t: z.literal("closed"), used: usage });
 /** Our own words in the form that the other side takes. */
 export const printableText = (text: string): string => text.replace(/[^\x20-\x7e]/g, "?").slice(0, 200);
 
-const toProvider = z.discriminatedUnion("t", [propose, promise, close]);
+const toProvider = z.discriminatedUnion("t", [propose, promise, received, close]);
 const toConsumer = z.discriminatedUnion("t", [accepted, refused, ack, invoice, closed]);
 
 export type ToProvider = z.output<typeof toProvider>;

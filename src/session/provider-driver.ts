@@ -197,7 +197,7 @@ export function startProviderSession(
 
   const ticker = setInterval(look, tickMs);
   session.send({ type: "purchase", n: 0, bought: proposal.bought, promise: proposal.promise });
-  void listen(stream, handle);
+  void listen(stream, handle, (bytes) => grant?.acknowledge?.(bytes));
   return session;
 }
 
@@ -216,14 +216,19 @@ export const refuseProposal = async (stream: FrameStream, code: ErrorCode, messa
 };
 
 /** Reads the next message once the last is dealt with, so that a peer cannot make them pile up here. */
-async function listen(stream: FrameStream, handle: (event: ProviderEvent) => Promise<void>): Promise<void> {
+async function listen(
+  stream: FrameStream,
+  handle: (event: ProviderEvent) => Promise<void>,
+  acknowledge: (bytes: bigint) => void,
+): Promise<void> {
   try {
     for (;;) {
       const frame = await stream.receive();
       if (frame === undefined) return void handle({ type: "lost", code: "PEER_UNREACHABLE", message: "the consumer ended the stream" });
       const message = toProviderCodec.decode(frame);
       if (message.t === "propose") throw new MystError("MALFORMED", "a second proposal on one stream");
-      if (message.t === "close") await handle({ type: "closeAsked" });
+      if (message.t === "received") acknowledge(message.bytes);
+      else if (message.t === "close") await handle({ type: "closeAsked" });
       else await handle({ type: "purchase", n: message.n, bought: message.bought, promise: message.promise });
     }
   } catch (error) {

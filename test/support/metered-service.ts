@@ -1,3 +1,4 @@
+import type { MystError } from "../../src/lib/errors.ts";
 import type { Grant, ServiceConsumer, ServiceProvider } from "../../src/services/service.ts";
 
 /**
@@ -5,8 +6,9 @@ import type { Grant, ServiceConsumer, ServiceProvider } from "../../src/services
  * what it got. Both ends live in one process.
  */
 export function meteredService() {
-  const grants = new Map<string, { used: bigint; allowed: bigint; ended: boolean }>();
+  const grants = new Map<string, { used: bigint; allowed: bigint; ended: boolean; told: bigint[] }>();
   let onUsage: (bytes: bigint) => void = () => undefined;
+  let fail: (error: MystError) => void = () => undefined;
   let received = 0n;
   let waiting = 0;
   let current = "";
@@ -20,7 +22,7 @@ export function meteredService() {
     kind: "units",
     policySummary: () => "units for anybody",
     admit: async ({ sessionId }) => {
-      const state = { used: 0n, allowed: 0n, ended: false };
+      const state = { used: 0n, allowed: 0n, ended: false, told: [] as bigint[] };
       grants.set(sessionId, state);
       const grant: Grant = {
         connection: { greeting: "hello" },
@@ -28,6 +30,7 @@ export function meteredService() {
         allow: (total) => {
           state.allowed = total;
         },
+        acknowledge: (bytes) => void state.told.push(bytes),
         suspend: () => {
           state.allowed = state.used;
         },
@@ -47,8 +50,9 @@ export function meteredService() {
     open: async (opening) => {
       current = opening.sessionId;
       onUsage = opening.onUsage;
+      fail = opening.onFailed ?? fail;
       received = 0n;
-      return { usedBytes: () => received, waitingMs: () => waiting, endpoint: { units: "here" }, close };
+      return { usedBytes: () => received, receivedBytes: () => received, waitingMs: () => waiting, endpoint: { units: "here" }, close };
     },
   };
   return {
@@ -65,6 +69,10 @@ export function meteredService() {
       onUsage(received);
       return got;
     },
+    /** what the consumer said had reached it */
+    told: (): bigint[] => grants.get(current)?.told ?? [],
+    /** makes the consumer's side break */
+    fail: (error: MystError) => fail(error),
     /** makes the provider count more than it gave */
     inflate: (bytes: bigint) => {
       const state = grants.get(current);
