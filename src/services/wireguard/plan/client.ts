@@ -1,0 +1,139 @@
+import type { Endpoint } from "../types.ts";
+import { checkIfname, checkIPv4, checkMtu, checkPort, checkUid } from "./check.ts";
+import { type HostPlan, killSwitchTable, replaceTable } from "./host-plan.ts";
+import { blockingSteps, clientMark, controlEndpoints, controlSteps, tunnelSteps } from "./routes.ts";
+
+export type KillSwitchFacts = {
+  ifname: string;
+  /** the user whose connections to `control` may pass outside of the tunnel */
+  uid: number;
+  control: Endpoint[];
+  /** whether this kernel has IPv6 at all */
+  ipv6: boolean;
+  /** absent: nothing but loopback and `control` passes */
+  tunnel?: TunnelFacts;
+};
+
+export type TunnelFacts = {
+  /** where WireGuard's packets go, always UDP */
+  exit: { address: string; port: number };
+  /** the address that the exit gave us */
+  address: string;
+  /** where all questions to port 53 go, an address inside the tunnel */
+  dns: string;
+  mtu: number;
+};
+
+/**
+ * The plan of a client's host: table `inet mystnode_ks`, which replaces itself in one transaction, and the routes. Without `tunnel` it is
+ * the kill switch alone: to be applied before anything else, and again when the tunnel goes. What may leave by a device that is
+ * neither loopback nor the tunnel is judged twice: in `output`, where it can be refused so that programs need not wait, and in
+ * postrouting, where the device is the one that it will really leave by (a dnat in the output hook changes the route, and `oifname`
+ * still names the old device there).
+ * @throws BAD_VALUE for a fact that is not what it should be
+ */
+export function killSwitchPlan(facts: KillSwitchFacts): HostPlan {
+  const tun = checkIfname(facts.ifname);
+  const uid = checkUid(facts.uid);
+  const { tunnel } = facts;
+  const lines = [
+    ...controlSet(controlEndpoints(facts.control)),
+    ...chain(
+      "antispoof",
+      "type filter hook prerouting priority raw; policy accept;",
+      tunnel ? antispoof(tun, checkIPv4(tunnel.address)) : [],
+    ),
+    ...chain("restore_mark", "type filter hook prerouting priority mangle; policy accept;", [`ct mark ${mark} meta mark set ct mark`]),
+    ...chain("input", "type filter hook input priority filter; policy drop;", inputRules(tun, tunnel !== undefined)),
+    ...chain("forward", "type filter hook forward priority filter; policy drop;", tunnel ? forwardRules(tun) : []),
+    ...chain("output", "type filter hook output priority filter; policy drop;", [
+      'oifname "lo" accept',
+      ...(tunnel ? [`oifname "${tun}" meta nfproto ipv4 accept`, `ip daddr ${checkIPv4(tunnel.dns)} ct status dnat accept`] : []),
+      "jump may_leave",
+      "meta l4proto tcp reject with tcp reset",
+      "reject with icmpx type admin-prohibited",
+    ]),
+    ...chain("leave", "type filter hook postrouting priority 300; policy drop;", [
+      'oifname "lo" accept',
+      ...(tunnel ? [`oifname "${tun}" ip saddr ${tunnel.address} accept`] : []),
+      "jump may_leave",
+    ]),
+    ...chain("may_leave", "", [
+      ...(tunnel ? [`oifname != "${tun}" ${wireGuard(tunnel.exit)} ct mark set ${mark} accept`] : []),
+      "meta l4proto { tcp, udp } th dport { 53, 853 } return",
+      `meta skuid ${uid} ip daddr . meta l4proto . th dport @control ct mark set ${mark} accept`,
+      // the last packets of a connection whose socket has been closed belong to no user any more
+      `ip daddr . meta l4proto . th dport @control ct mark ${mark} ct state established accept`,
+      "udp sport 68 udp dport 67 accept",
+      `icmpv6 type ${ndp} ip6 hoplimit 255 accept`,
+    ]),
+    ...(tunnel ? natChains(tun, tunnel) : []),
+  ];
+  return {
+    kind: "client",
+    ifname: tun,
+    table: killSwitchTable,
+    nft: replaceTable(killSwitchTable, lines.join("\n")),
+    steps: [
+      ...controlSteps(facts),
+      ...(tunnel ? tunnelSteps({ ...tunnel, ifname: tun, mtu: checkMtu(tunnel.mtu), ipv6: facts.ipv6 }) : blockingSteps(facts.ipv6)),
+    ],
+    // the reverse path of what comes to the mark's own connections is looked up with the mark
+    sysctls: [{ key: "net.ipv4.conf.all.src_valid_mark", value: "1" }],
+    accepts: [],
+  };
+}
+
+const mark = `0x${clientMark.toString(16)}`;
+const ndp = "{ nd-neighbor-solicit, nd-neighbor-advert, nd-router-solicit, nd-router-advert }";
+
+const wireGuard = ({ address, port }: { address: string; port: number }): string =>
+  `meta mark ${mark} ip daddr ${checkIPv4(address)} udp dport ${checkPort(port)}`;
+
+function controlSet(endpoints: Endpoint[]): string[] {
+  const elements = endpoints.map(({ address, protocol, port }) => `${address} . ${protocol} . ${port}`);
+  return [
+    "  set control {",
+    "    type ipv4_addr . inet_proto . inet_service",
+    ...(elements.length > 0 ? [`    elements = { ${elements.join(", ")} }`] : []),
+    "  }",
+  ];
+}
+
+/** Who is on the same network must not learn our address in the tunnel by asking for it (CVE-2019-14899). */
+const antispoof = (tun: string, address: string): string[] => [`iifname != { "${tun}", "lo" } ip daddr ${address} drop`];
+
+/** What comes in answer to what may leave; from the tunnel too only answers, since an exit is a stranger. */
+const inputRules = (tun: string, up: boolean): string[] => [
+  'iifname "lo" accept',
+  ...(up ? [`iifname "${tun}" ct mark != ${mark} meta nfproto ipv4 ct state established,related accept`, `iifname "${tun}" drop`] : []),
+  // related: ICMP about these connections, of which "fragmentation needed" is one
+  `ct mark ${mark} ct state established,related accept`,
+  "udp sport 67 udp dport 68 accept",
+  `icmpv6 type ${ndp} ip6 hoplimit 255 accept`,
+];
+
+/** Containers and virtual machines use the tunnel, or nothing. */
+const forwardRules = (tun: string): string[] => [
+  `oifname "${tun}" meta nfproto ipv4 accept`,
+  `iifname "${tun}" ct state established,related accept`,
+];
+
+const natChains = (tun: string, { exit, address, dns }: TunnelFacts): string[] => [
+  ...chain("redirect_dns", "type nat hook output priority -100; policy accept;", [
+    'oifname "lo" return',
+    `${wireGuard(exit)} return`,
+    `meta nfproto ipv4 meta l4proto { tcp, udp } th dport 53 dnat ip to ${dns}`,
+  ]),
+  // what has chosen its source address for another device
+  ...chain("own_source", "type nat hook postrouting priority srcnat; policy accept;", [
+    `oifname "${tun}" ip saddr != ${address} snat ip to ${address}`,
+  ]),
+];
+
+const chain = (name: string, head: string, rules: string[]): string[] => [
+  `  chain ${name} {`,
+  ...(head ? [`    ${head}`] : []),
+  ...rules.map((rule) => `    ${rule}`),
+  "  }",
+];

@@ -1,0 +1,156 @@
+import { mailPorts, type Rule } from "../../policy.ts";
+import { checkIfname, checkIPv4, checkMtu, checkPort } from "./check.ts";
+import { creditDefinitions, creditRules } from "./credit.ts";
+import { type Accept, exitTable, type HostPlan, type IpStep, replaceTable, ruleComment } from "./host-plan.ts";
+import { type Pool, poolOf } from "./pool.ts";
+import { elements, type Range, ruleRange, specialRanges, toNumber } from "./ranges.ts";
+
+export type ExitFacts = {
+  ifname: string;
+  /** the clients' network, see `poolOf`; its first address is the gateway */
+  pool: string;
+  mtu: number;
+  /** the interface that clients' traffic leaves by */
+  egressIf: string;
+  /** source address of clients' traffic; absent: as the kernel chooses */
+  egressAddress?: string;
+  /** UDP and TCP port of the gateway address on which the DNS forwarder listens */
+  dnsPort: number;
+  allow: Rule[];
+  block: Rule[];
+  /** the host's own addresses; IPv6 ones are passed over */
+  own: string[];
+};
+
+const ports = (list: number[]): string => `{ ${list.join(", ")} }`;
+
+/**
+ * The plan of an exit's host: forwarding on, the gateway's address on the tunnel, and table `inet mystnode`. Who sends from an address
+ * that is not a client's is dropped, nobody passes without credit, clients reach neither each other nor this host (but DNS and echo
+ * on the gateway) and beyond it what `judge` of policy.ts would let them reach, in the same order of precedence.
+ * @throws BAD_VALUE for a fact that is not what it should be
+ */
+export function exitPlan(facts: ExitFacts): HostPlan {
+  const tun = checkIfname(facts.ifname);
+  const out = checkIfname(facts.egressIf);
+  const mtu = checkMtu(facts.mtu);
+  const dns = checkPort(facts.dnsPort);
+  const pool = poolOf(facts.pool);
+  const source = facts.egressAddress === undefined ? undefined : checkIPv4(facts.egressAddress);
+  const lines = [
+    ...creditDefinitions(pool),
+    ...chain("antispoof", "type filter hook prerouting priority raw; policy accept;", [
+      `iifname != { "${tun}", "lo" } ip daddr ${pool.cidr} drop`,
+      `iifname "${tun}" jump from_client_raw`,
+    ]),
+    ...chain("from_client_raw", "", [`ip saddr != ${pool.first}-${pool.last} drop`, "meta nfproto != ipv4 drop", ...creditRules("saddr")]),
+    ...chain("input", "type filter hook input priority filter; policy accept;", [`iifname "${tun}" goto from_client_in`]),
+    ...chain("from_client_in", "", [
+      `ip daddr ${pool.gateway} meta l4proto { tcp, udp } th dport ${dns} accept`,
+      `ip daddr ${pool.gateway} icmp type echo-request accept`,
+      "ct state invalid drop",
+      `ip daddr != ${pool.gateway} jump destination`,
+      refusal,
+    ]),
+    ...chain("forward", "type filter hook forward priority filter; policy accept;", [
+      `iifname "${tun}" goto from_client`,
+      `oifname "${tun}" ct state established,related accept`,
+      `oifname "${tun}" drop`,
+    ]),
+    ...chain("from_client", "", [
+      `oifname "${tun}" ${refusal}`,
+      "ct state invalid drop",
+      `oifname != "${out}" ${refusal}`,
+      "jump destination",
+      "accept",
+    ]),
+    // accept ends the table's say, return lets the caller go on; both chains of its callers refuse or accept what is left
+    ...chain("destination", "", policyRules(facts)),
+    ...chain("mss", "type filter hook forward priority mangle; policy accept;", [
+      `iifname "${tun}" jump clamp`,
+      `oifname "${tun}" jump clamp`,
+    ]),
+    // never raises: the kernel only ever lowers this option
+    ...chain("clamp", "", [`tcp flags & (syn | rst) == syn tcp option maxseg size set ${mtu - 40}`]),
+    ...chain("output", "type filter hook output priority filter; policy accept;", [
+      `oifname "${tun}" ct state new drop`,
+      `oifname "${tun}" ct state invalid drop`,
+    ]),
+    ...chain("to_client", "type filter hook postrouting priority 300; policy accept;", [`oifname "${tun}" jump to_client_raw`]),
+    ...chain("to_client_raw", "", [`ip daddr != ${pool.first}-${pool.last} drop`, "meta nfproto != ipv4 drop", ...creditRules("daddr")]),
+    ...chain("redirect_dns", "type nat hook prerouting priority dstnat; policy accept;", [
+      `iifname "${tun}" ip daddr ${pool.gateway} meta l4proto { tcp, udp } th dport 53 redirect to :${dns}`,
+    ]),
+    ...chain("masquerade_clients", "type nat hook postrouting priority srcnat; policy accept;", [
+      `oifname "${out}" ip saddr ${pool.cidr} ${source === undefined ? "masquerade" : `snat ip to ${source}`}`,
+    ]),
+  ];
+  return {
+    kind: "exit",
+    ifname: tun,
+    table: exitTable,
+    nft: replaceTable(exitTable, lines.join("\n")),
+    steps: exitSteps(tun, pool, mtu),
+    sysctls: [{ key: "net.ipv4.ip_forward", value: "1" }],
+    accepts: exitAccepts(tun),
+  };
+}
+
+/** Tells the client at once, instead of leaving it to wait; the kernel limits how many it sends. */
+const refusal = "reject with icmp type admin-prohibited";
+
+/** In the order of `judge`. Ports are those of TCP and UDP; other protocols meet the rules without a port. */
+function policyRules({ allow, block, own }: ExitFacts): string[] {
+  const addresses = own.filter((address) => !address.includes(":")).map((address) => toNumber(checkIPv4(address)));
+  return [
+    ...matching(block, refusal),
+    ...matching(
+      allow.filter(({ port }) => port !== undefined),
+      "accept",
+    ),
+    `tcp dport ${ports(mailPorts)} reject with tcp reset`,
+    `udp dport ${ports(mailPorts)} ${refusal}`,
+    ...matching(
+      allow.filter(({ port }) => port === undefined),
+      "accept",
+    ),
+    ...within(
+      addresses.map((address): Range => [address, address]),
+      refusal,
+    ),
+    ...within(specialRanges, refusal),
+  ];
+}
+
+/** One rule for all ranges that stand without a port, and one for each port. */
+function matching(rules: Rule[], verdict: string): string[] {
+  const byPort = Map.groupBy(rules, ({ port }) => port);
+  return [...byPort].flatMap(([port, group]) =>
+    within(group.flatMap(ruleRange), port === undefined ? verdict : `meta l4proto { tcp, udp } th dport ${checkPort(port)} ${verdict}`),
+  );
+}
+
+const within = (ranges: Range[], rest: string): string[] => (ranges.length === 0 ? [] : [`ip daddr { ${elements(ranges)} } ${rest}`]);
+
+const chain = (name: string, head: string, rules: string[]): string[] => [
+  `  chain ${name} {`,
+  ...(head ? [`    ${head}`] : []),
+  ...rules.map((rule) => `    ${rule}`),
+  "  }",
+];
+
+const exitSteps = (tun: string, pool: Pool, mtu: number): IpStep[] => [
+  { family: 4, add: `addr add ${pool.gateway}/${pool.bits} dev ${tun}`, del: `addr del ${pool.gateway}/${pool.bits} dev ${tun}` },
+  { family: 4, add: `link set dev ${tun} mtu ${mtu} up`, del: `link set dev ${tun} down` },
+];
+
+/**
+ * Docker and ufw drop what is forwarded unless a rule of their own chains accepts it; an accept in another table does not count there.
+ * What may really pass is decided in our table, which drops whatever these chains say.
+ */
+const exitAccepts = (tun: string): Accept[] => [
+  ...["DOCKER-USER", "FORWARD"].flatMap((chain) =>
+    ["iifname", "oifname"].map((side) => ({ chain, rule: `${side} "${tun}" counter accept comment "${ruleComment}"` })),
+  ),
+  { chain: "INPUT", rule: `iifname "${tun}" counter accept comment "${ruleComment}"` },
+];

@@ -1,0 +1,42 @@
+/**
+ * What the product wants of a host's network, as data: nothing here does anything. `createHostNet` (../host) applies it, looks whether
+ * it still stands, and takes it back.
+ */
+export type HostPlan = {
+  kind: PlanKind;
+  /** the tunnel's interface; the backend makes it, the plan names it */
+  ifname: string;
+  /** the one nft table of the plan, in family inet */
+  table: string;
+  /** one transaction for `nft -f -`: makes the table anew, whether it was there or not */
+  nft: string;
+  /** in this order, each applied once */
+  steps: IpStep[];
+  /** in this order; read first, written only where different */
+  sysctls: Sysctl[];
+  /** what other firewalls must let pass; empty for a client */
+  accepts: Accept[];
+};
+
+export type PlanKind = "exit" | "client";
+
+/** A line for `ip -4 -batch -` or `ip -6 -batch -`, and the line that takes it back. */
+export type IpStep = { family: 4 | 6; add: string; del: string };
+
+/** "net.ipv4.ip_forward", "1" */
+export type Sysctl = { key: string; value: string };
+
+/** A rule for the head of a chain of table `ip filter`, where that chain exists: `iifname "…" counter accept`. */
+export type Accept = { chain: string; rule: string };
+
+export const exitTable = "mystnode";
+export const killSwitchTable = "mystnode_ks";
+/** What our rules in chains of others are found by, when they are to go. */
+export const ruleComment = "mystnode";
+
+/** One transaction that replaces the table, whether it is there or not (`delete` alone fails where it is not). */
+export const replaceTable = (table: string, body: string): string =>
+  `add table inet ${table}\ndelete table inet ${table}\ntable inet ${table} {\n${body}\n}\n`;
+
+/** One transaction that removes the table, whether it is there or not. */
+export const removeTable = (table: string): string => `add table inet ${table}\ndelete table inet ${table}\n`;

@@ -1,0 +1,86 @@
+import type { Endpoint } from "../types.ts";
+import { checkIfname, checkIPv4, checkMtu, checkOneOf, checkPort, checkUid } from "./check.ts";
+import type { IpStep } from "./host-plan.ts";
+
+/** Routing table and packet mark of the client; as with wg-quick they have one number. ("my" in ASCII) */
+export const clientTable = 28_025;
+export const clientMark = 28_025;
+
+/** Ours stand before the kernel's own (32766) and in this order. */
+const preference = { control: 18_200, dns: 18_210, specific: 18_220, tunnel: 18_230 };
+
+/** Behind the tunnel's own route, so that it is met only where that one is missing. */
+const unreachableMetric = 4_096;
+
+export type RouteFacts = {
+  ifname: string;
+  /** the address that the exit gave us */
+  address: string;
+  /** where DNS questions go; asked through the tunnel whatever routes a network announces */
+  dns: string;
+  mtu: number;
+  /** whether this kernel has IPv6 at all */
+  ipv6: boolean;
+};
+
+export type ControlFacts = { uid: number; control: Endpoint[] };
+
+const pair = (family: 4 | 6, kind: "rule" | "route", what: string): IpStep => ({
+  family,
+  add: `${kind} add ${what}`,
+  del: `${kind} del ${what}`,
+});
+
+/**
+ * Address, MTU and policy routing as wg-quick has them: what is not marked as the tunnel's own goes by our table, unless the main table
+ * knows a route more specific than a default. Our table also has an `unreachable default`, in IPv6 nothing else: when the device
+ * has gone, nothing falls back to another. In this order a packet never meets a rule whose table is still empty.
+ * @throws BAD_VALUE for a fact that is not what it should be
+ */
+export function tunnelSteps(facts: RouteFacts): IpStep[] {
+  const tun = checkIfname(facts.ifname);
+  const address = `${checkIPv4(facts.address)}/32`;
+  return [
+    ...blockingSteps(facts.ipv6),
+    { family: 4, add: `addr add ${address} dev ${tun}`, del: `addr del ${address} dev ${tun}` },
+    { family: 4, add: `link set dev ${tun} mtu ${checkMtu(facts.mtu)} up`, del: `link set dev ${tun} down` },
+    pair(4, "route", `default dev ${tun} table ${clientTable}`),
+    pair(4, "rule", `pref ${preference.dns} to ${checkIPv4(facts.dns)}/32 lookup ${clientTable}`),
+  ];
+}
+
+/** The part that stands with and without a tunnel: no route of another device is a default for what is not the tunnel's own. */
+export function blockingSteps(ipv6: boolean): IpStep[] {
+  const families: (4 | 6)[] = ipv6 ? [4, 6] : [4];
+  return families.flatMap((family) => [
+    pair(family, "route", `unreachable default metric ${unreachableMetric} table ${clientTable}`),
+    pair(family, "rule", `pref ${preference.specific} lookup main suppress_prefixlength 0`),
+    pair(family, "rule", `pref ${preference.tunnel} not fwmark ${clientMark} lookup ${clientTable}`),
+  ]);
+}
+
+/**
+ * The control plane keeps its way outside of the tunnel: connections of one user to the addresses, ports and protocols given. Those
+ * to IPv6 addresses are passed over, for nothing of IPv6 leaves.
+ * @throws BAD_VALUE for an endpoint that is not what it should be
+ */
+export const controlSteps = ({ uid, control }: ControlFacts): IpStep[] =>
+  controlEndpoints(control).map(({ address, port, protocol }) =>
+    pair(
+      4,
+      "rule",
+      `pref ${preference.control} uidrange ${checkUid(uid)}-${uid} to ${address}/32 ipproto ${protocol} dport ${port} lookup main`,
+    ),
+  );
+
+/** Checked, those of IPv4 only, each once. */
+export function controlEndpoints(control: Endpoint[]): Endpoint[] {
+  const checked = control
+    .filter(({ address }) => !String(address).includes(":"))
+    .map(({ address, port, protocol }) => ({
+      address: checkIPv4(address),
+      port: checkPort(port),
+      protocol: checkOneOf("protocol", protocol, ["tcp", "udp"] as const),
+    }));
+  return [...new Map(checked.map((endpoint) => [Object.values(endpoint).join(" "), endpoint])).values()];
+}
