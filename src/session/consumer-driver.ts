@@ -33,7 +33,7 @@ export type ConsumerSessionOptions = {
   signal: AbortSignal;
   /** after every transition */
   onChange?(state: ConsumerState): void;
-  onPromise?(promise: SignedPromise, state: ConsumerState): void;
+  onPromise?(promise: SignedPromise, state: ConsumerState, sessionId: string): void;
 };
 
 export type ConsumerSession = {
@@ -100,7 +100,11 @@ export async function openSession(deps: ConsumerDeps, options: ConsumerSessionOp
       ended.resolve(machine.state());
     });
   };
-  const count = () => ({ bytes: handle?.usedBytes() ?? 0n, ms: startedMs === undefined ? 0 : clock.nowMs() - startedMs });
+  const count = () => {
+    const elapsedMs = startedMs === undefined ? 0 : clock.nowMs() - startedMs;
+    const { nowMs: waitingMs, beyondMs } = handle?.unanswered() ?? { nowMs: 0, beyondMs: 0 };
+    return { used: { bytes: handle?.usedBytes() ?? 0n, ms: elapsedMs - beyondMs }, elapsedMs, waitingMs };
+  };
   const report = () => {
     if (reported) return;
     reported = true;
@@ -109,7 +113,7 @@ export async function openSession(deps: ConsumerDeps, options: ConsumerSessionOp
     if (nowMs - reportedMs > stallMs) heardMs = nowMs;
     reportedMs = nowMs;
     machine
-      .send({ type: "used", used: count(), waitingMs: handle?.waitingMs() ?? 0, silentMs: nowMs - heardMs })
+      .send({ type: "used", ...count(), silentMs: nowMs - heardMs })
       .catch(fail)
       .finally(() => {
         reported = false;
@@ -140,7 +144,7 @@ export async function openSession(deps: ConsumerDeps, options: ConsumerSessionOp
         const { cumulative, consumed } = effect;
         const promise = await ledger.promise({ channel: channel.channel, cumulative, consumed, line: deps.line() });
         if (!promise) throw new MystError("INTERNAL", "the ledger signed nothing");
-        options.onPromise?.(promise, state);
+        options.onPromise?.(promise, state, id);
         return send({ type: "signed", promise });
       }
       case "propose":
@@ -162,7 +166,7 @@ export async function openSession(deps: ConsumerDeps, options: ConsumerSessionOp
         return send({ type: "opened" });
       case "closeService": {
         const bytes = await closeService();
-        return send({ type: "serviceClosed", used: { bytes, ms: count().ms } });
+        return send({ type: "serviceClosed", used: { bytes, ms: count().used.ms } });
       }
       case "sendClose":
         leaving = setTimeout(() => {

@@ -4,6 +4,7 @@ import type { Step } from "../lib/machine.ts";
 import { cumulativeFor, nextPurchase, type Purchase } from "../payments/meter.ts";
 import type { SignedPromise } from "../payments/promise.ts";
 import { due, type Terms, type Usage } from "../payments/terms.ts";
+import { consumerPatience } from "../services/unanswered.ts";
 import type { ConnectionInfo, ToConsumer } from "./messages.ts";
 
 /**
@@ -25,17 +26,23 @@ export type ConsumerState = {
   cumulative: bigint;
   /** what this session's promises cover */
   bought: Usage;
-  /** own count */
+  /** what we hold for used: own count, and of time the exit's where it has counted less */
   used: Usage;
-  /** what is signed and not acknowledged: the purchase's number, and own ms when it was made */
+  /** own count of time: what has passed without waits beyond the grace */
+  ownMs: number;
+  /** ms since the service was opened, waits and all */
+  elapsedMs: number;
+  /** what is signed and not acknowledged: the purchase's number, and when it was made by `elapsedMs` */
   pending: { n: number; sinceMs: number } | undefined;
   /** purchases made so far; the proposal's is number 0 */
   purchases: number;
   promises: number;
-  /** own ms when the exit's invoice first went above our count */
+  /** when, by `elapsedMs`, the exit's invoice first went above our count */
   disputedSinceMs: number | undefined;
   /** the exit's last invoice */
   invoiced: Usage;
+  /** `ownMs` when it came */
+  invoicedAtMs: number | undefined;
   reason: { code: ErrorCode; message: string } | undefined;
 };
 
@@ -45,8 +52,11 @@ export type ConsumerEvent =
   | { type: "signed"; promise: SignedPromise }
   | { type: "received"; message: ToConsumer }
   | { type: "opened" }
-  /** `waitingMs`: how long the exit has owed the service an answer of its own, 0 when it owes none; `silentMs`: how long it has said nothing */
-  | { type: "used"; used: Usage; waitingMs: number; silentMs: number }
+  /**
+   * `used`: own count, without waits beyond the grace; `elapsedMs`: with them; `waitingMs`: how long the service has waited for an answer,
+   * 0 when it waits for none; `silentMs`: how long the exit has said nothing
+   */
+  | { type: "used"; used: Usage; elapsedMs: number; waitingMs: number; silentMs: number }
   | { type: "disconnect" }
   | { type: "failed"; code: ErrorCode; message: string }
   | { type: "serviceClosed"; used: Usage };
@@ -73,11 +83,14 @@ export const initialConsumer = (options: Pick<ConsumerState, "terms" | "budget" 
   cumulative: options.start.cumulative,
   bought: nothing,
   used: nothing,
+  ownMs: 0,
+  elapsedMs: 0,
   pending: undefined,
   purchases: 0,
   promises: 0,
   disputedSinceMs: undefined,
   invoiced: nothing,
+  invoicedAtMs: undefined,
   reason: undefined,
 });
 
@@ -93,6 +106,17 @@ export const consumedBy = (state: ConsumerState): bigint => {
 
 const purchaseFor = (state: ConsumerState): Purchase => nextPurchase({ ...state, invoice: state.invoiced, carriedIn: carriedIn(state) });
 
+/** Takes over an own count. The exit waits longer than we do, so its last invoice and what has passed since may be less. */
+const counted = (state: ConsumerState, own: Usage): ConsumerState => {
+  const { invoiced, invoicedAtMs } = state;
+  const theirsMs = invoicedAtMs === undefined ? own.ms : invoiced.ms + Math.max(0, own.ms - invoicedAtMs);
+  return { ...state, ownMs: own.ms, used: { bytes: own.bytes, ms: Math.min(own.ms, theirsMs) } };
+};
+
+/** Whether a count of the exit's is more than a quantum over our own. */
+const overcharges = (state: ConsumerState, invoiced: Usage): boolean =>
+  purchaseFor({ ...state, invoiced, used: { bytes: state.used.bytes, ms: state.ownMs } }).overcharged;
+
 /** Prepaid by earlier sessions and not used, base units. */
 const carriedIn = ({ start }: ConsumerState): bigint => start.cumulative - start.consumed;
 
@@ -104,7 +128,7 @@ function buy(state: ConsumerState, bought: Usage): Result {
     ...state,
     bought,
     cumulative,
-    pending: { n: state.purchases, sinceMs: state.used.ms },
+    pending: { n: state.purchases, sinceMs: state.elapsedMs },
     purchases: state.purchases + 1,
     promises: state.promises + (rises ? 1 : 0),
   };
@@ -135,7 +159,7 @@ export const stepConsumer: Step<ConsumerState, ConsumerEvent, ConsumerEffect> = 
         : leave(state, { code: event.code, message: event.message }, true);
     case "serviceClosed":
       if (state.phase !== "CLOSING") return stay(state);
-      return { state: { ...state, used: event.used }, effects: [{ type: "sendClose" }] };
+      return { state: counted(state, event.used), effects: [{ type: "sendClose" }] };
   }
 };
 
@@ -168,38 +192,41 @@ function received(state: ConsumerState, message: ToConsumer): Result {
     case "ack":
       return stay(state.pending?.n === message.n ? { ...state, pending: undefined } : state);
     case "invoice":
-      return stay({ ...state, invoiced: message.used });
+      return stay({ ...state, invoiced: message.used, invoicedAtMs: state.ownMs });
     case "closed":
       return state.phase === "CLOSING" ? finish({ ...state, used: finalCount(state, message.used) }) : stay(state);
   }
 }
 
-function used(state: ConsumerState, { used: count, waitingMs, silentMs }: Extract<ConsumerEvent, { type: "used" }>): Result {
+function used(state: ConsumerState, event: Extract<ConsumerEvent, { type: "used" }>): Result {
   if (state.phase !== "ACTIVE" && state.phase !== "DISPUTED" && state.phase !== "OPEN") return stay(state);
-  const next: ConsumerState = { ...state, used: count };
-  if (next.pending && count.ms - next.pending.sinceMs > patienceMs)
+  const { elapsedMs, waitingMs, silentMs } = event;
+  const next: ConsumerState = { ...counted(state, event.used), elapsedMs };
+  if (next.pending && elapsedMs - next.pending.sinceMs > patienceMs)
     return leave(next, { code: "PEER_TIMEOUT", message: "the exit did not acknowledge a promise" }, true);
   if (silentMs > patienceMs) return leave(next, { code: "PEER_TIMEOUT", message: "the exit has fallen silent" }, true);
-  // Time for which the exit owes an answer or shows no life is not served, so no more is bought for it.
-  const served = { bytes: count.bytes, ms: Math.max(0, count.ms - Math.max(waitingMs, silentMs)) };
-  const purchase = purchaseFor({ ...next, used: served });
-  if (purchaseFor(next).overcharged) {
-    const since = next.disputedSinceMs ?? count.ms;
+  if (overcharges(next, next.invoiced)) {
+    const since = next.disputedSinceMs ?? elapsedMs;
     const disputed: ConsumerState = { ...next, phase: "DISPUTED", disputedSinceMs: since };
-    return count.ms - since > patienceMs
+    return elapsedMs - since > patienceMs
       ? leave(disputed, { code: "OVERCHARGED", message: "the exit counts more than was used" })
       : stay(disputed);
   }
   const honest: ConsumerState = next.phase === "DISPUTED" ? { ...next, phase: "ACTIVE", disputedSinceMs: undefined } : next;
+  const purchase = purchaseFor({ ...honest, used: served(honest, waitingMs, silentMs) });
   if (purchase.exhausted) return leave(honest, { code: "BUDGET_EXHAUSTED", message: "the budget is used up" });
   if (!purchase.buy || honest.pending) return stay(honest);
   return buy(honest, purchase.buy);
 }
 
+/** What was certainly served: time without an answer or without any sign of life was not, the grace of this wait included. */
+const served = ({ used: { bytes, ms } }: ConsumerState, waitingMs: number, silentMs: number): Usage => ({
+  bytes,
+  ms: Math.max(0, ms - Math.max(Math.min(waitingMs, consumerPatience.graceMs), silentMs)),
+});
+
 /** The exit's final count stands, unless it is above our own by more than may have been under way. */
-function finalCount(state: ConsumerState, theirs: Usage): Usage {
-  return purchaseFor({ ...state, invoiced: theirs }).overcharged ? state.used : theirs;
-}
+const finalCount = (state: ConsumerState, theirs: Usage): Usage => (overcharges(state, theirs) ? state.used : theirs);
 
 /** Ends the traffic, then the session; with nobody to answer, at once. */
 function leave(state: ConsumerState, reason: ConsumerState["reason"], alone = false): Result {

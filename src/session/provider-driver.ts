@@ -43,8 +43,8 @@ export type ProviderSession = {
 };
 
 const tickMs = 250;
-/** what is longer, a timer takes for nothing */
-const maxTimerMs = 2 ** 31 - 1;
+/** what a service may carry on for while it waits and paid time stands still; renewed every second */
+const leaseMs = 3_000;
 /** less than the consumer's patience, so that a settlement and a look at the chain in between do not look like silence */
 const decideMs = 8_000;
 const settleMs = 5_000;
@@ -110,15 +110,29 @@ export function startProviderSession(
       return grant?.usedBytes() ?? 0n;
     }
   };
+  const waiting = () => grant?.unanswered() ?? { nowMs: 0, beyondMs: 0 };
+  const elapsedMs = () => clock.nowMs() - startedMs;
   const look = () => {
-    if (grant) session.send({ type: "used", used: { bytes: grant.usedBytes(), ms: clock.nowMs() - startedMs } });
+    if (!grant) return;
+    const { nowMs, beyondMs } = waiting();
+    const passedMs = elapsedMs();
+    session.send({
+      type: "used",
+      used: { bytes: grant.usedBytes(), ms: passedMs - beyondMs },
+      elapsedMs: passedMs,
+      waiting: nowMs > 0,
+    });
+    lookInTime(machine.state());
   };
-  const leftMs = ({ bought }: ProviderState) => Math.max(0, startedMs + bought.ms - clock.nowMs());
+  const leftMs = ({ bought, unboughtMs }: ProviderState) => Math.max(0, bought.ms + unboughtMs - (elapsedMs() - waiting().beyondMs));
   /** Bought time is over when it is over, not at the next tick. */
   const lookInTime = (state: ProviderState) => {
     clearTimeout(inTime);
-    inTime = setTimeout(look, Math.min(leftMs(state) + 1, maxTimerMs));
+    const left = leftMs(state);
+    if (left > 0 && left < tickMs) inTime = setTimeout(look, left + 1);
   };
+  /** How long the service may carry: while an answer is waited for at least until this is renewed. */
+  const forMs = (state: ProviderState) => (waiting().nowMs > 0 ? Math.max(leftMs(state), leaseMs) : leftMs(state));
 
   async function perform(effect: ProviderEffect, state: ProviderState): Promise<void> {
     switch (effect.type) {
@@ -131,7 +145,7 @@ export function startProviderSession(
       }
       case "allow":
         lookInTime(state);
-        return grant?.allow(effect.bytes, terms.perHour > 0n ? leftMs(state) : undefined);
+        return grant?.allow(effect.bytes, terms.perHour > 0n ? forMs(state) : undefined);
       case "suspend":
         return grant?.suspend();
       case "sendAccepted":
@@ -151,7 +165,7 @@ export function startProviderSession(
       case "sendClosed":
         return say({ t: "closed", used: effect.used });
       case "endService":
-        return session.send({ type: "ended", used: { bytes: await endService(), ms: clock.nowMs() - startedMs } });
+        return session.send({ type: "ended", used: { bytes: await endService(), ms: elapsedMs() - waiting().beyondMs } });
       case "record":
         // The session is over all the same; what is lost with it is ours: that much may be used once more.
         return ledger.channel(ref) && ledger.consume(ref, effect.consumed).catch(failsToEnd);

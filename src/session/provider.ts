@@ -22,15 +22,23 @@ export type ProviderState = {
   cumulative: bigint;
   /** what the accepted promises of this session cover */
   bought: Usage;
-  /** own count */
+  /** own count: without waits for an answer beyond the grace, and without time that was not bought */
   used: Usage;
-  /** the last count told to the consumer */
-  invoiced: Usage;
+  /** ms since admission, waits and all */
+  elapsedMs: number;
+  /** time in which nothing was carried because none was bought: it never counts, also not when more is bought later */
+  unboughtMs: number;
+  /** the last count told to the consumer, and when by `elapsedMs` */
+  invoiced: { bytes: bigint; atMs: number };
   /** a purchase that is being checked and put on disk; one at a time */
   checking: { n: number; bought: Usage } | undefined;
   promises: number;
-  /** own ms since when nothing could be carried */
+  /** since when, by `elapsedMs`, nothing could be carried */
   suspendedSinceMs: number | undefined;
+  /** when the last purchase was made, by `elapsedMs` */
+  boughtAtMs: number;
+  /** when the service was last told what it may carry and how long, by `elapsedMs` */
+  allowedAtMs: number;
   reason: { code: ErrorCode; message: string } | undefined;
 };
 
@@ -40,7 +48,8 @@ export type ProviderEvent =
   | { type: "purchased"; cumulative: bigint }
   | { type: "declined"; code: ErrorCode; message: string }
   | { type: "admitted"; connection: ConnectionInfo }
-  | { type: "used"; used: Usage }
+  /** `used`: own count, without waits beyond the grace; `elapsedMs`: with them; `waiting`: for an answer, now */
+  | { type: "used"; used: Usage; elapsedMs: number; waiting: boolean }
   | { type: "closeAsked" }
   /** the stream or the peer is gone, or the node stops */
   | { type: "lost"; code: ErrorCode; message: string }
@@ -51,6 +60,7 @@ export type ProviderEffect =
   /** check the promise and put it on disk; `purchased` or `declined` follows */
   | { type: "accept"; promise: SignedPromise | undefined; consumed: bigint }
   | { type: "admit" }
+  /** carry up to so many bytes in all, for the paid time that is left */
   | { type: "allow"; bytes: bigint }
   | { type: "suspend" }
   | { type: "sendAccepted"; connection: ConnectionInfo }
@@ -66,8 +76,12 @@ export type ProviderEffect =
 
 /** A session that has paid for nothing more for this long is over. */
 export const idleMs = 60_000;
-/** An invoice goes out when at least this much more was used, or this much time has passed. */
+/** So is one that waits for an answer and has bought nothing for this long: its place is not held for ever for nothing. */
+export const unpaidMs = 600_000;
+/** An invoice goes out when at least this much more was used, or this much time has passed: it is a sign of life, too. */
 export const invoiceStep: Usage = { bytes: 1n << 18n, ms: 1_000 };
+/** While paid time stands still, a service that ends it by itself is told anew this often what is left. */
+const renewMs = 1_000;
 
 const nothing: Usage = { bytes: 0n, ms: 0 };
 
@@ -77,10 +91,14 @@ export const initialProvider = (options: Pick<ProviderState, "terms" | "start">)
   cumulative: options.start.cumulative,
   bought: nothing,
   used: nothing,
-  invoiced: nothing,
+  elapsedMs: 0,
+  unboughtMs: 0,
+  invoiced: { bytes: 0n, atMs: 0 },
   checking: undefined,
   promises: 0,
   suspendedSinceMs: undefined,
+  boughtAtMs: 0,
+  allowedAtMs: 0,
   reason: undefined,
 });
 
@@ -117,7 +135,7 @@ export const stepProvider: Step<ProviderState, ProviderEvent, ProviderEffect> = 
         ],
       };
     case "used":
-      return used(state, event.used);
+      return used(state, event);
     case "closeAsked":
       return close(state, undefined);
     case "lost":
@@ -153,14 +171,14 @@ function purchased(state: ProviderState, cumulative: bigint): Result {
   const done = state.checking;
   if (!done) return stay(state);
   const promises = state.promises + (cumulative > state.cumulative ? 1 : 0);
-  const next: ProviderState = { ...state, cumulative, promises, bought: done.bought, checking: undefined };
+  const next: ProviderState = { ...state, cumulative, promises, bought: done.bought, checking: undefined, boughtAtMs: state.elapsedMs };
   if (state.phase === "QUOTED") return { state: next, effects: [{ type: "admit" }] };
   if (!carrying(state)) return stay(next);
   const effects: ProviderEffect[] = [
     { type: "allow", bytes: allowance(next) },
     { type: "sendAck", n: done.n },
   ];
-  return { state: { ...next, phase: "ACTIVE", suspendedSinceMs: undefined }, effects };
+  return { state: { ...next, phase: "ACTIVE", suspendedSinceMs: undefined, allowedAtMs: state.elapsedMs }, effects };
 }
 
 /** A declined purchase ends a session that has not begun; one that runs goes on with what it has paid for. */
@@ -184,28 +202,42 @@ function refuse(state: ProviderState, code: ErrorCode, message: string): Result 
   return { state, effects: [refusal(code, message)] };
 }
 
-function used(state: ProviderState, count: Usage): Result {
+function used(state: ProviderState, event: Extract<ProviderEvent, { type: "used" }>): Result {
   if (!carrying(state)) return stay(state);
+  const { elapsedMs, waiting } = event;
   const effects: ProviderEffect[] = [];
-  let next: ProviderState = { ...state, used: { bytes: count.bytes, ms: count.ms } };
-  const timeUp = state.terms.perHour > 0n && count.ms >= state.bought.ms;
-  const usedUp = timeUp || count.bytes >= allowance(state);
-  if (timeUp && state.phase === "ACTIVE") effects.push({ type: "suspend" });
-  if (usedUp && state.phase === "ACTIVE") next = { ...next, phase: "SUSPENDED", suspendedSinceMs: count.ms };
-  if (count.bytes - state.invoiced.bytes >= invoiceStep.bytes || count.ms - state.invoiced.ms >= invoiceStep.ms) {
-    next = { ...next, invoiced: count };
-    effects.push({ type: "sendInvoice", used: billable(next) });
+  let next: ProviderState = { ...counted(state, event.used), elapsedMs };
+  const { bytes, ms } = next.used;
+  // A target's late answer must pass, or its consumer, which buys nothing while it waits, would wait for ever.
+  const timeUp = state.terms.perHour > 0n && ms >= state.bought.ms && !waiting;
+  const usedUp = timeUp || bytes >= allowance(state);
+  if (state.phase === "ACTIVE") {
+    if (timeUp) effects.push({ type: "suspend" });
+    if (usedUp) next = { ...next, phase: "SUSPENDED", suspendedSinceMs: elapsedMs };
+    else if (waiting && elapsedMs - state.allowedAtMs >= renewMs) {
+      next = { ...next, allowedAtMs: elapsedMs };
+      effects.push({ type: "allow", bytes: allowance(state) });
+    }
   }
-  if (next.suspendedSinceMs !== undefined && count.ms - next.suspendedSinceMs > idleMs && !state.checking)
-    return close(next, { code: "BUDGET_EXHAUSTED", message: "nothing more was paid for" });
-  return { state: next, effects };
+  if (bytes - state.invoiced.bytes >= invoiceStep.bytes || elapsedMs - state.invoiced.atMs >= invoiceStep.ms) {
+    next = { ...next, invoiced: { bytes, atMs: elapsedMs } };
+    effects.push({ type: "sendInvoice", used: next.used });
+  }
+  return isIdle(next, waiting) && !state.checking
+    ? close(next, { code: "BUDGET_EXHAUSTED", message: "nothing more was paid for" })
+    : { state: next, effects };
 }
 
-/** Time beyond what was bought is not carried in, so it is not billed either. */
-const billable = ({ terms, used, bought }: ProviderState): Usage => ({
-  bytes: used.bytes,
-  ms: terms.perHour > 0n ? Math.min(used.ms, bought.ms) : used.ms,
-});
+const isIdle = ({ terms, elapsedMs, suspendedSinceMs, boughtAtMs }: ProviderState, waiting: boolean): boolean =>
+  (suspendedSinceMs !== undefined && elapsedMs - suspendedSinceMs > idleMs) ||
+  (waiting && terms.perHour > 0n && elapsedMs - boughtAtMs > unpaidMs);
+
+/** Takes over a count. Time beyond what was bought is not carried in, so it is dropped for good. */
+function counted(state: ProviderState, own: Usage): ProviderState {
+  const ms = own.ms - state.unboughtMs;
+  const unboughtMs = state.terms.perHour > 0n ? Math.max(0, ms - state.bought.ms) : 0;
+  return { ...state, used: { bytes: own.bytes, ms: ms - unboughtMs }, unboughtMs: state.unboughtMs + unboughtMs };
+}
 
 function close(state: ProviderState, reason: ProviderState["reason"]): Result {
   if (state.phase === "QUOTED") return { state: { ...state, phase: "REFUSED", reason }, effects: [{ type: "hangUp" }] };
@@ -215,7 +247,7 @@ function close(state: ProviderState, reason: ProviderState["reason"]): Result {
 
 function ended(state: ProviderState, count: Usage): Result {
   if (state.phase !== "CLOSING") return stay(state);
-  const next: ProviderState = { ...state, used: billable({ ...state, used: count }) };
+  const next = counted(state, count);
   return {
     state: { ...next, phase: "CLEARABLE" },
     effects: [

@@ -1,16 +1,20 @@
+import { type Clock, systemClock } from "../../src/lib/clock.ts";
 import type { MystError } from "../../src/lib/errors.ts";
 import type { Grant, ServiceConsumer, ServiceProvider } from "../../src/services/service.ts";
+import { consumerPatience, createUnanswered, exitPatience } from "../../src/services/unanswered.ts";
 
 /**
  * A service of a few lines, to show that a session needs no VPN: the provider hands out units on request, the consumer counts
  * what it got. Both ends live in one process.
  */
-export function meteredService() {
+export function meteredService(clock: Clock = systemClock) {
   const grants = new Map<string, { used: bigint; allowed: bigint; ended: boolean; told: bigint[] }>();
   let onUsage: (bytes: bigint) => void = () => undefined;
   let fail: (error: MystError) => void = () => undefined;
   let received = 0n;
-  let waiting = 0;
+  let ours = createUnanswered({ clock }, consumerPatience);
+  let theirs = createUnanswered({ clock }, exitPatience);
+  let honest = true;
   let current = "";
   const spoilt = new Set<string>();
   const close = async () => {
@@ -23,10 +27,12 @@ export function meteredService() {
     policySummary: () => "units for anybody",
     admit: async ({ sessionId }) => {
       const state = { used: 0n, allowed: 0n, ended: false, told: [] as bigint[] };
+      theirs = createUnanswered({ clock }, exitPatience);
       grants.set(sessionId, state);
       const grant: Grant = {
         connection: { greeting: "hello" },
         usedBytes: () => state.used,
+        unanswered: () => (honest ? theirs.read() : { nowMs: 0, beyondMs: 0 }),
         allow: (total) => {
           state.allowed = total;
         },
@@ -52,7 +58,14 @@ export function meteredService() {
       onUsage = opening.onUsage;
       fail = opening.onFailed ?? fail;
       received = 0n;
-      return { usedBytes: () => received, receivedBytes: () => received, waitingMs: () => waiting, endpoint: { units: "here" }, close };
+      ours = createUnanswered({ clock }, consumerPatience);
+      return {
+        usedBytes: () => received,
+        receivedBytes: () => received,
+        unanswered: () => ours.read(),
+        endpoint: { units: "here" },
+        close,
+      };
     },
   };
   return {
@@ -80,8 +93,29 @@ export function meteredService() {
     },
     /** makes its end fail on one side */
     spoil: (side: "exit" | "consumer") => void spoilt.add(side),
-    stall: (ms: number) => {
-      waiting = ms;
+    /** The consumer's side has asked for something, and it has reached the other: what is taken next answers it. */
+    asks: () => ours.asked(),
+    isAsked: () => theirs.asked(),
+    /** The exit's side lets the answer pass, if it may carry anything; the consumer's is still to see it, by `seesAnswer`. */
+    answers: (): boolean => {
+      const state = grants.get(current);
+      if (!state || state.ended || state.allowed <= state.used) return false;
+      state.used += 1n;
+      theirs.answered();
+      return true;
+    },
+    seesAnswer: () => {
+      received += 1n;
+      ours.answered();
+      onUsage(received);
+    },
+    givesUp: () => {
+      ours.settled();
+      theirs.settled();
+    },
+    /** makes the exit's side sell the time in which it waits */
+    sellWaits: () => {
+      honest = false;
     },
   };
 }

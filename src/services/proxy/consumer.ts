@@ -4,6 +4,7 @@ import { deadline, within } from "../../lib/lifecycle.ts";
 import type { Logger } from "../../lib/ports.ts";
 import type { ByteStream, Network } from "../../network/network.ts";
 import type { Opening, ServiceConsumer, ServiceHandle } from "../service.ts";
+import { consumerPatience, createUnanswered } from "../unanswered.ts";
 import { type ClientConnection, carryClient } from "./client-connection.ts";
 import { createConsumerControl } from "./consumer-control.ts";
 import {
@@ -77,15 +78,14 @@ async function openProxy(deps: ProxyConsumerDeps, options: ProxyConsumerOptions,
   const usage: UsageCount = createUsage(opening.onUsage);
   const connections = new Map<number, ClientConnection>();
   const running = new Set<Promise<void>>();
-  /** of connections that the exit has not answered for: since when */
-  const asked = new Map<number, number>();
+  const unanswered = createUnanswered({ clock }, consumerPatience);
   let lastId = 0;
   let closing: Promise<bigint> | undefined;
 
   const control = createConsumerControl({
     open: (until) => network.openFrames(peer, controlProtocol, until),
     sessionId,
-    onUp: usage.carriedUp,
+    onUp: (total) => unanswered.carriedUp(usage.carriedUp(total)),
     onReset: (id) => connections.get(id)?.reset(),
     log,
   });
@@ -106,7 +106,8 @@ async function openProxy(deps: ProxyConsumerDeps, options: ProxyConsumerOptions,
       reset = true;
     };
     connections.set(id, { reset: early, stop: () => socket.destroy(), abort: giveUp });
-    asked.set(id, clock.nowMs());
+    unanswered.asked(id);
+    socket.once("close", () => unanswered.settled(id));
     control.ensure();
     try {
       const stream = await network.openBytes(peer, streamProtocol, deadline(requestMs, given.signal));
@@ -124,7 +125,7 @@ async function openProxy(deps: ProxyConsumerDeps, options: ProxyConsumerOptions,
       log.debug("a connection failed", { reason: (error as Error).message });
       hangUp(socket, replyBytes(socksReply.failure));
     } finally {
-      asked.delete(id);
+      unanswered.settled(id);
       connections.delete(id);
     }
   };
@@ -133,7 +134,6 @@ async function openProxy(deps: ProxyConsumerDeps, options: ProxyConsumerOptions,
     const reader = prefixedReader(stream, replyCodec, maxReply);
     await stream.write(prefixed(headerCodec, { session: sessionBytes(sessionId), id, host, port }));
     const { code } = await within(reader.first(), requestMs, "PEER_TIMEOUT", "the exit's answer");
-    asked.delete(id);
     if (code !== "ok") {
       log.debug("the exit refused a connection", { code });
       hangUp(socket, replyBytes(socksCode[code]));
@@ -141,7 +141,14 @@ async function openProxy(deps: ProxyConsumerDeps, options: ProxyConsumerOptions,
       return undefined;
     }
     socket.write(replyBytes(socksReply.succeeded));
-    const { sent: onUp, received: onDown } = usage;
+    const onUp = (bytes: number) => {
+      unanswered.asked(id);
+      usage.sent(bytes);
+    };
+    const onDown = (bytes: number) => {
+      unanswered.answered();
+      usage.received(bytes);
+    };
     const connection = carryClient({ socket, stream, incoming: reader.rest(), control, onUp, onDown }, { id, lingerMs });
     connections.set(id, connection);
     return connection;
@@ -169,10 +176,7 @@ async function openProxy(deps: ProxyConsumerDeps, options: ProxyConsumerOptions,
   control.ensure();
   return {
     usedBytes: usage.usedBytes,
-    waitingMs: () => {
-      const oldest = Math.min(...asked.values());
-      return Number.isFinite(oldest) ? clock.nowMs() - oldest : 0;
-    },
+    unanswered: unanswered.read,
     endpoint: { socks: server.address },
     close: closeOnce,
   };

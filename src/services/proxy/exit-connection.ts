@@ -1,5 +1,6 @@
 import type { Socket } from "node:net";
 import type { ByteStream } from "../../network/network.ts";
+import type { Unanswered } from "../unanswered.ts";
 import type { ExitControl } from "./exit-control.ts";
 import { drainSocket, gated, resetSocket, whenClosed, writeSocket } from "./flow.ts";
 import type { Gate } from "./gate.ts";
@@ -23,6 +24,7 @@ export type CarryDeps = {
   socket: Socket;
   gate: Pick<Gate, "take" | "room">;
   control: Pick<ExitControl, "reset">;
+  unanswered: Pick<Unanswered, "asked" | "answered" | "heldUp">;
   /** so many bytes have left for the target */
   onUp(bytes: number): void;
 };
@@ -34,7 +36,7 @@ export type CarryOptions = { id: number; idleMs: number; lingerMs: number };
  * `done` resolves then, with nothing left open.
  */
 export function carry(deps: CarryDeps, { id, idleMs, lingerMs }: CarryOptions): ExitConnection & { done: Promise<void> } {
-  const { stream, incoming, socket, gate, control } = deps;
+  const { stream, incoming, socket, gate, control, unanswered } = deps;
   const over = new AbortController();
   let held: PromiseWithResolvers<void> | undefined;
   let told: Promise<void> | undefined;
@@ -65,7 +67,10 @@ export function carry(deps: CarryDeps, { id, idleMs, lingerMs }: CarryOptions): 
     stream.abort(error instanceof Error ? error : new Error("the consumer is gone"));
   };
 
-  const toConsumer = gated(gate, over.signal, (bytes) => stream.write(bytes));
+  const toConsumer = gated(gate, over.signal, (bytes) => {
+    unanswered.answered();
+    return stream.write(bytes);
+  });
   const toTarget = gated(gate, over.signal, (bytes) => {
     deps.onUp(bytes.length);
     return writeSocket(socket, bytes);
@@ -85,12 +90,16 @@ export function carry(deps: CarryDeps, { id, idleMs, lingerMs }: CarryOptions): 
   const upwards = async () => {
     for await (const bytes of incoming) {
       if (over.signal.aborted) continue;
+      unanswered.asked(id);
       try {
         const busy = toTarget(bytes);
-        if (busy) await busy;
+        if (!busy) continue;
+        unanswered.heldUp(id, true);
+        await busy;
       } catch {
         giveUp(true);
       }
+      unanswered.heldUp(id, false);
     }
     if (!over.signal.aborted) socket.end();
   };

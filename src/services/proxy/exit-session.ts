@@ -1,5 +1,7 @@
+import type { Clock } from "../../lib/clock.ts";
 import type { Logger } from "../../lib/ports.ts";
 import type { Admission } from "../service.ts";
+import { createUnanswered, exitPatience, type Unanswered } from "../unanswered.ts";
 import type { ExitConnection } from "./exit-connection.ts";
 import { createExitControl, type ExitControl } from "./exit-control.ts";
 import { createGate, type Gate } from "./gate.ts";
@@ -9,6 +11,7 @@ export type ExitSession = {
   admission: Admission;
   gate: Gate;
   control: ExitControl;
+  unanswered: Unanswered;
   /** by the consumer's number */
   connections: Map<number, ExitConnection>;
   /** Counts bytes that left for a target. */
@@ -19,8 +22,9 @@ export type ExitSession = {
   end(): Promise<bigint>;
 };
 
-export function createExitSession(admission: Admission, log: Logger): ExitSession {
+export function createExitSession({ log, clock }: { log: Logger; clock: Pick<Clock, "nowMs"> }, admission: Admission): ExitSession {
   const gate = createGate();
+  const unanswered = createUnanswered({ clock }, exitPatience);
   const connections = new Map<number, ExitConnection>();
   const running = new Set<Promise<unknown>>();
   let up = 0n;
@@ -35,8 +39,10 @@ export function createExitSession(admission: Admission, log: Logger): ExitSessio
     admission,
     gate,
     control,
+    unanswered,
     connections,
     addUp: (bytes) => {
+      unanswered.carriedUp(bytes);
       up += BigInt(bytes);
       control.carriedUp(up);
     },

@@ -10,6 +10,8 @@ import { type Header, headerCodec, maxHeader, prefixed, prefixedReader, type Rep
 export type ExitStreamDeps = DialDeps & {
   /** the admitted session with this id, if it is this peer's */
   sessionOf(id: Uint8Array, peer: string): ExitSession | undefined;
+  /** A stream of this peer ends before it has named its session. */
+  askedInVain(peer: string): void;
   log: Logger;
 };
 
@@ -30,10 +32,18 @@ const lingerMs = 10_000;
  */
 export async function serveStream(deps: ExitStreamDeps, options: ExitStreamOptions, stream: ByteStream): Promise<void> {
   const reader = prefixedReader(stream, headerCodec, maxHeader);
-  const header = await within(reader.first(), options.headerTimeoutMs, "PEER_TIMEOUT", "the header of a connection");
+  const header = await within(reader.first(), options.headerTimeoutMs, "PEER_TIMEOUT", "the header of a connection").catch((error) => {
+    deps.askedInVain(stream.peer);
+    throw error;
+  });
   const session = deps.sessionOf(header.session, stream.peer);
-  const code = await (session ? session.run(connectAndCarry(session)) : "session");
-  if (code !== "ok") await refuse(code);
+  session?.unanswered.asked(header.id);
+  try {
+    const code = await (session ? session.run(connectAndCarry(session)) : "session");
+    if (code !== "ok") await refuse(code);
+  } finally {
+    session?.unanswered.settled(header.id);
+  }
 
   async function connectAndCarry(session: ExitSession): Promise<ReplyCode> {
     if (session.connections.size >= options.maxStreams || session.connections.has(header.id)) return "busy";
@@ -54,7 +64,12 @@ export async function serveStream(deps: ExitStreamDeps, options: ExitStreamOptio
     }
   }
 
-  async function carryTo({ gate, control, connections, addUp }: ExitSession, socket: Socket, { id }: Header, wanted: AbortSignal) {
+  async function carryTo(
+    { gate, control, unanswered, connections, addUp }: ExitSession,
+    socket: Socket,
+    { id }: Header,
+    wanted: AbortSignal,
+  ) {
     try {
       await stream.write(prefixed(replyCodec, { code: "ok" }));
       wanted.throwIfAborted();
@@ -63,7 +78,8 @@ export async function serveStream(deps: ExitStreamDeps, options: ExitStreamOptio
       throw error;
     }
     const { idleMs } = options;
-    const connection = carry({ stream, incoming: reader.rest(), socket, gate, control, onUp: addUp }, { id, idleMs, lingerMs });
+    const incoming = reader.rest();
+    const connection = carry({ stream, incoming, socket, gate, control, unanswered, onUp: addUp }, { id, idleMs, lingerMs });
     connections.set(id, connection);
     await connection.done;
   }

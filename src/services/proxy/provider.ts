@@ -59,7 +59,16 @@ export function createProxyProvider(deps: ProxyProviderDeps, options: ProxyProvi
   let listening: Promise<unknown> | undefined;
   let streams = 0;
 
+  /** A stream that was dropped before it named its session: for the consumer, it has asked in vain. */
+  const askedInVain = (peer: string) => {
+    for (const { admission, unanswered } of sessions.values()) {
+      if (admission.peer !== peer) continue;
+      unanswered.asked(-1);
+      unanswered.settled(-1);
+    }
+  };
   const streamDeps: ExitStreamDeps = {
+    askedInVain,
     policy,
     log,
     resolve: deps.resolve ?? systemResolve,
@@ -71,7 +80,10 @@ export function createProxyProvider(deps: ProxyProviderDeps, options: ProxyProvi
   };
 
   const onStream = async (stream: ByteStream) => {
-    if (streams >= maxStreamsInAll) return stream.abort(new Error("too many streams"));
+    if (streams >= maxStreamsInAll) {
+      askedInVain(stream.peer);
+      return stream.abort(new Error("too many streams"));
+    }
     streams += 1;
     try {
       await serveStream(streamDeps, settings, stream);
@@ -103,11 +115,12 @@ export function createProxyProvider(deps: ProxyProviderDeps, options: ProxyProvi
     ]);
     await listening;
     if (sessions.has(admission.sessionId)) throw new MystError("PEER_REFUSED", "this session has been admitted before");
-    const session = createExitSession(admission, log);
+    const session = createExitSession(deps, admission);
     sessions.set(admission.sessionId, session);
     return {
       connection: {},
       usedBytes: session.gate.usedBytes,
+      unanswered: session.unanswered.read,
       allow: session.gate.allow,
       suspend: session.gate.suspend,
       end: () => {

@@ -2,8 +2,8 @@
 export type UsageCount = {
   sent(bytes: number): void;
   received(bytes: number): void;
-  /** the exit's total of bytes carried upwards; of no effect beyond what was sent */
-  carriedUp(total: bigint): void;
+  /** the exit's total of bytes carried upwards; of no effect beyond what was sent. How many are new. */
+  carriedUp(total: bigint): number;
   usedBytes(): bigint;
 };
 
@@ -33,9 +33,11 @@ export function createUsage(onUsage: (usedBytes: bigint) => void): UsageCount {
     },
     carriedUp: (total) => {
       const carried = total > BigInt(sent) ? sent : Number(total);
-      if (carried <= up) return;
+      const fresh = carried - up;
+      if (fresh <= 0) return 0;
       up = carried;
       changed();
+      return fresh;
     },
   };
 }

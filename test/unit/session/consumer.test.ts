@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { QUANTUM_BYTES, QUANTUM_MS } from "../../../src/payments/meter.ts";
 import type { SignedPromise } from "../../../src/payments/promise.ts";
 import { due } from "../../../src/payments/terms.ts";
+import { consumerPatience } from "../../../src/services/unanswered.ts";
 import {
   type ConsumerEffect,
   type ConsumerEvent,
@@ -38,10 +39,12 @@ const begun: ConsumerEvent[] = [
   { type: "opened" },
 ];
 const active = (budget = rich) => run(fresh(budget), ...begun).state;
-const used = (bytes: bigint, ms: number, waitingMs = 0, silentMs = 0): ConsumerEvent => ({
+/** `ms`: own count of time; `elapsedMs`: where waits have kept it behind */
+const used = (bytes: bigint, ms: number, waitingMs = 0, silentMs = 0, elapsedMs = ms): ConsumerEvent => ({
   ...{ type: "used", used: { bytes, ms } },
-  ...{ waitingMs, silentMs },
+  ...{ elapsedMs, waitingMs, silentMs },
 });
+const invoice = (bytes: bigint, ms: number): ConsumerEvent => ({ type: "received", message: { t: "invoice", used: { bytes, ms } } });
 
 describe("session/consumer", (test) => {
   test("signs the first quantum before it proposes, and opens the service once accepted", () => {
@@ -78,14 +81,18 @@ describe("session/consumer", (test) => {
   });
 
   for (const [what, silence] of [
-    ["owes the service an answer", (ms: number) => [ms, 0]],
+    ["forwards nothing", (ms: number) => [ms, 0]],
     ["says nothing at all", (ms: number) => [0, ms]],
   ] as const)
     test(`an exit that ${what} holds at most one quantum that it has not served`, () => {
       const served = { bytes: (QUANTUM_BYTES * 2n) / 3n, ms: 2_000 };
       let state = run(active(), used(served.bytes, served.ms), { type: "signed", promise: promise(1n) }).state;
       state = run(state, { type: "received", message: { t: "ack", n: 1 } }).state;
-      for (let ms = served.ms; ms < 60_000; ms += 250) state = run(state, used(served.bytes, ms, ...silence(ms - served.ms))).state;
+      for (let ms = served.ms; ms < 60_000; ms += 250) {
+        const [waitingMs, silentMs] = silence(ms - served.ms) as [number, number];
+        const beyondMs = Math.max(0, waitingMs - consumerPatience.graceMs);
+        state = run(state, used(served.bytes, ms - beyondMs, waitingMs, silentMs, ms), invoice(served.bytes, ms - beyondMs)).state;
+      }
       assert.ok(state.cumulative - due(terms, served) <= terms.quantum, `${state.cumulative} promised for ${due(terms, served)}`);
     });
 
@@ -117,16 +124,49 @@ describe("session/consumer", (test) => {
     assert.deepEqual(types(alive.effects), ["sign"]);
   });
 
-  test("an unacknowledged promise ends the session, alone", () => {
-    const low = run(active(), used(QUANTUM_BYTES, 100));
-    const late = run(low.state, used(QUANTUM_BYTES, 101 + patienceMs));
-    assert.deepEqual(types(late.effects), ["closeService", "finish"]);
-    assert.equal(late.state.reason?.code, "PEER_TIMEOUT");
+  for (const [when, ownMs] of [
+    ["while traffic flows", 101 + patienceMs],
+    ["while own time stands still", 100],
+  ] as const)
+    test(`an unacknowledged promise ends the session, alone, ${when}`, () => {
+      const low = run(active(), used(QUANTUM_BYTES, 100));
+      const late = run(low.state, used(QUANTUM_BYTES, ownMs, 0, 0, 101 + patienceMs));
+      assert.deepEqual(types(late.effects), ["closeService", "finish"]);
+      assert.equal(late.state.reason?.code, "PEER_TIMEOUT");
+    });
+
+  test("of time it takes the exit's lower count for its own, until the next invoice and to the end", () => {
+    const behind = run(active(), used(0n, 4_000), invoice(0n, 2_500), used(0n, 4_100));
+    assert.equal(behind.state.used.ms, 2_600);
+    assert.equal(behind.state.ownMs, 4_100);
+    assert.equal(run(behind.state, invoice(0n, 9_000), used(0n, 4_200)).state.used.ms, 4_200);
+    const left = run(behind.state, { type: "disconnect" }, { type: "serviceClosed", used: { bytes: 0n, ms: 4_300 } });
+    assert.equal(left.state.used.ms, 2_800);
+  });
+
+  test("what it buys is ahead of the lower count: over many waits no more is prepaid than a quantum", () => {
+    let state = active();
+    let theirs = 0;
+    // a second at a time: of each wait of four the exit counts two
+    for (let own = 0, n = 1; own < 400_000; own += 1_000) {
+      const waitingMs = own % 4_000;
+      state = run(state, used(0n, own, waitingMs), invoice(0n, theirs)).state;
+      assert.ok(state.bought.ms <= theirs + QUANTUM_MS + 1_000, `${state.bought.ms} bought for ${theirs}`);
+      if (state.pending) state = run(state, { type: "received", message: { t: "ack", n } }).state;
+      n = state.purchases;
+      if (waitingMs < 2_000) theirs += 1_000;
+    }
+    assert.ok(state.bought.ms > 190_000, `${state.bought.ms}`);
+  });
+
+  test("an invoice above the lower count is no dispute while it is under the own one", () => {
+    const pulled = run(active(), used(0n, 30_000), invoice(0n, 0), used(0n, 30_100));
+    assert.equal(run(pulled.state, invoice(0n, 30_000 + QUANTUM_MS), used(0n, 30_200)).state.phase, "ACTIVE");
+    assert.equal(run(pulled.state, invoice(0n, 30_301 + QUANTUM_MS), used(0n, 30_300)).state.phase, "DISPUTED");
   });
 
   test("an invoice above the own count is disputed, forgiven when it falls back, and ends the session when it stays", () => {
-    const invoice = (bytes: bigint): ConsumerEvent => ({ type: "received", message: { t: "invoice", used: { bytes, ms: 0 } } });
-    const disputed = run(active(), invoice(QUANTUM_BYTES + 2n), used(1n, 100));
+    const disputed = run(active(), invoice(QUANTUM_BYTES + 2n, 0), used(1n, 100));
     assert.equal(disputed.state.phase, "DISPUTED");
     assert.equal(run(disputed.state, used(2n, 200)).state.phase, "ACTIVE");
     const ended = run(disputed.state, used(1n, 101 + patienceMs));

@@ -7,6 +7,7 @@ import {
   type ProviderEvent,
   type ProviderState,
   stepProvider,
+  unpaidMs,
 } from "../../../src/session/provider.ts";
 import { describe } from "../../support/harness.ts";
 
@@ -36,6 +37,11 @@ const buys = (bytes: bigint, ms: number, cumulative = bytes + BigInt(ms), n = 0)
   { type: "purchase", n, bought: { bytes, ms }, promise: promise(cumulative) },
   { type: "purchased", cumulative },
 ];
+/** `ms`: own count of time; `elapsedMs`: where waits have kept it behind */
+const used = (bytes: bigint, ms: number, waiting = false, elapsedMs = ms): ProviderEvent => ({
+  ...{ type: "used", used: { bytes, ms } },
+  ...{ elapsedMs, waiting },
+});
 const ended = (bytes: bigint, ms: number): ProviderEvent => ({ type: "ended", used: { bytes, ms } });
 const active = (at = start) =>
   run(fresh(at), ...buys(100n, 100, at.cumulative + 200n - (at.cumulative - at.consumed)), { type: "admitted", connection: {} }).state;
@@ -108,7 +114,7 @@ describe("session/provider", (test) => {
   });
 
   test("suspends when the bought time is over and resumes with the next purchase", () => {
-    const late = run(active(), { type: "used", used: { bytes: 10n, ms: 100 } });
+    const late = run(active(), used(10n, 100));
     assert.deepEqual(types(late.effects), ["suspend"]);
     assert.equal(late.state.phase, "SUSPENDED");
     const again = run(late.state, ...buys(200n, 300, 500n, 1));
@@ -116,16 +122,62 @@ describe("session/provider", (test) => {
     assert.deepEqual(types(again.effects), ["allow", "sendAck"]);
   });
 
+  test("does not suspend for time while an answer is waited for, and does when it has passed", () => {
+    const waiting = run(active(), used(10n, 150, true));
+    assert.equal(waiting.state.phase, "ACTIVE");
+    assert.ok(!types(waiting.effects).includes("suspend"));
+    assert.deepEqual(types(run(waiting.state, used(20n, 151)).effects), ["suspend"]);
+    // bytes are limited as always
+    assert.equal(run(waiting.state, used(100n, 151, true)).state.phase, "SUSPENDED");
+    // and who has not paid gets nothing by asking
+    const asks = run(active(), used(10n, 150), used(10n, 200, true));
+    assert.equal(asks.state.phase, "SUSPENDED");
+    assert.deepEqual(asks.effects, []);
+  });
+
+  test("while an answer is waited for: invoices go on, the service is told anew what is left, and in the end the place is free", () => {
+    let state = run(active(), ...buys(200n, 5_000, 5_200n, 1)).state;
+    const seen: string[] = [];
+    let elapsedMs = 0;
+    for (; elapsedMs <= unpaidMs; elapsedMs += 1_000) {
+      const next = run(state, used(10n, Math.min(elapsedMs, 2_000), true, elapsedMs));
+      state = next.state;
+      seen.push(...types(next.effects));
+    }
+    assert.deepEqual([...new Set(seen)].sort(), ["allow", "sendInvoice"]);
+    assert.ok(seen.length > 1_000, `${seen.length} effects`);
+    assert.equal(state.phase, "ACTIVE");
+    const over = run(state, used(10n, 2_000, true, elapsedMs));
+    assert.equal(over.effects.at(-1)?.type, "endService");
+    assert.equal(over.state.reason?.code, "BUDGET_EXHAUSTED");
+  });
+
+  test("one that pays now and then keeps its place, however long its waits", () => {
+    let state = active();
+    for (let n = 1; n < 10; n += 1) {
+      const elapsedMs = n * (unpaidMs - 1_000);
+      state = run(state, used(10n, 50, true, elapsedMs), ...buys(100n, 100 + n, 200n + BigInt(n), n)).state;
+    }
+    assert.equal(state.phase, "ACTIVE");
+  });
+
+  test("time in which nothing was bought never counts, also not when more is bought later", () => {
+    const late = run(active(), used(10n, 130), used(10n, 400), ...buys(200n, 300, 500n, 1), used(10n, 450));
+    assert.equal(late.state.phase, "ACTIVE");
+    assert.equal(late.state.used.ms, 150);
+    assert.equal(run(late.state, used(10n, 600)).state.phase, "SUSPENDED");
+  });
+
   test("ends a session that pays for nothing more", () => {
-    const late = run(active(), { type: "used", used: { bytes: 100n, ms: 50 } });
+    const late = run(active(), used(100n, 50));
     assert.equal(late.state.phase, "SUSPENDED");
-    const idle = run(late.state, { type: "used", used: { bytes: 100n, ms: 51 + idleMs } });
+    const idle = run(late.state, used(100n, 51 + idleMs));
     assert.deepEqual(types(idle.effects), ["endService"]);
     assert.equal(idle.state.reason?.code, "BUDGET_EXHAUSTED");
   });
 
   test("does not bill time that was not bought, nor more than was promised", () => {
-    const late = run(active(), { type: "used", used: { bytes: 10n, ms: 5_000 } }, { type: "closeAsked" }, ended(10n, 5_100));
+    const late = run(active(), used(10n, 5_000), { type: "closeAsked" }, ended(10n, 5_100));
     assert.deepEqual(late.state.used, { bytes: 10n, ms: 100 });
     assert.deepEqual(late.effects[0], { type: "record", consumed: 110n });
   });
@@ -145,7 +197,7 @@ describe("session/provider", (test) => {
       { type: "purchased", cumulative: 0n },
     );
     assert.deepEqual(types(begun.effects), ["admit"]);
-    const used = run(begun.state, { type: "admitted", connection: {} }, { type: "used", used: { bytes: 1n << 40n, ms: 1_000_000 } });
-    assert.equal(used.state.phase, "ACTIVE");
+    const much = run(begun.state, { type: "admitted", connection: {} }, used(1n << 40n, 1_000_000));
+    assert.equal(much.state.phase, "ACTIVE");
   });
 });
