@@ -79,7 +79,7 @@ export function killSwitchPlan(facts: KillSwitchFacts): HostPlan {
       ...(tunnel ? tunnelSteps({ ...tunnel, ifname: tun, mtu: checkMtu(tunnel.mtu), ipv6: facts.ipv6 }) : blockingSteps(facts.ipv6)),
     ],
     // the reverse path of what comes to the mark's own connections is looked up with the mark
-    sysctls: [{ key: "net.ipv4.conf.all.src_valid_mark", value: "1" }],
+    sysctls: [{ key: "net/ipv4/conf/all/src_valid_mark", value: "1" }],
     accepts: [],
   };
 }

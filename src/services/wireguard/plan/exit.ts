@@ -91,7 +91,7 @@ export function exitPlan(facts: ExitFacts): HostPlan {
     table: exitTable,
     nft: replaceTable(exitTable, lines.join("\n")),
     steps: exitSteps(tun, pool, mtu),
-    sysctls: [{ key: "net.ipv4.ip_forward", value: "1" }],
+    sysctls: [{ key: "net/ipv4/ip_forward", value: "1" }],
     accepts: exitAccepts(tun),
   };
 }

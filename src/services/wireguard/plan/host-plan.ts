@@ -23,7 +23,7 @@ export type PlanKind = "exit" | "client";
 /** A line for `ip -4 -batch -` or `ip -6 -batch -`, and the line that takes it back. */
 export type IpStep = { family: 4 | 6; add: string; del: string };
 
-/** "net.ipv4.ip_forward", "1" */
+/** The key is a path below /proc/sys, since the name of an interface may hold a dot: "net/ipv4/ip_forward", "1". */
 export type Sysctl = { key: string; value: string };
 
 /** A rule for the head of a chain of table `ip filter`, where that chain exists: `iifname "…" counter accept`. */

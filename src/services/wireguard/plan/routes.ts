@@ -7,7 +7,8 @@ export const clientTable = 28_025;
 export const clientMark = 28_025;
 
 /** Ours stand before the kernel's own (32766) and in this order. */
-const preference = { control: 18_200, dns: 18_210, specific: 18_220, tunnel: 18_230 };
+/** Priorities of our policy rules. */
+export const preference = { control: 18_200, dns: 18_210, specific: 18_220, tunnel: 18_230 };
 
 /** Behind the tunnel's own route, so that it is met only where that one is missing. */
 const unreachableMetric = 4_096;
