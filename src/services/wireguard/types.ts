@@ -11,6 +11,8 @@ export type PeerStats = {
   txBytes: bigint;
   /** unix ms of the last handshake; 0 when there was none */
   handshakeMs: number;
+  /** where it was last heard from, as the backend says */
+  endpoint?: { address: string; port: number };
 };
 
 export type WgPeer = {

@@ -43,6 +43,13 @@ function changeLines(change: PeerChange): string[] {
 export const endpointText = ({ address, port }: { address: string; port: number }): string =>
   address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`;
 
+/** "192.0.2.1:51820" or "[2001:db8::1]:51820"; nothing for anything else */
+export function endpointOf(text: string): Pick<PeerStats, "endpoint"> {
+  const match = /^(?:\[([0-9a-f:.%]+)\]|([0-9.]+)):(\d+)$/i.exec(text);
+  const address = match?.[1] ?? match?.[2];
+  return address === undefined ? {} : { endpoint: { address, port: Number(match?.[3]) } };
+}
+
 /** @throws INTERNAL when the answer is of a refusal */
 export function checkAnswer(answer: string): void {
   const errno = /^errno=(-?\d+)$/m.exec(answer)?.[1];
@@ -65,6 +72,9 @@ export function parseGet(answer: string): { listenPort: number; peers: Map<WgKey
       case "public_key":
         current = { rxBytes: 0n, txBytes: 0n, handshakeMs: 0 };
         peers.set(keyFromHex(value), current);
+        break;
+      case "endpoint":
+        if (current) Object.assign(current, endpointOf(value));
         break;
       case "rx_bytes":
         if (current) current.rxBytes = BigInt(value);

@@ -1,5 +1,5 @@
 import type { PeerStats, WgKey } from "../types.ts";
-import { type DeviceKeys, endpointText, type PeerChange } from "./uapi.ts";
+import { type DeviceKeys, endpointOf, endpointText, type PeerChange } from "./uapi.ts";
 
 /** The text that `wg setconf` reads, see wg(8). */
 export const deviceConfig = ({ privateKey, listenPort, fwmark }: DeviceKeys): string =>
@@ -37,9 +37,9 @@ export function parseDump(dump: string): { listenPort: number; peers: Map<WgKey,
   const [device = "", ...lines] = dump.trim().split("\n");
   const peers = new Map<WgKey, PeerStats>();
   for (const line of lines) {
-    const [publicKey, , , , handshake, rx, tx] = line.split("\t");
+    const [publicKey, , endpoint = "", , handshake, rx, tx] = line.split("\t");
     if (publicKey === undefined || tx === undefined) continue;
-    peers.set(publicKey, { rxBytes: BigInt(rx ?? 0), txBytes: BigInt(tx), handshakeMs: Number(handshake) * 1000 });
+    peers.set(publicKey, { rxBytes: BigInt(rx ?? 0), txBytes: BigInt(tx), handshakeMs: Number(handshake) * 1000, ...endpointOf(endpoint) });
   }
   return { listenPort: Number(device.split("\t")[2] ?? 0), peers };
 }

@@ -1,0 +1,33 @@
+import type { TunnelState } from "../types.ts";
+
+export type ClientEvent =
+  | { type: "securing" }
+  | { type: "handshaking" }
+  | { type: "up" }
+  /** nothing passes any more, the tunnel included */
+  | { type: "blocked"; problem: string }
+  /** the kill switch itself could not be kept up */
+  | { type: "unprotected"; problem: string }
+  | { type: "protected" }
+  | { type: "released" };
+
+export const initialState: TunnelState = { intent: "open", fact: "down" };
+
+/** What a client is, after what has happened to it. An event that does not fit what was asked for changes nothing. */
+export function nextState(state: TunnelState, event: ClientEvent): TunnelState {
+  if (event.type === "released") return initialState;
+  if (event.type === "securing") return state.intent === "open" ? { intent: "secured", fact: "securing" } : state;
+  if (state.intent === "open") return state;
+  switch (event.type) {
+    case "handshaking":
+      return { intent: "secured", fact: "handshaking" };
+    case "up":
+      return state.fact === "handshaking" ? { intent: "secured", fact: "up" } : state;
+    case "blocked":
+      return { intent: "secured", fact: "blocked", problem: event.problem };
+    case "unprotected":
+      return { ...state, problem: `the kill switch does not stand: ${event.problem}` };
+    case "protected":
+      return state.problem?.startsWith("the kill switch does not stand") ? { intent: state.intent, fact: state.fact } : state;
+  }
+}

@@ -1,0 +1,220 @@
+import { setTimeout as wait } from "node:timers/promises";
+import { MystError } from "../../../lib/errors.ts";
+import { makeKeyPair } from "../backend/keys.ts";
+import { type KillSwitchFacts, killSwitchPlan } from "../plan/client.ts";
+import { clientMark } from "../plan/routes.ts";
+import {
+  type BackendKind,
+  counterMs,
+  type Endpoint,
+  type PeerStats,
+  type TunnelState,
+  type WgBackend,
+  type WgDevice,
+  type WgKey,
+} from "../types.ts";
+import { type Account, counted, newAccount, restarted } from "./account.ts";
+import { type ClientEvent, initialState, nextState } from "./client-state.ts";
+import type { HostPort } from "./host-port.ts";
+
+export type ClientDeps = {
+  backend: WgBackend;
+  host: HostPort;
+  log(level: "info" | "warn", message: string): void;
+  onState(state: TunnelState): void;
+  onCounters(total: PeerStats): void;
+};
+
+export type ClientSettings = { ifname: string; uid: number; control: Endpoint[]; ipv6: boolean };
+export type Exit = { publicKey: WgKey; presharedKey?: WgKey; endpoint: Endpoint; address: string; dns: string; mtu: number };
+
+export type HelperClient = {
+  publicKey: WgKey;
+  backend: BackendKind;
+  secure(): Promise<void>;
+  up(exit: Exit): Promise<void>;
+  control(endpoints: Endpoint[]): Promise<void>;
+  block(reason: string): Promise<void>;
+  release(): Promise<void>;
+  /** The tunnel goes; a kill switch that stands stays, without anybody to look after it. */
+  leave(): Promise<void>;
+};
+
+const handshakeMs = 10_000;
+const watchMs = 1000;
+const restartsMax = 5;
+/** less than what NAT on the way forgets after */
+const keepaliveS = 25;
+
+/** The client's side: the kill switch first, the tunnel inside of it. Whatever fails leaves the kill switch standing. */
+export function openClient(deps: ClientDeps, settings: ClientSettings): HelperClient {
+  const { backend, host, log } = deps;
+  const { privateKey, publicKey } = makeKeyPair();
+  const { ifname, uid, ipv6 } = settings;
+  let { control } = settings;
+  let state = initialState;
+  let account: Account = newAccount;
+  let device: WgDevice | undefined;
+  /** what the routes and rules are made for at the moment */
+  let applied: KillSwitchFacts["tunnel"];
+  let counters: NodeJS.Timeout | undefined;
+  let watch: NodeJS.Timeout | undefined;
+  let tail: Promise<unknown> = Promise.resolve();
+
+  const note = (event: ClientEvent) => {
+    const next = nextState(state, event);
+    if (JSON.stringify(next) === JSON.stringify(state)) return;
+    state = next;
+    deps.onState(state);
+  };
+  const inTurn = <T>(work: () => Promise<T>): Promise<T> => {
+    const done = tail.then(work);
+    tail = done.catch(() => undefined);
+    return done;
+  };
+  const protect = async (tunnel: KillSwitchFacts["tunnel"]) => {
+    await host.apply(killSwitchPlan({ ifname, uid, control, ipv6, ...(tunnel && { tunnel }) }));
+    applied = tunnel;
+  };
+  const read = async (from: WgDevice, key: WgKey) => {
+    const now = (await from.stats()).get(key);
+    if (!now || from !== device) return;
+    const before = account.total;
+    account = counted(account, now);
+    const { total } = account;
+    if (total.rxBytes !== before.rxBytes || total.txBytes !== before.txBytes || total.handshakeMs !== before.handshakeMs)
+      deps.onCounters(total);
+  };
+  const closeDevice = async (peer?: WgKey) => {
+    clearInterval(counters);
+    const old = device;
+    if (old && peer) await read(old, peer).catch(() => undefined);
+    device = undefined;
+    await old?.close().catch((error) => log("warn", `the interface stays: ${(error as Error).message}`));
+  };
+  let peer: WgKey | undefined;
+
+  const block = async (problem: string) => {
+    await protect(undefined);
+    await closeDevice(peer);
+    note({ type: "blocked", problem });
+  };
+  const secured = () => {
+    if (state.intent !== "secured") throw new MystError("INTERNAL", "the kill switch does not stand yet");
+  };
+
+  const up = async (exit: Exit) => {
+    secured();
+    const { endpoint, address, dns, mtu } = exit;
+    // the way out of an earlier tunnel is closed before a new one is opened
+    if (device || applied) await block("another exit is being opened");
+    note({ type: "handshaking" });
+    try {
+      const opened = await backend.open({ ifname, privateKey, fwmark: clientMark, mtu });
+      device = opened;
+      peer = exit.publicKey;
+      account = restarted(account);
+      opened.onExit((reason) => {
+        if (opened === device) void inTurn(() => recover(opened, exit, reason));
+      });
+      await protect({ exit: { address: endpoint.address, port: endpoint.port }, address, dns, mtu });
+      // a keepalive is also what makes it shake hands now, not with the first packet
+      await opened.addPeer({
+        publicKey: exit.publicKey,
+        ...(exit.presharedKey && { presharedKey: exit.presharedKey }),
+        endpoint,
+        allowedIps: ["0.0.0.0/0"],
+        keepaliveS,
+      });
+      await firstHandshake(opened, exit.publicKey);
+      counters = setInterval(() => void read(opened, exit.publicKey).catch(() => undefined), counterMs);
+      note({ type: "up" });
+    } catch (error) {
+      await block((error as Error).message);
+      throw error;
+    }
+  };
+  const firstHandshake = async (opened: WgDevice, key: WgKey) => {
+    const end = performance.now() + handshakeMs;
+    const since = account.total.handshakeMs;
+    while (account.total.handshakeMs <= since) {
+      if (opened !== device) throw new MystError("TUNNEL_FAILED", "the tunnel went before it was up");
+      if (performance.now() > end)
+        throw new MystError("PEER_TIMEOUT", `the exit did not answer WireGuard's handshake within ${handshakeMs / 1000} s`, {
+          hint: "a firewall between the two may drop UDP; try another exit, or --service proxy",
+        });
+      await wait(4);
+      await read(opened, key);
+    }
+  };
+  /** Its process has gone: nothing passes, since its routes lead nowhere. The same tunnel is opened again. */
+  const recover = async (gone: WgDevice, exit: Exit, reason: string) => {
+    for (let attempt = 1; attempt <= restartsMax && (attempt > 1 || gone === device); attempt += 1) {
+      await block(reason);
+      log("warn", `${reason}; it is started again`);
+      try {
+        return await up(exit);
+      } catch (error) {
+        log("warn", `start ${attempt} of ${restartsMax} failed: ${(error as Error).message}`);
+      }
+    }
+  };
+  const look = async () => {
+    if (state.intent !== "secured") return;
+    try {
+      const problems = await host.verify();
+      if (problems.length > 0) {
+        log("warn", `changed by somebody else and put up again: ${problems.join("; ")}`);
+        await protect(applied);
+      }
+      note({ type: "protected" });
+    } catch (error) {
+      note({ type: "unprotected", problem: (error as Error).message });
+    }
+  };
+  const leave = async () => {
+    clearInterval(watch);
+    if (device) await block("the node has ended");
+  };
+
+  return {
+    publicKey,
+    backend: backend.kind,
+    secure: () =>
+      inTurn(async () => {
+        if (state.intent === "secured") return;
+        note({ type: "securing" });
+        try {
+          await protect(undefined);
+          const problems = await host.verify();
+          if (problems.length > 0)
+            throw new MystError("TUNNEL_FAILED", `the kill switch was loaded and does not stand: ${problems.join("; ")}`);
+        } catch (error) {
+          await host.revert().catch(() => undefined);
+          note({ type: "released" });
+          throw error;
+        }
+        watch = setInterval(() => void inTurn(look), watchMs);
+      }),
+    up: (exit) => inTurn(() => up(exit)),
+    control: (endpoints) =>
+      inTurn(async () => {
+        control = endpoints;
+        if (state.intent === "secured") await protect(applied);
+      }),
+    block: (reason) =>
+      inTurn(async () => {
+        secured();
+        await block(reason);
+      }),
+    release: () =>
+      inTurn(async () => {
+        clearInterval(watch);
+        await closeDevice(peer);
+        if (state.intent === "secured") await host.revert();
+        applied = undefined;
+        note({ type: "released" });
+      }),
+    leave: () => inTurn(leave),
+  };
+}

@@ -1,0 +1,233 @@
+import { MystError } from "../../../lib/errors.ts";
+import { parsePolicy } from "../../policy.ts";
+import { allBackends } from "../backend/choose.ts";
+import { runTool } from "../backend/run-tool.ts";
+import { hostFacts } from "../host/facts.ts";
+import type { HostNet } from "../host/host-net.ts";
+import { exitPlan } from "../plan/exit.ts";
+import { exitTable } from "../plan/host-plan.ts";
+import { choosePool, poolAddresses, poolOf } from "../plan/pool.ts";
+import { type BackendKind, dnsPort, type PeerStats, type WgBackend, type WgKey } from "../types.ts";
+import { type HelperClient, openClient } from "./client.ts";
+import { type HelperExit, openExit } from "./exit.ts";
+import { freeIfname, mayConfigure, privilegeNeeded } from "./facts.ts";
+import { hostPort } from "./host-port.ts";
+import { createNftSession } from "./nft-session.ts";
+import { probe } from "./probe.ts";
+import { type Asked, batchMax, type Note, type Request } from "./protocol.ts";
+import { beSole } from "./sole.ts";
+
+export type CoreDeps = {
+  host: HostNet;
+  send(note: Note): void;
+  /** counters only: they wait while the node does not read */
+  sendCounters(changed: Map<WgKey, PeerStats>): void;
+  /** everything has been put back, or is to stay: the process can end */
+  end(reason: string): void;
+};
+
+export type Core = {
+  ask(request: Asked): Promise<unknown>;
+  credit(request: Extract<Request, { op: "credit" }>): void;
+  /** The node has ended or does not answer. What was paid for is still carried, at most for `lingerMs`; then everything goes. */
+  nodeGone(reason: string): Promise<void>;
+};
+
+const lingerMs = 30_000;
+const lookMs = 100;
+
+/** The helper's requests, and what becomes of exit and client when nobody sends any more. */
+export function createCore(deps: CoreDeps): Core {
+  const { send } = deps;
+  const host = hostPort(deps.host);
+  let exit: HelperExit | undefined;
+  let client: HelperClient | undefined;
+  let gone: string | undefined;
+  let hurry = false;
+  const soles = new Map<"exit" | "client", () => void>();
+
+  const log = (level: "info" | "warn", message: string) => send({ event: "log", level, message });
+  const sole = async (what: "exit" | "client") => {
+    soles.set(
+      what,
+      await beSole(what, () => {
+        hurry = gone !== undefined;
+      }),
+    );
+  };
+  const unsole = (what: "exit" | "client") => {
+    soles.get(what)?.();
+    soles.delete(what);
+  };
+  const theExit = (): HelperExit => exit ?? fail("no exit is open");
+  const theClient = (): HelperClient => client ?? fail("no client is open");
+
+  const openTheExit = async ({ config }: Extract<Asked, { op: "openExit" }>) => {
+    if (!mayConfigure()) throw privilegeNeeded("an exit");
+    if (exit) fail("an exit is open already");
+    await sole("exit");
+    try {
+      await host.reconcile("exit");
+      const backend = await choose(config.backend);
+      const ifname = await freeIfname("mystn");
+      const { own, networks, forwardDrops, ...found } = await hostFacts();
+      const egressIf = config.egressIf ?? found.egressIf ?? noWayOut();
+      for (const chain of forwardDrops) log("warn", `the firewall's chain ${chain} drops what is forwarded; let ${ifname} pass there`);
+      const pool = poolOf(choosePool(networks));
+      const { mtu, egressAddress } = config;
+      const policy = parsePolicy(config);
+      const facts = { ifname, pool: pool.cidr, mtu, egressIf, dnsPort, own, ...policy, ...(egressAddress && { egressAddress }) };
+      exit = await openExit(
+        {
+          backend,
+          host: host.of("exit"),
+          quotas: createNftSession(exitTable),
+          forget,
+          nowMs: () => performance.now(),
+          log,
+          onCounters: deps.sendCounters,
+          onGone: (reason) => void giveUp(reason),
+        },
+        { ifname, listenPort: config.listenPort, mtu, addresses: poolAddresses(pool), plan: exitPlan(facts) },
+      );
+      const { publicKey, listenPort } = exit;
+      return { publicKey, listenPort, backend: backend.kind, ifname, egressIf, gateway: pool.gateway, mtu };
+    } catch (error) {
+      unsole("exit");
+      throw error;
+    }
+  };
+  const closeTheExit = async () => {
+    const open = exit;
+    exit = undefined;
+    await open?.close();
+    unsole("exit");
+  };
+  const openTheClient = async ({ config }: Extract<Asked, { op: "openClient" }>) => {
+    if (!mayConfigure()) throw privilegeNeeded("a tunnel");
+    if (client) fail("a client is open already");
+    await sole("client");
+    try {
+      const backend = await choose(config.backend);
+      const ifname = await freeIfname("mystc");
+      const { uid, control } = config;
+      client = openClient(
+        {
+          backend,
+          host: host.of("client"),
+          log,
+          onState: (state) => send({ event: "clientState", state }),
+          onCounters: ({ rxBytes, txBytes, handshakeMs }) =>
+            send({ event: "clientCounters", rx: String(rxBytes), tx: String(txBytes), handshakeMs }),
+        },
+        { ifname, uid, control, ipv6: (await hostFacts()).ipv6 },
+      );
+      return { publicKey: client.publicKey, backend: backend.kind, ifname };
+    } catch (error) {
+      unsole("client");
+      throw error;
+    }
+  };
+  const leaveTheClient = async () => {
+    const open = client;
+    client = undefined;
+    await open?.leave();
+    unsole("client");
+  };
+  const closeAll = async () => {
+    const ended = await Promise.allSettled([leaveTheClient(), closeTheExit()]);
+    for (const one of ended) if (one.status === "rejected") log("warn", `not all was put back: ${(one.reason as Error).message}`);
+  };
+  const giveUp = async (reason: string) => {
+    await closeAll();
+    deps.end(reason);
+  };
+
+  return {
+    ask: async (request) => {
+      switch (request.op) {
+        case "probe":
+          return probe(client !== undefined);
+        case "cleanup":
+          if (!mayConfigure()) throw privilegeNeeded("cleaning up");
+          if (exit || client) fail("a tunnel of this node is open");
+          await sole("exit");
+          await sole("client");
+          try {
+            return await host.cleanup();
+          } finally {
+            unsole("exit");
+            unsole("client");
+          }
+        case "stop":
+          return closeAll();
+        case "openExit":
+          return openTheExit(request);
+        case "admit":
+          return { address: await theExit().admit(request) };
+        case "dismiss": {
+          const { rxBytes, txBytes, handshakeMs } = await theExit().dismiss(request.publicKey);
+          return { rx: String(rxBytes), tx: String(txBytes), handshakeMs };
+        }
+        case "closeExit":
+          return closeTheExit();
+        case "openClient":
+          return openTheClient(request);
+        case "secure":
+          return theClient().secure();
+        case "up":
+          return theClient().up(request.exit);
+        case "control":
+          return theClient().control(request.endpoints);
+        case "block":
+          return theClient().block(request.reason);
+        case "release": {
+          await theClient().release();
+          client = undefined;
+          return unsole("client");
+        }
+      }
+    },
+    credit: ({ credits }) => exit?.credit(credits.map(([key, bytes, forMs]) => [key, { totalBytes: BigInt(bytes), forMs }])),
+    nodeGone: async (reason) => {
+      if (gone !== undefined) return;
+      gone = reason;
+      await leaveTheClient().catch((error) => log("warn", (error as Error).message));
+      const end = performance.now() + lingerMs;
+      while (!hurry && exit?.anyLive() && performance.now() < end) await new Promise((done) => setTimeout(done, lookMs));
+      await giveUp(reason);
+    },
+  };
+}
+
+function noWayOut(): never {
+  throw new MystError("TUNNEL_FAILED", "this host has no default route, so clients' traffic has no way out", {
+    hint: "name the interface with --egress-if",
+  });
+}
+
+function fail(message: string): never {
+  throw new MystError("INTERNAL", message);
+}
+
+async function choose(wanted?: BackendKind): Promise<WgBackend> {
+  const candidates = allBackends().filter(({ kind }) => wanted === undefined || kind === wanted);
+  const reasons: string[] = [];
+  for (const backend of candidates) {
+    const { ok, reason } = await backend.probe();
+    if (ok) return backend;
+    reasons.push(`${backend.kind}: ${reason}`);
+  }
+  throw new MystError("TOOL_MISSING", `nothing here carries WireGuard (${reasons.join("; ")})`, {
+    hint: "install wireguard-go, or a kernel with WireGuard and wireguard-tools",
+  });
+}
+
+const forget = async (addresses: string[]): Promise<void> => {
+  // one process for all; from and to each of them
+  const lines = addresses.flatMap((address) => [`-D --orig-src ${address}\n`, `-D --reply-src ${address}\n`]);
+  await runTool("conntrack", ["-R", "-"], { input: lines.join(""), byName: true });
+};
+
+export const inBatches = <T>(list: T[]): T[][] =>
+  Array.from({ length: Math.ceil(list.length / batchMax) }, (_, i) => list.slice(i * batchMax, (i + 1) * batchMax));

@@ -1,0 +1,48 @@
+import { MystError } from "../../../lib/errors.ts";
+import type { HostNet } from "../host/host-net.ts";
+import type { HostPlan, PlanKind } from "../plan/host-plan.ts";
+import type { Cleanup } from "../types.ts";
+
+/** What an exit or a client needs of the host's network. */
+export type HostPort = {
+  /** Applies a plan, in place of the one before it. */
+  apply(plan: HostPlan): Promise<void>;
+  /** What is no longer as it was applied, in words; empty when all is. */
+  verify(): Promise<string[]>;
+  /** Takes back what was applied. */
+  revert(): Promise<void>;
+};
+
+export type HostPorts = {
+  of(kind: PlanKind): HostPort;
+  /** Removes what an ended process has left. */
+  reconcile(kind: PlanKind): Promise<void>;
+  cleanup(): Promise<Cleanup>;
+};
+
+/** The host's network, one change at a time whoever asks for it. */
+export function hostPort(host: HostNet): HostPorts {
+  let tail: Promise<unknown> = Promise.resolve();
+  const inTurn = <T>(work: () => Promise<T>): Promise<T> => {
+    const done = tail.then(work);
+    tail = done.catch(() => undefined);
+    return done;
+  };
+  return {
+    of: (kind) => ({
+      apply: (plan) => inTurn(() => host.apply(plan)),
+      verify: () => inTurn(() => host.verify(kind)),
+      revert: () => inTurn(() => host.revert(kind)),
+    }),
+    reconcile: (kind) => inTurn(async () => void (await host.reconcile([kind]))),
+    cleanup: () =>
+      inTurn(async () => {
+        try {
+          return { removed: await host.reconcile(), failed: [] };
+        } catch (error) {
+          if (!(error instanceof MystError)) throw error;
+          return { removed: [], failed: [error.message] };
+        }
+      }),
+  };
+}

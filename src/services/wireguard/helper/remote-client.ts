@@ -1,0 +1,46 @@
+import { MystError } from "../../../lib/errors.ts";
+import type { ClientConfig, ClientTunnel, PeerStats, TunnelState } from "../types.ts";
+import type { Calls } from "./calls.ts";
+import { initialState } from "./client-state.ts";
+import { results } from "./protocol.ts";
+
+/** The node's view of a client that the helper holds: state and counters are what it told last. */
+export async function clientTunnel(calls: Calls, { backend, uid, control }: ClientConfig): Promise<ClientTunnel> {
+  if (backend === "fake") throw new MystError("BAD_VALUE", "the helper has no such backend");
+  let state: TunnelState = initialState;
+  let counters: PeerStats = { rxBytes: 0n, txBytes: 0n, handshakeMs: 0 };
+  const callbacks: (() => void)[] = [];
+  let open = true;
+  calls.on((event) => {
+    if (!open) return;
+    if (event.event === "clientState") {
+      const { problem } = event.state;
+      state = { intent: event.state.intent, fact: event.state.fact, ...(problem !== undefined && { problem }) };
+    }
+    if (event.event !== "clientCounters") return;
+    counters = { rxBytes: BigInt(event.rx), txBytes: BigInt(event.tx), handshakeMs: event.handshakeMs };
+    for (const callback of callbacks) callback();
+  });
+  void calls.ended.then((reason) => {
+    if (state.intent === "secured") state = { intent: "secured", fact: "blocked", problem: `the tunnel's helper has ended: ${reason}` };
+  });
+  const done = async (request: Parameters<Calls["ask"]>[0]) => {
+    await calls.ask(request, results.done);
+  };
+  const opened = await calls.ask({ op: "openClient", config: { ...(backend && { backend }), uid, control } }, results.openClient);
+  return {
+    ...opened,
+    state: () => state,
+    secure: () => done({ op: "secure" }),
+    up: ({ publicKey, presharedKey, endpoint, address, dns, mtu }) =>
+      done({ op: "up", exit: { publicKey, ...(presharedKey && { presharedKey }), endpoint, address, dns, mtu } }),
+    control: (endpoints) => done({ op: "control", endpoints }),
+    counters: () => counters,
+    onCounters: (callback) => callbacks.push(callback),
+    block: (reason) => done({ op: "block", reason: reason.slice(0, 300) }),
+    release: async () => {
+      await done({ op: "release" });
+      open = false;
+    },
+  };
+}
