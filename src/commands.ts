@@ -46,6 +46,7 @@ export const commands = {
   "network create": { summary: "deploy the contract to a chain and write a network file", group: care },
   "network show": { summary: "show the network in use", group: care },
   doctor: { summary: "check what a node needs on this machine", group: care },
+  cleanup: { summary: "take away what a tunnel has left on this machine", group: care },
   devnet: { summary: "run a whole market on this machine, to try it and to test with", group: care },
   version: { summary: "print versions", group: care },
 } as const satisfies Record<string, CommandRow>;

@@ -3,19 +3,21 @@ import type { Poller } from "./chain/poller.ts";
 import type { Discovery } from "./discovery/discovery.ts";
 import { openIdentity } from "./identity/open.ts";
 import { systemClock } from "./lib/clock.ts";
-import { isMystError, MystError } from "./lib/errors.ts";
-import type { NetworkConfig } from "./lib/network-config.ts";
+import { MystError } from "./lib/errors.ts";
 import { silentLogger } from "./lib/ports.ts";
-import { openStore, type Store } from "./lib/store.ts";
+import { openStore } from "./lib/store.ts";
 import { version } from "./lib/version.ts";
 import type { Network } from "./network/network.ts";
+import { ownAccount } from "./node/account.ts";
+import { bindNetwork } from "./node/binding.ts";
 import { findExits } from "./node/connecting.ts";
 import { consume } from "./node/consuming.ts";
 import { endInOrder } from "./node/ending.ts";
 import { createEvents } from "./node/events.ts";
 import { keepRecords } from "./node/recording.ts";
 import { type Serving, startServing } from "./node/serving.ts";
-import type { Connection, ConnectOptions, DiscoverySource, ExitView, Node, NodeOptions, ServeOptions } from "./node/types.ts";
+import { createTunnelling } from "./node/tunnelling.ts";
+import type { Connection, ConnectOptions, DiscoverySource, ExitView, Node, NodeOptions, ServeOptions, TunnelView } from "./node/types.ts";
 import { exitViews, interruptedSession, type StoredSession, sessionView } from "./node/views.ts";
 import { createWallet } from "./node/wallet.ts";
 import { watchChain } from "./node/watching.ts";
@@ -24,6 +26,7 @@ import { openPayerLedger } from "./payments/payer-ledger.ts";
 import { openProviderLedger } from "./payments/provider-ledger.ts";
 import { createSettler, type Settler } from "./payments/settler.ts";
 import { createProxyConsumer } from "./services/proxy/consumer.ts";
+import type { ServiceConsumer } from "./services/service.ts";
 import { openRecords } from "./session/records.ts";
 import { termsData } from "./session/server.ts";
 
@@ -33,7 +36,7 @@ const stopGraceMs = 5_000;
 /** how long the end of a part may take; sessions say goodbye to the other side, which may stand still */
 const partMs = 3_000;
 const sessionMs = 10_000;
-const accountFreshMs = 30_000;
+const defaultProxy = "127.0.0.1:1080";
 
 /**
  * Opens the node of a data directory: identity, ledgers, wallet. `start` then brings it into the network.
@@ -93,25 +96,29 @@ export async function createNode(options: NodeOptions): Promise<Node> {
     if (!online) throw new MystError("NODE_NOT_RUNNING", "the node has not joined the network", { hint: "call start() first" });
     return online;
   };
+  const finding = () => ({
+    network: tunnelling.dialler,
+    discovery: requireOnline().discovery,
+    unit: config.token,
+    self: { peer: peerId },
+  });
   const signTerms = (session: Uint8Array, signer: `0x${string}`, channel: `0x${string}`, terms: Parameters<typeof termsData>[3]) =>
     identity.sign(termsDigest(domain, termsData(session, signer, channel, terms)));
 
-  /** Our own account; as last read where no RPC answers. */
-  const account = async () => {
-    const known = payer.account();
-    if (known && known.line > 0n && clock.nowMs() - known.readAtMs < accountFreshMs) return known;
-    try {
-      const view = await chain.account(address);
-      await payer.reconcile(view);
-      return view;
-    } catch (error) {
-      if (known && isMystError(error, "RPC_UNREACHABLE")) return known;
-      throw error;
-    }
-  };
+  const account = ownAccount({ chain, payer, clock, address });
+
+  const tunnelling = createTunnelling({
+    helper: options.helper,
+    network: () => online?.network,
+    bootstrap: [...config.bootstrap, ...(options.bootstrap ?? [])],
+    rpc: [...(options.rpc !== undefined ? [options.rpc] : []), ...config.rpc],
+    clock,
+    log: log.child("tunnel"),
+  });
 
   const start = async () => {
     if (online) return;
+    await tunnelling.adopt();
     const sources: DiscoverySource[] = options.discovery ?? ["gossip", "snapshot", "dht"];
     // A wallet needs no network: what only a peer needs is loaded when it becomes one.
     const [{ createNetwork }, { createDiscovery }] = await Promise.all([import("./network/host.ts"), import("./discovery/discovery.ts")]);
@@ -150,6 +157,7 @@ export async function createNode(options: NodeOptions): Promise<Node> {
         self: address,
         clock,
         log,
+        ...(options.helper && { helper: options.helper }),
         onSession: recording.onSession,
       },
       serveOptions,
@@ -158,29 +166,30 @@ export async function createNode(options: NodeOptions): Promise<Node> {
   };
 
   const connect = async (connectOptions: ConnectOptions): Promise<Connection> => {
-    const { network, discovery } = requireOnline();
+    const { network } = requireOnline();
     if (connection || connecting)
       throw new MystError("ALREADY_CONNECTED", "this node has a connection already", { hint: "end it with 'mystnode disconnect'" });
     connecting = true;
     try {
-      const service = createProxyConsumer({ network, log: log.child("proxy"), clock }, { listen: connectOptions.proxy });
-      const line = () => payer.account()?.line ?? 0n;
-      const session = {
-        network,
-        ledger: payer,
-        line,
-        service,
-        signTerms: (id: Uint8Array, channel: `0x${string}`, terms: Parameters<typeof termsData>[3]) =>
-          signTerms(id, address, channel, terms),
-        signer: address,
-        clock,
-        log,
+      const by = (service: ServiceConsumer) => {
+        const session = {
+          network,
+          ledger: payer,
+          line: () => payer.account()?.line ?? 0n,
+          service,
+          signTerms: (id: Uint8Array, channel: `0x${string}`, terms: Parameters<typeof termsData>[3]) =>
+            signTerms(id, address, channel, terms),
+          signer: address,
+          clock,
+          log,
+        };
+        return consume({ ...finding(), session, account, records, events }, connectOptions, stopping.signal);
       };
-      const made = await consume(
-        { network, discovery, session, unit: config.token, self: { peer: peerId }, account, records, events },
-        connectOptions,
-        stopping.signal,
-      );
+      const { service, proxy = defaultProxy } = connectOptions;
+      const made =
+        service === "wireguard"
+          ? await tunnelling.connect(connectOptions, by)
+          : await by(createProxyConsumer({ network, log: log.child("proxy"), clock }, { listen: proxy }));
       connection = made;
       const forget = () => {
         connection = undefined;
@@ -205,6 +214,7 @@ export async function createNode(options: NodeOptions): Promise<Node> {
       part("following the contract", () => watching?.stop()),
       part("discovery", () => online?.discovery.stop()),
       part("the network", () => online?.network.stop()),
+      part("the tunnel", () => options.helper?.stop()),
       part("the records", recording.idle),
       part("the database", () => store.close()),
     ];
@@ -226,13 +236,9 @@ export async function createNode(options: NodeOptions): Promise<Node> {
     serve: (serveOptions) => tracked(() => serve(serveOptions)),
     connect: (connectOptions) => tracked(() => connect(connectOptions)),
     connection: () => connection,
+    unblock: tunnelling.unblock,
     find: async (wanted) => {
-      const { network, discovery } = requireOnline();
-      const [exit, ...others] = await findExits(
-        { network, discovery, unit: config.token, self: { peer: peerId } },
-        wanted,
-        wanted.signal ?? stopping.signal,
-      );
+      const [exit, ...others] = await findExits(finding(), wanted, wanted.signal ?? stopping.signal);
       return { matching: others.length + 1, exit: exit as ExitView };
     },
     exits: async (query) => {
@@ -256,11 +262,12 @@ export async function createNode(options: NodeOptions): Promise<Node> {
       ...(serving && {
         serving: {
           country: serving.options.country,
-          services: serving.options.services,
+          services: serving.services,
           sessions: serving.sessions().length,
           maxSessions: serving.options.maxSessions,
         },
       }),
+      ...(options.helper && { tunnel: tunnelling.state() as TunnelView }),
       ...(connection && { connection: { ...connection.session(), endpoint: connection.endpoint } }),
       chain: chain.status(),
     }),
@@ -279,16 +286,4 @@ export async function createNode(options: NodeOptions): Promise<Node> {
     stop,
     [Symbol.asyncDispose]: () => stop(),
   };
-}
-
-/** A data directory belongs to one network: its ledgers mean nothing on another. */
-async function bindNetwork(store: Store, { chainId, contract, name }: NetworkConfig): Promise<void> {
-  const meta = store.table("meta");
-  const id = `${chainId}:${contract}`;
-  const known = await meta.get("network");
-  if (known === undefined) return store.write([meta.put("network", Uint8Array.from(Buffer.from(id)))]);
-  if (Buffer.from(known).toString() !== id)
-    throw new MystError("NETWORK_MISMATCH", `this data directory belongs to another network than '${name}'`, {
-      hint: "use another --data-dir for it, or the --network file that this one was begun with",
-    });
 }

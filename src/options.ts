@@ -36,6 +36,10 @@ type Kinds = {
   invite: string;
   /** IP address or range, with or without a port */
   destination: string;
+  /** of UDP or TCP; 0 is any that is free */
+  port: number;
+  /** name of a network interface */
+  interface: string;
 };
 export type OptionKind = keyof Kinds;
 
@@ -44,7 +48,7 @@ type OptionSpec = {
   name: string;
   kind: OptionKind;
   help: string;
-  /** may be given several times; separated by commas in the environment, an array in the config file */
+  /** may be given several times, or several separated by commas; an array in the config file */
   list?: true;
   choices?: readonly string[];
   /** as a person would type it; an amount without a unit is in the network's token */
@@ -71,7 +75,7 @@ export const options = [
   ...of(["connect"], "Which exit", [
     { name: "country", kind: "country", help: "only exits in this country, for example US" },
     { name: "city", kind: "string", help: "only exits in this city" },
-    { name: "service", kind: "choice", choices: ["proxy"], default: "proxy", help: "how to go out" },
+    { name: "service", kind: "choice", choices: ["wireguard", "proxy"], help: "how to go out; default: wireguard as root, else proxy" },
     { name: "exclude", kind: "peer", list: true, help: "never this exit" },
     { name: "via", kind: "invite", list: true, help: "an invite: the address of an exit, or of a peer to ask" },
   ]),
@@ -83,7 +87,13 @@ export const options = [
   ]),
   ...of(["connect"], "Traffic", [{ name: "proxy", kind: "hostport", default: "127.0.0.1:1080", help: "where the SOCKS5 server listens" }]),
   ...of(["serve"], "The offer", [
-    { name: "service", kind: "choice", choices: ["proxy", "none"], default: "proxy", help: "what to sell; none: only help the network" },
+    {
+      name: "service",
+      kind: "choice",
+      list: true,
+      choices: ["wireguard", "proxy", "none"],
+      help: "what to sell; none: only help the network; default: wireguard as root, else proxy",
+    },
     { name: "country", kind: "country", help: "the country this exit is in; needed to sell" },
     { name: "city", kind: "string", help: "the city this exit is in" },
     { name: "price-gib", kind: "amount", default: "0.1", help: "price per GiB, both directions together; 0 is allowed" },
@@ -94,6 +104,20 @@ export const options = [
     { name: "allow", kind: "destination", list: true, help: "let clients reach this although the exit policy refuses it" },
     { name: "block", kind: "destination", list: true, help: "never let clients reach this" },
     { name: "egress-address", kind: "ip", help: "local address that clients' connections leave from" },
+  ]),
+  ...of(["serve"], "Tunnel", [
+    { name: "listen-port", kind: "port", default: "51820", help: "UDP port of WireGuard; 0 is any that is free" },
+    { name: "endpoint", kind: "hostport", help: "where clients reach WireGuard; default: this peer's address, that port" },
+    { name: "egress-if", kind: "interface", help: "interface that clients' traffic leaves by; default: the default route's" },
+  ]),
+  ...of(["serve", "connect"], "Tunnel", [
+    {
+      name: "backend",
+      kind: "choice",
+      choices: ["kernel", "wireguard-go", "wireguard-go-wg"],
+      help: "what carries WireGuard; default: the first that works",
+    },
+    { name: "user", kind: "string", help: "become this user once the tunnel's helper runs; default: see docs/cli.md" },
   ]),
   ...of(["serve"], "Earnings", [
     { name: "settle-at", kind: "amount", default: "0.1", help: "clear a channel on chain once this much is owed on it" },

@@ -71,6 +71,7 @@ function handlersOf(node: ApiNode, onStop: () => void): Handlers {
       if (!connection) throw new MystError("NOT_CONNECTED", "this node has no connection", { hint: "make one with 'mystnode connect'" });
       return { session: await connection.disconnect() };
     },
+    unblock: async () => ({ released: await node.unblock() }),
     wallet: () => node.wallet.show(),
     channels: async () => ({ channels: await node.wallet.channels() }),
     deposit: ({ amount, bond }) => node.wallet.deposit(amount, bond),

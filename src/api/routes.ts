@@ -28,6 +28,8 @@ export const routes = {
   find: { method: "POST", path: "/v1/find", input: view.findInput, output: z.object({ matching: z.number(), exit: view.exitView }) },
   connect: { method: "POST", path: "/v1/connect", input: view.connectInput, output: connectItem, stream: true },
   disconnect: { method: "POST", path: "/v1/disconnect", input: nothing, output: session },
+  /** lifts the kill switch that an ended connection has left */
+  unblock: { method: "POST", path: "/v1/unblock", input: nothing, output: z.object({ released: z.boolean() }) },
   wallet: { method: "GET", path: "/v1/wallet", input: nothing, output: view.walletView },
   channels: { method: "GET", path: "/v1/wallet/channels", input: nothing, output: z.object({ channels: z.array(view.channelView) }) },
   deposit: { method: "POST", path: "/v1/wallet/deposit", input: view.depositInput, output: view.depositOutput },

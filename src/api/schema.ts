@@ -81,6 +81,23 @@ export const sessionView = as<SessionView>()(
   }),
 );
 
+const backend = z.enum(["kernel", "wireguard-go", "wireguard-go-wg", "fake"]);
+const sold = {
+  perGiB: decimal,
+  perHour: decimal,
+  allow: z.array(z.string()),
+  block: z.array(z.string()),
+  egressAddress: z.string().optional(),
+};
+const wireguardSold = z.object({
+  kind: z.literal("wireguard"),
+  ...sold,
+  listenPort: z.number(),
+  backend: backend.optional(),
+  endpoint: z.string().optional(),
+  egressIf: z.string().optional(),
+});
+
 export const nodeStatus = as<NodeStatus>()(
   z.object({
     version: z.string(),
@@ -101,21 +118,21 @@ export const nodeStatus = as<NodeStatus>()(
     serving: z
       .object({
         country: z.string(),
-        services: z.array(
-          z.object({
-            kind: z.literal("proxy"),
-            perGiB: decimal,
-            perHour: decimal,
-            allow: z.array(z.string()),
-            block: z.array(z.string()),
-            egressAddress: z.string().optional(),
-          }),
-        ),
+        services: z.array(z.discriminatedUnion("kind", [z.object({ kind: z.literal("proxy"), ...sold }), wireguardSold])),
         sessions: z.number(),
         maxSessions: z.number(),
       })
       .optional(),
     connection: sessionView.extend({ endpoint }).optional(),
+    tunnel: z
+      .object({
+        intent: z.enum(["secured", "open"]),
+        fact: z.enum(["down", "securing", "handshaking", "up", "blocked"]),
+        problem: z.string().optional(),
+        interface: z.string().optional(),
+        backend: backend.optional(),
+      })
+      .optional(),
     chain: z.object({ reachable: z.boolean(), block: z.number().optional(), problem: z.string().optional() }),
   }),
 );
@@ -171,14 +188,17 @@ const find = {
   peer: name.optional(),
   country: z.string().length(2).optional(),
   city: name.optional(),
-  service: z.literal("proxy"),
+  service: z.enum(["wireguard", "proxy"]),
   maxPerGiB: decimal,
   maxPerHour: decimal,
   exclude: names.optional(),
   via: names.optional(),
 };
 export const findInput = as<Omit<FindOptions, "signal">>()(z.strictObject(find));
-export const connectInput = as<Omit<ConnectOptions, "signal" | "onStep">>()(z.strictObject({ ...find, budget: decimal, proxy: name }));
+export const connectInput = as<Omit<ConnectOptions, "signal" | "onStep">>()(
+  z.strictObject({ ...find, budget: decimal, proxy: name.optional(), backend: backend.optional() }),
+);
+
 export const exitsInput = as<ExitQuery>()(
   z.strictObject({
     country: z.string().length(2).optional(),

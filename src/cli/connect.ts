@@ -8,6 +8,8 @@ import type { Context, Run } from "./context.ts";
 import { facts, shortPeer } from "./format.ts";
 import { chooseNetwork, hostNode, networkOf, runningNode } from "./hosting.ts";
 import type { Output } from "./output.ts";
+import { mayOpenTunnels } from "./privileges.ts";
+import { defaultText, serviceToUse } from "./services.ts";
 import { lastedMs, priceText, reachText, roughAmount, sessionFacts } from "./texts.ts";
 
 const redrawMs = 1000;
@@ -17,10 +19,12 @@ export const connect: Run<"connect"> = async (context) => {
   const { settings, args, out, interrupts } = context;
   const running = await runningNode(settings.dataDir, interrupts.signal);
   const network = running ? await networkOf(running) : await chooseNetwork(settings);
-  const wanted = wishes(settings, args[0], network.token);
+  const service = serviceToUse(settings.service, running ? await tunnels(running, interrupts.signal) : mayOpenTunnels());
+  const wanted = wishes({ ...settings, service }, args[0], network.token);
+  if (settings.service === undefined) out.progress(defaultText(service));
   if (running && settings.discovery.length + settings.bootstrap.length > 0)
     out.warn("a node runs already: --discovery and --bootstrap are for the command that starts it");
-  await using host = running ? undefined : await hostNode(context, network, startOptions(settings));
+  await using host = running ? undefined : await hostNode(context, network, { ...startOptions(settings), tunnel: service === "wireguard" });
   const api = running ?? (host as NonNullable<typeof host>).api;
   if (wanted.peer !== undefined) wanted.peer = await wholePeer(api, wanted.peer);
   if (settings.dryRun) return await dryRun(context, api, wanted, network.token);
@@ -39,6 +43,9 @@ export const connect: Run<"connect"> = async (context) => {
   return interrupts.status();
 };
 
+/** Whether the node that runs has been started for tunnels. */
+const tunnels = async (api: ApiClient, signal: AbortSignal) => (await api.call("status", {}, signal)).tunnel !== undefined;
+
 const startOptions = ({ bootstrap, discovery }: Settings<"connect">) => ({ bootstrap, ...(discovery.length > 0 && { discovery }) });
 
 /**
@@ -55,13 +62,13 @@ export function wishes(settings: Settings<"connect">, peer: string | undefined, 
     });
   if (budget === 0n)
     throw new MystError("BUDGET_TOO_SMALL", "a budget of 0 buys nothing", { hint: `set one, for example --budget 1${example}` });
-  const { country, city, service, exclude, via, proxy } = settings;
+  const { country, city, service = "proxy", exclude, via, proxy, backend } = settings;
   return {
     service,
     maxPerGiB,
     maxPerHour: settings.maxPriceHour(unit),
     budget,
-    proxy,
+    ...(service === "proxy" ? { proxy } : backend !== undefined && { backend }),
     ...(peer !== undefined && { peer }),
     ...(country !== undefined && { country }),
     ...(city !== undefined && { city }),
@@ -86,7 +93,7 @@ async function wholePeer(api: ApiClient, text: string): Promise<string> {
 }
 
 async function dryRun({ out, interrupts }: Context<"connect">, api: ApiClient, wanted: Input<"connect">, unit: Unit): Promise<void> {
-  const { budget, proxy, ...query } = wanted;
+  const { budget, proxy, backend, ...query } = wanted;
   const found = await api.call("find", query, interrupts.signal);
   out.object({ type: "dry-run", ...found, budget });
   out.print(
@@ -127,11 +134,10 @@ export function stepLines(step: ConnectStep, budget: bigint, unit: Unit): string
     ];
   }
   if (step.step === "agreed") return [`terms agreed   ${priceText(step, unit)}, paid ${roughAmount(step.quantum, unit)} ahead`];
-  const [[name, value] = ["", ""]] = Object.entries(step.endpoint);
-  const lines = [
-    `${name === "socks" ? "proxy up" : "open"}   ${Object.values(step.endpoint).join(" ")}   after ${formatDuration(step.atMs)}`,
-  ];
-  return name === "socks" ? [...lines, `try it: curl --proxy socks5h://${value} https://example.com`] : lines;
+  const { socks, interface: ifname, address, via } = step.endpoint;
+  const after = `after ${formatDuration(step.atMs)}`;
+  if (ifname !== undefined) return [`tunnel up   ${ifname}  ${address} via ${via}   ${after}`, "nothing leaves this machine outside of it"];
+  return [`proxy up   ${socks}   ${after}`, `try it: curl --proxy socks5h://${socks} https://example.com`];
 }
 
 /** Shows the session until it ends; Ctrl-C ends it. `error` is what ended it against our will, for example BUDGET_EXHAUSTED. */

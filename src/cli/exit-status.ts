@@ -75,6 +75,7 @@ export const exitStatus: Record<ErrorCode, number> = {
   SERVICE_UNKNOWN: failure,
   POLICY_DENIED: failure,
   DESTINATION_UNREACHABLE: tunnel,
+  TUNNEL_FAILED: tunnel,
   TOOL_MISSING: failure,
   INTERNAL: failure,
 };

@@ -40,7 +40,7 @@ const hints: Record<ErrorCode, string> = {
   ALREADY_CONNECTED: "end it with 'mystnode disconnect'",
   NOT_SERVING: "serve with 'mystnode serve --country CC'",
   PORT_IN_USE: "choose another one: --proxy host:port to connect, --listen host:port to serve",
-  PRIVILEGE_NEEDED: "run it as root, or with the capability that is named",
+  PRIVILEGE_NEEDED: "run it as root (sudo mystnode ...), or use --service proxy, which needs none",
   NODE_TOO_OLD: "install a newer Node",
   INTERRUPTED: "run the same command again to go on",
   MALFORMED: newer,
@@ -71,6 +71,7 @@ const hints: Record<ErrorCode, string> = {
   SERVICE_UNKNOWN: "see 'mystnode exits'",
   POLICY_DENIED: "another exit may allow it: see 'mystnode exits --json'",
   DESTINATION_UNREACHABLE: "check the destination, or try another exit",
+  TUNNEL_FAILED: doctor,
   TOOL_MISSING: doctor,
   INTERNAL: "run it again with --log-level debug, and report what it tells",
 };

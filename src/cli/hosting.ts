@@ -60,11 +60,26 @@ export async function runningNode(dataDir: string, signal?: AbortSignal): Promis
   }
 }
 
+/** `tunnel`: with what it takes to open tunnels. */
+export type OpenOptions = Partial<NodeOptions> & { tunnel?: boolean };
+
 /**
  * Opens the node of the data directory in this process; it holds the directory's lock from here on.
  * @throws what `createNode` throws
  */
-export async function openNode(context: Common, network: NetworkConfig, options: Partial<NodeOptions> = {}): Promise<Node> {
+export async function openNode(context: Common, network: NetworkConfig, options: OpenOptions = {}): Promise<Node> {
+  const { tunnel = false, ...rest } = options;
+  const { enter } = await import("./entering.ts");
+  const helper = await enter(context, { tunnel });
+  try {
+    return await makeNode(context, network, { ...rest, ...(helper && { helper }) });
+  } catch (error) {
+    await helper?.stop();
+    throw error;
+  }
+}
+
+async function makeNode(context: Common, network: NetworkConfig, options: Partial<NodeOptions>): Promise<Node> {
   const { settings } = context;
   const { createNode } = await import("../node.ts");
   const rpc = (settings as { rpc?: string }).rpc;
@@ -88,7 +103,7 @@ export async function openNode(context: Common, network: NetworkConfig, options:
 export type Host = AsyncDisposable & { node: Node; api: ApiClient };
 
 /** A node in this process that joins the network, and the socket through which other commands drive it meanwhile. */
-export async function hostNode(context: Common, network: NetworkConfig, options: Partial<NodeOptions>): Promise<Host> {
+export async function hostNode(context: Common, network: NetworkConfig, options: OpenOptions): Promise<Host> {
   await using undo = new AsyncDisposableStack();
   const node = undo.use(await openNode(context, network, options));
   const api = createApi(node, { log: await context.log(), onStop: context.interrupts.stop });

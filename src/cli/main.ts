@@ -32,6 +32,7 @@ const loaders: { [C in CommandName]: () => Promise<Run<C>> } = {
   "network create": async () => (await import("./network.ts")).create,
   "network show": async () => (await import("./network.ts")).show,
   doctor: async () => (await import("./doctor.ts")).doctor,
+  cleanup: async () => (await import("./cleanup.ts")).cleanup,
   devnet: async () => (await import("./devnet.ts")).devnet,
   version: async () => (await import("./version.ts")).version,
 };

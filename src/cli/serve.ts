@@ -1,13 +1,15 @@
 import { setTimeout as wait } from "node:timers/promises";
 import { MystError } from "../lib/errors.ts";
 import { formatBytes, type Unit } from "../lib/units.ts";
-import type { NodeStatus, ServeOptions, SessionView } from "../node/types.ts";
+import type { NodeStatus, ServeOptions, ServiceKind, SessionView } from "../node/types.ts";
 import type { Settings } from "../options.ts";
 import type { Context, Run } from "./context.ts";
 import { facts } from "./format.ts";
 import { chooseNetwork, type Host, hostNode } from "./hosting.ts";
+import { mayOpenTunnels } from "./privileges.ts";
+import { defaultText, servicesToSell } from "./services.ts";
 import { chainText } from "./status.ts";
-import { priceText, roughAmount } from "./texts.ts";
+import { priceText, roughAmount, tunnelText } from "./texts.ts";
 
 const redrawMs = 1000;
 
@@ -15,9 +17,12 @@ const redrawMs = 1000;
 export const serve: Run<"serve"> = async (context) => {
   const { settings, out, interrupts } = context;
   const network = await chooseNetwork(settings);
-  const options = serveOptions(settings, network.token);
+  const services = servicesToSell(settings.service, mayOpenTunnels());
+  const options = serveOptions(settings, services, network.token);
+  if (settings.service.length === 0) for (const kind of services) out.progress(defaultText(kind));
   const { listen, bootstrap, discovery } = settings;
-  await using host = await hostNode(context, network, { listen, bootstrap, ...(discovery.length > 0 && { discovery }) });
+  const tunnel = services.includes("wireguard");
+  await using host = await hostNode(context, network, { listen, bootstrap, tunnel, ...(discovery.length > 0 && { discovery }) });
   await interrupts.race(host.node.serve(options));
   const status = await host.node.status();
   out.object({ type: "serving", ...status });
@@ -30,21 +35,26 @@ export const serve: Run<"serve"> = async (context) => {
 };
 
 /** @throws USAGE without a country */
-export function serveOptions(settings: Settings<"serve">, unit: Unit): ServeOptions {
-  const { service, country = "", city, allow, block, egressAddress, maxSessions, payout } = settings;
-  if (service !== "none" && country === "")
+export function serveOptions(settings: Settings<"serve">, kinds: ServiceKind[], unit: Unit): ServeOptions {
+  const { country = "", city, allow, block, egressAddress, egressIf, endpoint, backend, listenPort, maxSessions, payout } = settings;
+  if (kinds.length > 0 && country === "")
     throw new MystError("USAGE", "an offer names the country that the exit is in", { hint: "add --country, for example --country DE" });
-  const sold: ServeOptions["services"][number] = {
-    kind: "proxy",
+  const sold = {
     perGiB: settings.priceGib(unit),
     perHour: settings.priceHour(unit),
     allow,
     block,
     ...(egressAddress !== undefined && { egressAddress }),
   };
+  const tunnel = {
+    listenPort,
+    ...(backend !== undefined && { backend }),
+    ...(endpoint !== undefined && { endpoint }),
+    ...(egressIf !== undefined && { egressIf }),
+  };
   return {
     country,
-    services: service === "none" ? [] : [sold],
+    services: kinds.map((kind) => (kind === "wireguard" ? { kind, ...sold, ...tunnel } : { kind, ...sold })),
     maxSessions,
     settleAt: settings.settleAt(unit),
     ...(city !== undefined && { city }),
@@ -54,13 +64,15 @@ export function serveOptions(settings: Settings<"serve">, unit: Unit): ServeOpti
 
 function servingFacts(status: NodeStatus, settings: Settings<"serve">, options: ServeOptions, unit: Unit) {
   const [address] = status.addresses;
-  const [service] = options.services;
+  const sold = status.serving?.services ?? [];
+  const [service] = sold;
   return {
     peer: status.peer,
     address: status.address,
     network: status.network,
     listening: status.addresses,
-    selling: service ? `${service.kind} in ${options.country} at ${priceText(service, unit)}` : "nothing, it helps the network",
+    selling: service ? sold.map((one) => `${one.kind} in ${options.country} at ${priceText(one, unit)}`) : "nothing, it helps the network",
+    tunnel: sold.flatMap((one) => (one.kind === "wireguard" ? tunnelText(one) : [])),
     policy: service && [
       "no private or local networks, no mail ports",
       ...service.allow.map((destination) => `except ${destination}`),

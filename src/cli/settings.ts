@@ -10,15 +10,21 @@ export type Source = "flag" | "env" | "config" | "default";
 
 type Written = { texts: string[]; source: Source; name: string; directory: string };
 
+/** several values in one text */
+const split = (text: string): string[] => text.split(",").map((part) => part.trim());
+
 const empty = { flag: false, list: [] as never[] };
 
 function written(row: OptionRow, flags: Flags, env: Environment, config: ConfigFile, directory: string): Written | undefined {
   const flag = flags[row.name];
-  if (flag !== undefined) return { texts: [flag].flat().map(String), source: "flag", name: `--${row.name}`, directory };
+  if (flag !== undefined) {
+    const texts = [flag].flat().map(String);
+    return { texts: row.list ? texts.flatMap(split) : texts, source: "flag", name: `--${row.name}`, directory };
+  }
   const variable = variableOf(row);
   const value = variable === undefined ? undefined : env[variable];
   if (variable !== undefined && value !== undefined && value !== "") {
-    const texts = row.list ? value.split(",").map((text) => text.trim()) : [value];
+    const texts = row.list ? split(value) : [value];
     return { texts, source: "env", name: variable, directory };
   }
   const section = sectionOf(row);

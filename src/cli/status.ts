@@ -5,7 +5,7 @@ import type { NodeStatus } from "../node/types.ts";
 import type { Run } from "./context.ts";
 import { facts } from "./format.ts";
 import { networkOf } from "./hosting.ts";
-import { priceText, roughAmount } from "./texts.ts";
+import { priceText, roughAmount, tunnelText } from "./texts.ts";
 
 /** The running node at a glance. */
 export const status: Run<"status"> = async ({ settings, out, interrupts }) => {
@@ -17,7 +17,7 @@ export const status: Run<"status"> = async ({ settings, out, interrupts }) => {
 };
 
 export function statusFacts(now: NodeStatus, unit: Unit): Record<string, string | string[] | undefined> {
-  const { serving, connection, chain } = now;
+  const { serving, connection, tunnel, chain } = now;
   return {
     peer: now.peer,
     address: now.address,
@@ -26,7 +26,10 @@ export function statusFacts(now: NodeStatus, unit: Unit): Record<string, string 
     listening: now.addresses.length > 0 ? now.addresses : "no, it only dials",
     peers: `${now.peers.length} connected, ${now.exitsKnown} exits known`,
     serving: serving && [
-      ...serving.services.map((service) => `${service.kind} in ${serving.country} at ${priceText(service, unit)}`),
+      ...serving.services.flatMap((service) => [
+        `${service.kind} in ${serving.country} at ${priceText(service, unit)}`,
+        ...(service.kind === "wireguard" ? [tunnelText(service)] : []),
+      ]),
       `${serving.sessions} of ${serving.maxSessions} sessions`,
     ],
     connection: connection && [
@@ -34,9 +37,20 @@ export function statusFacts(now: NodeStatus, unit: Unit): Record<string, string 
       `${formatBytes(connection.usedBytes)}, ${roughAmount(connection.promised, unit)} promised`,
       ...Object.entries(connection.endpoint).map(([name, value]) => `${name} ${value}`),
     ],
+    tunnel: tunnel && tunnelLine(tunnel),
     chain: chainText(chain),
   };
 }
+
+/** Intent and fact: "wanted, up: mystn0 by kernel", "not wanted, down". */
+export const tunnelLine = ({ intent, fact, problem, interface: ifname, backend }: NonNullable<NodeStatus["tunnel"]>): string =>
+  [
+    intent === "secured" ? "wanted" : "not wanted",
+    `, ${fact}`,
+    ifname && fact === "up" ? `: ${ifname}${backend ? ` by ${backend}` : ""}` : "",
+    problem ? ` (${problem})` : "",
+    fact === "blocked" ? "; 'mystnode connect' or 'mystnode disconnect' ends it" : "",
+  ].join("");
 
 export const chainText = ({ reachable, block, problem }: NodeStatus["chain"]): string =>
   reachable ? `reachable, block ${block ?? "?"}` : problem === undefined ? "not asked yet" : `not reachable: ${problem}`;

@@ -1,5 +1,5 @@
 import { formatAmount, formatBytes, formatDuration, GiB, type Unit } from "../lib/units.ts";
-import type { SessionView } from "../node/types.ts";
+import type { ServeService, SessionView } from "../node/types.ts";
 
 type Price = { perGiB: bigint; perHour: bigint };
 
@@ -25,6 +25,12 @@ export const timeText = (ms: number): string => new Date(ms).toISOString().slice
 
 export const lastedMs = ({ startedMs, endedMs }: Pick<SessionView, "startedMs" | "endedMs">, nowMs: number): number =>
   Math.max(0, (endedMs ?? nowMs) - startedMs);
+
+/** "kernel on UDP 51820, out by eth0" */
+export const tunnelText = ({ backend, listenPort, egressIf, endpoint }: Extract<ServeService, { kind: "wireguard" }>): string =>
+  [`${backend ?? "wireguard"} on UDP ${listenPort}`, endpoint && `reached at ${endpoint}`, egressIf && `out by ${egressIf}`]
+    .filter(Boolean)
+    .join(", ");
 
 /** What a session was and cost, as name and value. */
 export const sessionFacts = (session: SessionView, unit: Unit, nowMs: number): Record<string, string | undefined> => ({

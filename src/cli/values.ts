@@ -1,11 +1,12 @@
 import { isIP } from "node:net";
-import { homedir } from "node:os";
+import { homedir, userInfo } from "node:os";
 import { join, resolve } from "node:path";
 import type { Hex } from "../lib/codec.ts";
 import { parseCountry } from "../lib/countries.ts";
 import { type ErrorCode, MystError } from "../lib/errors.ts";
 import { parseAmount, type Unit } from "../lib/units.ts";
 import type { AmountSetting, OptionKind } from "../options.ts";
+import { machineUsers } from "./users.ts";
 
 export type Environment = Record<string, string | undefined>;
 
@@ -15,6 +16,8 @@ export type Origin = { name: string; directory: string; env: Environment; choice
 const peerPattern = /^[1-9A-HJ-NP-Za-km-z]{6,60}$/;
 const invitePattern = /^(\/[^/\s]+){2,12}\/p2p\/[1-9A-HJ-NP-Za-km-z]{40,60}$/;
 const listenPattern = /^\/(ip4|ip6|dns|dns4|dns6)\/([^/\s]+)\/tcp\/(\d{1,5})$/;
+/** what the kernel takes for one, without what would need quoting somewhere */
+const interfacePattern = /^[a-z][a-z0-9_.-]{0,14}$/i;
 const scales = { "": 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
 const sizes = { "": 0n, KiB: 10n, MiB: 20n, GiB: 30n } as const;
 
@@ -30,12 +33,21 @@ const splitHostPort = (text: string): { host: string; port: string } | undefined
     : undefined;
 };
 
+/** Where people keep things. Root's data is the machine's; who calls sudo is meant by it, and finds its own; who sets HOME means that. */
+function homes(env: Environment): { home: string; data: string } {
+  const home = env.HOME || homedir();
+  const isRoot = process.getuid?.() === 0 && home === userInfo().homedir;
+  const caller = isRoot && env.SUDO_UID ? machineUsers().find(({ uid }) => uid !== 0 && uid === Number(env.SUDO_UID)) : undefined;
+  const own = caller?.home ?? home;
+  return { home: own, data: env.XDG_DATA_HOME || (isRoot && !caller ? "/var/lib" : join(own, ".local/share")) };
+}
+
 /** `~/`, $XDG_DATA_HOME and $XDG_CONFIG_HOME filled in, then made absolute. */
 export function expandPath(text: string, directory: string, env: Environment): string {
-  const home = env.HOME || homedir();
+  const { home, data } = homes(env);
   const filled = text
     .replace(/^~(?=\/|$)/, () => home)
-    .replace(/^\$XDG_DATA_HOME(?=\/|$)/, () => env.XDG_DATA_HOME || join(home, ".local/share"))
+    .replace(/^\$XDG_DATA_HOME(?=\/|$)/, () => data)
     .replace(/^\$XDG_CONFIG_HOME(?=\/|$)/, () => env.XDG_CONFIG_HOME || join(home, ".config"));
   return resolve(directory, filled);
 }
@@ -112,6 +124,12 @@ export function parseValue(kind: OptionKind, text: string, origin: Origin): unkn
       return listenAddress(text, bad("an address to listen on", "write it like 0.0.0.0:4480 or /ip4/0.0.0.0/tcp/4480", "BAD_ADDRESS"));
     case "invite":
       if (!invitePattern.test(text)) throw bad("a peer's address", "write it like /ip4/192.0.2.7/tcp/4480/p2p/16Uiu2…", "BAD_ADDRESS");
+      return text;
+    case "port":
+      if (!isPort(text)) throw bad("a port", "write a number from 0 to 65535");
+      return Number(text);
+    case "interface":
+      if (!interfacePattern.test(text)) throw bad("an interface", "write its name as 'ip link' shows it, for example eth0");
       return text;
     case "destination": {
       const [range = "", port] = splitHostPort(text) ? [splitHostPort(text)?.host, splitHostPort(text)?.port] : [text];

@@ -111,7 +111,7 @@ function openedAtMs(process: NodeProcess): number | undefined {
 
 /** Runs `connect` and waits until it is. */
 export async function startConsumer(around: Surroundings, { country }: { country: string }): Promise<DevnetConsumer> {
-  const part = await start(around, "consumer", ["connect", "--country", country, "--proxy", "127.0.0.1:0", "--json"]);
+  const part = await start(around, "consumer", ["connect", "--service", "proxy", "--country", country, "--proxy", "127.0.0.1:0", "--json"]);
   const isOpen = ({ connection }: NodeStatus) => connection !== undefined && openedAtMs(part.process) !== undefined;
   const { status, ...node } = await whenReady(part, isOpen, around.signal);
   const { exits } = await node.api.call("exits", {});

@@ -73,6 +73,7 @@ export type ErrorCode =
   | "SERVICE_UNKNOWN"
   | "POLICY_DENIED"
   | "DESTINATION_UNREACHABLE"
+  | "TUNNEL_FAILED"
   | "TOOL_MISSING"
   // ours
   | "INTERNAL";

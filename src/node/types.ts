@@ -4,6 +4,9 @@ import type { Hex } from "../lib/codec.ts";
 import type { NetworkConfig } from "../lib/network-config.ts";
 import type { Logger } from "../lib/ports.ts";
 import type { PeerSummary } from "../network/network.ts";
+import type { BackendKind, Helper, TunnelState } from "../services/wireguard/types.ts";
+
+export type { BackendKind, Helper, HelperProbe } from "../services/wireguard/types.ts";
 
 export type DiscoverySource = "gossip" | "snapshot" | "dht";
 
@@ -20,6 +23,8 @@ export type NodeOptions = {
   discovery?: DiscoverySource[];
   /** an RPC URL that goes before the network file's */
   rpc?: string;
+  /** what may change this machine's network, started before: without it there is no service `wireguard`; the node ends it */
+  helper?: Helper;
   log?: Logger;
   clock?: Clock;
 };
@@ -37,23 +42,39 @@ export type ServeOptions = {
   payout?: Hex;
 };
 
-export type ServeService = {
-  kind: "proxy";
+/** What can be sold and bought. */
+export type ServiceKind = "wireguard" | "proxy";
+
+type Sold = {
   perGiB: bigint;
   perHour: bigint;
   /** destinations the operator lets through although the policy would refuse them: "127.0.0.1:8080" or "10.0.0.0/8" */
   allow: string[];
   block: string[];
-  /** local address that outgoing connections are bound to */
+  /** local address that clients' traffic leaves from */
   egressAddress?: string;
 };
+
+export type ServeService =
+  | (Sold & { kind: "proxy" })
+  | (Sold & {
+      kind: "wireguard";
+      /** UDP; 0: any free one. In a node's status the one in use */
+      listenPort: number;
+      /** default: the first that works. In a node's status the one in use */
+      backend?: BackendKind;
+      /** host:port at which clients reach it; default: the address at which they reached this peer, and the port it listens on */
+      endpoint?: string;
+      /** interface that clients' traffic leaves by; default: the default route's */
+      egressIf?: string;
+    });
 
 export type ConnectOptions = {
   /** this peer only; else the best by price */
   peer?: string;
   country?: string;
   city?: string;
-  service: "proxy";
+  service: ServiceKind;
   /** base units; over it an exit is not considered */
   maxPerGiB: bigint;
   maxPerHour: bigint;
@@ -62,8 +83,10 @@ export type ConnectOptions = {
   exclude?: string[];
   /** an invite: multiaddrs with /p2p/ of the exit, or of peers to ask, dialled first */
   via?: string[];
-  /** where the SOCKS server listens, host:port */
-  proxy: string;
+  /** `proxy`: where the SOCKS server listens, host:port; default 127.0.0.1:1080 */
+  proxy?: string;
+  /** `wireguard`: what carries it; default the first that works */
+  backend?: BackendKind;
   onStep?(step: ConnectStep): void;
   signal?: AbortSignal;
 };
@@ -150,8 +173,12 @@ export type NodeStatus = {
   exitsKnown: number;
   serving?: { country: string; services: ServeService[]; sessions: number; maxSessions: number };
   connection?: SessionView & { endpoint: Record<string, string> };
+  /** of a node that may open tunnels: what was asked for, and what is */
+  tunnel?: TunnelView;
   chain: { reachable: boolean; block?: number; problem?: string };
 };
+
+export type TunnelView = TunnelState & { interface?: string; backend?: BackendKind };
 
 export type WalletView = {
   address: Hex;
@@ -213,6 +240,8 @@ export type Node = AsyncDisposable & {
   serve(options: ServeOptions): Promise<void>;
   connect(options: ConnectOptions): Promise<Connection>;
   connection(): Connection | undefined;
+  /** Lifts the kill switch that a connection has left which did not end by wish. @returns whether there was one */
+  unblock(): Promise<boolean>;
   /** The exit that `connect` would take; agrees on nothing and pays nothing. @throws NO_MATCHING_EXIT, PRICE_OVER_CAP */
   find(options: FindOptions): Promise<{ matching: number; exit: ExitView }>;
   exits(query: ExitQuery): Promise<ExitView[]>;

@@ -37,7 +37,20 @@ async function serveMs(place: Place, round: number): Promise<number> {
   const dataDir = join(place.dataDir, String(round));
   mkdirSync(dataDir, { recursive: true });
   const beganMs = performance.now();
-  const args = ["serve", "--country", "DE", "--listen", "127.0.0.1:0", "--json", "--network", file, "--data-dir", dataDir];
+  const args = [
+    "serve",
+    "--service",
+    "proxy",
+    "--country",
+    "DE",
+    "--listen",
+    "127.0.0.1:0",
+    "--json",
+    "--network",
+    file,
+    "--data-dir",
+    dataDir,
+  ];
   const running = startCli(args, place);
   await running.said(/"type":"serving"/);
   const tookMs = performance.now() - beganMs;

@@ -8,6 +8,9 @@ import { fileURLToPath } from "node:url";
 
 const program = fileURLToPath(new URL("../../bin/mystnode.js", import.meta.url));
 
+/** Root's default is a tunnel, which changes the machine's network: a test that wants one names it, in a namespace of its own. */
+export const noTunnels = { MYSTNODE_CONNECT_SERVICE: "proxy", MYSTNODE_SERVE_SERVICE: "proxy" };
+
 /** A home of its own for what a test runs: whatever a process writes outside of its data directory shows up in `strays`. */
 export type Place = AsyncDisposable & {
   root: string;
@@ -32,7 +35,7 @@ export async function makePlace(): Promise<Place> {
   return {
     root,
     dataDir,
-    env: { ...Object.fromEntries(kept), HOME, TMPDIR, XDG_RUNTIME_DIR, NO_COLOR: "1" },
+    env: { ...Object.fromEntries(kept), ...noTunnels, HOME, TMPDIR, XDG_RUNTIME_DIR, NO_COLOR: "1" },
     processes: () => processesNaming(root),
     strays: async () =>
       (await Promise.all(outside.map(list))).flatMap((names, i) => names.map((name) => relative(root, join(outside[i] ?? "", name)))),

@@ -126,7 +126,7 @@ export async function openMarket(options: MarketOptions = {}): Promise<Market> {
   const invite = `/ip4/127.0.0.1/tcp/${await freePort()}/p2p/${identity.peerId}`;
   const sold = ["--price-gib", `${priceGib}myst`, "--price-hour", `${priceHour}myst`, "--settle-at", `${settleAt}myst`];
   const at = ["--listen", invite.replace(/\/p2p\/.*/, ""), ...[web.hostPort, ...allow].flatMap((to) => ["--allow", to])];
-  const exit = part("exit", ["serve", "--country", "US", ...sold, ...at], ({ serving }) => serving !== undefined);
+  const exit = part("exit", ["serve", "--service", "proxy", "--country", "US", ...sold, ...at], ({ serving }) => serving !== undefined);
   await giveGas(anvil.rpc, identity.address);
 
   const payers: Part[] = [];

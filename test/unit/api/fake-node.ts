@@ -62,6 +62,7 @@ export function fakeNode() {
   const ending = Promise.withResolvers<SessionView>();
   ending.promise.catch(() => undefined);
   let current: Connection | undefined;
+  let blocked = false;
   const end = async () => {
     current = undefined;
     ending.resolve({ ...session, state: "CLOSED", endedMs: 2_000 });
@@ -97,6 +98,11 @@ export function fakeNode() {
       return connection;
     },
     connection: () => current,
+    unblock: async () => {
+      const stood = blocked;
+      blocked = false;
+      return stood;
+    },
     find: async (options) => {
       calls.push(["find", options]);
       return { matching: 2, exit };
@@ -147,6 +153,10 @@ export function fakeNode() {
     /** what the last call was given */
     given: () => calls.at(-1)?.[1] as { signal: AbortSignal; onStep: unknown },
     listeners,
+    /** leaves a kill switch behind */
+    block: () => {
+      blocked = true;
+    },
     emit: (event: NodeEvent) => listeners.forEach((listener) => void listener(event)),
     fail: (error: Error) => ending.reject(error),
   };

@@ -53,15 +53,15 @@ describe("cli/connect: what is asked of the node", (test) => {
 
 describe("cli/serve: what is offered", (test) => {
   test("an operator may set price 0 on purpose", () => {
-    const { services } = serveOptions(settings("serve", { country: "DE", "price-gib": "0", "price-hour": "0" }), myst);
+    const { services } = serveOptions(settings("serve", { country: "DE", "price-gib": "0", "price-hour": "0" }), ["proxy"], myst);
     assert.deepEqual([services[0]?.perGiB, services[0]?.perHour], [0n, 0n]);
     assert.equal(priceText({ perGiB: 0n, perHour: 0n }, myst), "free");
     assert.equal(reachText({ perGiB: 0n, perHour: 0n }, 1n), "nothing will be spent");
   });
 
   test("to sell needs a country; to help the network does not", () => {
-    assert.throws(() => serveOptions(settings("serve", {}), myst), code("USAGE"));
-    assert.deepEqual(serveOptions(settings("serve", { service: "none" }), myst).services, []);
+    assert.throws(() => serveOptions(settings("serve", {}), ["proxy"], myst), code("USAGE"));
+    assert.deepEqual(serveOptions(settings("serve", {}), [], myst).services, []);
   });
 
   test("earnings are summed over sessions", () => {

@@ -1,0 +1,73 @@
+import { lookup } from "node:dns/promises";
+import type { Clock } from "../lib/clock.ts";
+import { MystError } from "../lib/errors.ts";
+import type { Logger } from "../lib/ports.ts";
+import type { Network } from "../network/network.ts";
+import { createProxyProvider } from "../services/proxy/provider.ts";
+import type { ServiceProvider } from "../services/service.ts";
+import { serveDns } from "../services/wireguard/dns-forwarder.ts";
+import { openWireguardProvider } from "../services/wireguard/provider.ts";
+import type { Helper } from "../services/wireguard/types.ts";
+import type { ServeService } from "./types.ts";
+
+export type SellingDeps = { network: Network; helper?: Helper; clock: Clock; log: Logger };
+
+/** A service that is ready to admit, with what it is sold for and how it runs. */
+export type Sellable = { service: ServiceProvider; perGiB: bigint; perHour: bigint; view: ServeService };
+
+/**
+ * The one place that knows which kinds of service there are to sell. Opens what has to be open before it is offered.
+ * @throws SERVICE_UNKNOWN, PRIVILEGE_NEEDED, BAD_ADDRESS, and what opening it throws
+ */
+export async function openSellable(deps: SellingDeps, wanted: ServeService): Promise<Sellable> {
+  const { perGiB, perHour } = wanted;
+  if (wanted.kind === "wireguard") {
+    const service = await openWireguard(deps, wanted);
+    const { backend, listenPort, egressIf } = service.tunnel;
+    return { service, perGiB, perHour, view: { ...wanted, backend, listenPort, egressIf } };
+  }
+  if (wanted.kind === "proxy") {
+    const { allow, block, egressAddress } = wanted;
+    const service = createProxyProvider(deps, { allow, block, ...(egressAddress !== undefined && { egressAddress }) });
+    return { service, perGiB, perHour, view: wanted };
+  }
+  throw new MystError("SERVICE_UNKNOWN", `there is no service '${(wanted as ServeService).kind}'`, { hint: "services: wireguard, proxy" });
+}
+
+async function openWireguard({ helper, log, clock }: SellingDeps, wanted: Extract<ServeService, { kind: "wireguard" }>) {
+  if (!helper) throw needsHelper();
+  const { listenPort, backend, endpoint, egressIf, egressAddress, allow, block } = wanted;
+  return openWireguardProvider(
+    { helper, clock, log: log.child("wireguard"), serveDns: (gateway) => serveDns({ log: log.child("dns"), clock }, { address: gateway }) },
+    {
+      listenPort,
+      allow,
+      block,
+      ...(backend !== undefined && { backend }),
+      ...(egressIf !== undefined && { egressIf }),
+      ...(egressAddress !== undefined && { egressAddress }),
+      ...(endpoint !== undefined && { endpoint: await resolved(endpoint) }),
+    },
+  );
+}
+
+/** A kind of service that this node has not been started for. */
+export const needsHelper = (): MystError =>
+  new MystError("PRIVILEGE_NEEDED", "a tunnel changes this machine's network, which this node may not", {
+    hint: "run it as root (sudo mystnode ...), or use --service proxy, which needs no privileges",
+  });
+
+/** Clients get an address: where they ask for names is inside of the tunnel. @throws BAD_ADDRESS */
+async function resolved(endpoint: string): Promise<{ host: string; port: number }> {
+  const [, host = "", port = ""] = /^\[?([^\]]+)\]?:(\d+)$/.exec(endpoint) ?? [];
+  const bad = (cause?: unknown) =>
+    new MystError("BAD_ADDRESS", `no client can reach '${endpoint.slice(0, 80)}'`, {
+      hint: "give --endpoint the public address or name of this machine, and a port, for example 203.0.113.9:51820",
+      cause,
+    });
+  if (Number(port) === 0) throw bad();
+  const { address } = await lookup(host).catch((cause) => {
+    throw bad(cause);
+  });
+  return { host: address, port: Number(port) };
+}

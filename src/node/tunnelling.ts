@@ -1,0 +1,102 @@
+import type { Clock } from "../lib/clock.ts";
+import { asMystError } from "../lib/errors.ts";
+import type { Logger } from "../lib/ports.ts";
+import type { Network } from "../network/network.ts";
+import type { ServiceConsumer } from "../services/service.ts";
+import { createWireguardClient } from "../services/wireguard/consumer.ts";
+import type { Helper } from "../services/wireguard/types.ts";
+import { createControlPlane, placesOf } from "./control-plane.ts";
+import { needsHelper } from "./selling.ts";
+import type { Connection, ConnectOptions, TunnelView } from "./types.ts";
+
+export type TunnellingDeps = {
+  /** absent: this node opens no tunnels */
+  helper: Helper | undefined;
+  /** undefined until the node has joined */
+  network(): Pick<Network, "peers" | "connect"> | undefined;
+  bootstrap: string[];
+  rpc: string[];
+  clock: Clock;
+  log: Logger;
+};
+
+/** The node's way through tunnels as a consumer: the kill switch outlives sessions, and goes when nobody wants it any more. */
+export type Tunnelling = {
+  state(): TunnelView | undefined;
+  /** To be called before the first peer is dialled: a kill switch that was left would keep us from it. */
+  adopt(): Promise<void>;
+  /** Dials through the kill switch. */
+  dialler: Pick<Network, "connect">;
+  /** Runs `connect` for a session by the service's consumer. What fails before it was open leaves the host as it was before. */
+  connect(options: Pick<ConnectOptions, "backend">, connect: (service: ServiceConsumer) => Promise<Connection>): Promise<Connection>;
+  unblock(): Promise<boolean>;
+};
+
+export function createTunnelling(deps: TunnellingDeps): Tunnelling {
+  const { helper, log } = deps;
+  const peers = () => deps.network()?.peers() ?? [];
+  const control = createControlPlane(deps);
+  const client =
+    helper &&
+    createWireguardClient({
+      helper,
+      control: () => control.endpoints(peers().flatMap(({ addresses }) => addresses)),
+      addressOf: (peer) => placesOf(peers().find((one) => one.peer === peer)?.addresses ?? [])[0]?.host,
+      uid: process.getuid?.() ?? 0,
+      clock: deps.clock,
+      log,
+    });
+  const standing = () => client?.state().intent === "secured";
+  const release = async () => {
+    await client?.release();
+  };
+
+  /** Who disconnects finds the host as it was; who is disconnected stays behind the kill switch. */
+  const guarded = (connection: Connection): Connection => {
+    const ended = connection.ended.then(async (session) => {
+      await release();
+      return session;
+    });
+    ended.catch((error) => {
+      if (standing()) log.warn("the kill switch stays", { code: asMystError(error).code });
+    });
+    return {
+      ...connection,
+      ended,
+      disconnect: async () => {
+        const session = await connection.disconnect();
+        // what ended meanwhile against our will was still to end by our will
+        await ended.catch(release);
+        return session;
+      },
+    };
+  };
+
+  return {
+    state: () => client?.state(),
+    adopt: async () => {
+      await client?.adopt();
+    },
+    dialler: {
+      connect: async (peer, addresses, signal) => {
+        if (client && standing()) await client.reach(await control.endpointsOf(addresses));
+        await deps.network()?.connect(peer, addresses, signal);
+      },
+    },
+    connect: async ({ backend }, connect) => {
+      if (!client) throw needsHelper();
+      const before = standing();
+      try {
+        return guarded(await connect(client.consumer(backend === undefined ? {} : { backend })));
+      } catch (error) {
+        if (!before) await release();
+        throw error;
+      }
+    },
+    unblock: async () => {
+      const stood = standing();
+      if (stood) await release();
+      return stood;
+    },
+  };
+}

@@ -1,0 +1,49 @@
+import { isIP, isIPv4 } from "node:net";
+import { z } from "zod";
+import { fixedBytes } from "../../lib/codec.ts";
+import { MystError } from "../../lib/errors.ts";
+import type { ServiceRequest } from "../service.ts";
+import type { WgKey } from "./types.ts";
+
+/** What the two ends tell each other while terms are agreed; docs/protocol.md describes both maps. */
+const key = fixedBytes(32).refine((bytes) => bytes.some((byte) => byte !== 0), "no key");
+const request = z.strictObject({ key });
+
+const connection = z.strictObject({
+  key,
+  /** where the exit's WireGuard listens: at the address by which its node is reached, unless `host` names another */
+  port: z.int().min(1).max(65_535),
+  host: z
+    .string()
+    .refine((text) => isIP(text) !== 0)
+    .optional(),
+  /** the consumer's own inside of the tunnel, and where it sends its DNS questions */
+  address: z.string().refine(isIPv4),
+  dns: z.string().refine(isIPv4),
+  /** 1280 is what IPv6 needs, and reaches nearly everywhere */
+  mtu: z.int().min(1280).max(1500),
+});
+
+export type TunnelOffer = { publicKey: WgKey; port: number; host?: string; address: string; dns: string; mtu: number };
+
+const toText = (bytes: Uint8Array): WgKey => Buffer.from(bytes).toString("base64");
+const toBytes = (text: WgKey): Uint8Array => Uint8Array.from(Buffer.from(text, "base64"));
+
+export const requestOf = (publicKey: WgKey): ServiceRequest => ({ key: toBytes(publicKey) });
+
+/** The consumer's public key. @throws MALFORMED for anything but a map with 32 bytes of key */
+export function readRequest(raw: ServiceRequest | undefined): WgKey {
+  const parsed = request.safeParse(raw);
+  if (!parsed.success) throw new MystError("MALFORMED", "a tunnel is asked for with a WireGuard key of 32 bytes");
+  return toText(parsed.data.key);
+}
+
+export const connectionOf = ({ publicKey, ...rest }: TunnelOffer): ServiceRequest => ({ key: toBytes(publicKey), ...rest });
+
+/** @throws MALFORMED */
+export function readConnection(raw: ServiceRequest): TunnelOffer {
+  const parsed = connection.safeParse(raw);
+  if (!parsed.success) throw new MystError("MALFORMED", "the exit's answer describes no tunnel");
+  const { key: bytes, host, ...rest } = parsed.data;
+  return { publicKey: toText(bytes), ...rest, ...(host !== undefined && { host }) };
+}

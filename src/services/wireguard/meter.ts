@@ -1,0 +1,76 @@
+import { larger, smaller } from "../../lib/bigint.ts";
+
+/**
+ * What an exit counts for one client. WireGuard's counters of the two ends differ by what is lost on the way, and the receiver's are
+ * the honest ones: what came from the client is counted by the exit, what went to it by the client, which says so (`acknowledge`). Its
+ * word is never taken for more than was sent, nor for much less.
+ */
+export type ExitMeter = {
+  /** the counters as last read; they begin anew where a peer is removed and added again */
+  read: Counters;
+  /** from and to the client in all, through such beginnings */
+  received: bigint;
+  sent: bigint;
+  /** what the client says has reached it */
+  acknowledged: bigint;
+  /** `sent` some time ago: by now it has arrived, or never will */
+  settled: bigint;
+  /** `sent` at `markMs`, which is settled next */
+  mark: bigint;
+  markMs: number;
+  /** sent, not arrived, and the exit's loss */
+  lost: bigint;
+};
+export type Counters = { rxBytes: bigint; txBytes: bigint };
+
+/** Percent of what is sent that may be lost at the exit's expense. TCP hardly gets along with more. */
+export const lossAllowance = 6n;
+/** What may be on its way, or not have been told yet. */
+export const grace = 256n * 1024n;
+/** What was sent so long ago is not on its way any more. */
+const settleMs = 2_000;
+
+export const newMeter: ExitMeter = {
+  read: { rxBytes: 0n, txBytes: 0n },
+  received: 0n,
+  sent: 0n,
+  acknowledged: 0n,
+  settled: 0n,
+  mark: 0n,
+  markMs: 0,
+  lost: 0n,
+};
+
+/** What was counted since the last reading: all of it where the counter has begun anew. */
+const since = (before: bigint, now: bigint): bigint => (now >= before ? now - before : now);
+
+/** With the counters as they are now. */
+export const counted = (meter: ExitMeter, now: Counters): ExitMeter => ({
+  ...meter,
+  read: { rxBytes: now.rxBytes, txBytes: now.txBytes },
+  received: meter.received + since(meter.read.rxBytes, now.rxBytes),
+  sent: meter.sent + since(meter.read.txBytes, now.txBytes),
+});
+
+/** With the client's word for what has reached it in all. It never falls. */
+export function acknowledged(meter: ExitMeter, bytes: bigint, nowMs: number): ExitMeter {
+  const word = larger(meter.acknowledged, smaller(bytes, meter.sent));
+  const due = nowMs - meter.markMs >= settleMs;
+  const settled = due ? meter.mark : meter.settled;
+  const missing = smaller(settled - word, allowedLoss(settled));
+  return { ...meter, acknowledged: word, settled, ...(due && { mark: meter.sent, markMs: nowMs }), lost: larger(meter.lost, missing) };
+}
+
+const allowedLoss = (sent: bigint): bigint => (sent * lossAllowance) / 100n;
+
+/** The least that a client may say without being taken to have received more. */
+const floor = (sent: bigint): bigint => larger(0n, sent - allowedLoss(sent) - grace);
+
+/** Bytes used, both directions together: what is billed. A client that says less than it received gains the allowance and the grace. */
+export const usedBytes = (meter: ExitMeter): bigint => meter.received + larger(meter.acknowledged, floor(meter.sent));
+
+/**
+ * The credit, in the exit's own counts, that carries up to `totalBytes` as billed: what was lost on the way comes on top. What is on its
+ * way does not, so who stops paying gets nothing more.
+ */
+export const creditFor = (meter: ExitMeter, totalBytes: bigint): bigint => totalBytes + meter.lost;
