@@ -20,10 +20,10 @@ export type HostNet = {
   /** The host as it was before the first `apply`; does nothing where there is nothing. The nft table goes last. */
   revert(kind: PlanKind): Promise<void>;
   /**
-   * At start and for `mystnode cleanup`: removes what an ended process has left of either kind, the link too. What belongs to a process
+   * At start and for `mystnode cleanup`: removes what an ended process has left of these kinds (default: both), the link too. What belongs to a process
    * that is alive is left alone. Resolves with what it has removed, in words for people.
    */
-  reconcile(): Promise<string[]>;
+  reconcile(of?: PlanKind[]): Promise<string[]>;
 };
 
 export type HostNetDeps = {
@@ -142,9 +142,9 @@ export function createHostNet({ log, run, sysctl = procSysctl, stateDirectory = 
     apply,
     verify,
     revert: async (kind) => void (await takeBack(kind, files[kind].read())),
-    reconcile: async () => {
+    reconcile: async (of = kinds) => {
       const removed: string[] = [];
-      for (const kind of kinds) removed.push(...(await reconcileKind(kind)));
+      for (const kind of of) removed.push(...(await reconcileKind(kind)));
       return removed;
     },
   };
