@@ -159,6 +159,7 @@ export async function createNode(options: NodeOptions): Promise<Node> {
         log,
         ...(options.helper && { helper: options.helper }),
         onSession: recording.onSession,
+        onBroken: ({ code, message }) => events.emit({ type: "warning", code, message }),
       },
       serveOptions,
     );

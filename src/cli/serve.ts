@@ -28,7 +28,7 @@ export const serve: Run<"serve"> = async (context) => {
   out.object({ type: "serving", ...status });
   out.print(facts(servingFacts(status, settings, options, network.token)));
   out.progress("Serving. Ctrl-C stops.");
-  await follow(context, host, network.token, options.maxSessions);
+  await Promise.race([follow(context, host, network.token, options.maxSessions), broken(host)]);
   out.endLive();
   out.progress("ending sessions and clearing what is owed");
   return interrupts.status();
@@ -98,6 +98,14 @@ export function servingLine(sessions: SessionView[], open: number, max: number, 
   const carried = formatBytes(total(sessions, ({ usedBytes }) => usedBytes));
   return `${open} of ${max} sessions   ⇅ ${carried}   earned ${earned}   cleared ${cleared}`;
 }
+
+/** Rejects when what is sold has gone. */
+const broken = ({ node }: Host) =>
+  new Promise<never>((_, reject) => {
+    node.events.on((event) => {
+      if (event.type === "warning" && event.code === "TUNNEL_FAILED") reject(new MystError("TUNNEL_FAILED", event.message));
+    });
+  });
 
 /** Until the process is asked to stop: sessions and earnings of this run, on a terminal. */
 async function follow({ out, interrupts }: Context<"serve">, { node }: Host, unit: Unit, max: number): Promise<void> {

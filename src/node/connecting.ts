@@ -120,6 +120,7 @@ const worthAnother = (error: MystError): boolean =>
     "PROMISE_REFUSED",
     "CREDIT_MISMATCH",
     "MALFORMED",
+    "TUNNEL_FAILED",
   ].includes(error.code);
 
 /** After a crash the two ledgers may differ in what was used up; we take the exit's word for up to one quantum. */

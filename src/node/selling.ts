@@ -66,7 +66,7 @@ async function resolved(endpoint: string): Promise<{ host: string; port: number 
       cause,
     });
   if (Number(port) === 0) throw bad();
-  const { address } = await lookup(host).catch((cause) => {
+  const { address } = await lookup(host, 4).catch((cause) => {
     throw bad(cause);
   });
   return { host: address, port: Number(port) };

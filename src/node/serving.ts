@@ -1,4 +1,5 @@
 import type { Discovery, OfferContent } from "../discovery/discovery.ts";
+import { asMystError, MystError } from "../lib/errors.ts";
 import type { Network } from "../network/network.ts";
 import type { Settler } from "../payments/settler.ts";
 import type { Helper } from "../services/wireguard/types.ts";
@@ -13,6 +14,8 @@ export type ServingDeps = Omit<ServerDeps, "settler"> & {
   discovery: Pick<Discovery, "announce" | "withdraw">;
   settler: Settler;
   onSession(session: ProviderSession): void;
+  /** what was sold is not there any more: nothing is offered from now on */
+  onBroken(error: MystError): void;
 };
 
 export type Serving = {
@@ -56,14 +59,21 @@ export async function startServing(deps: ServingDeps, options: ServeOptions): Pr
   if (sold.length > 0) await deps.discovery.announce(content());
   deps.settler.start();
   const opened = undo.move();
-  return {
-    options,
-    services: sold.map(({ view }) => view),
-    sessions: server.sessions,
-    stop: async () => {
-      if (sold.length > 0) await deps.discovery.withdraw();
-      await server.stop();
-      await opened.disposeAsync();
-    },
+  let stopping: Promise<void> | undefined;
+  const stop = async () => {
+    if (sold.length > 0) await deps.discovery.withdraw();
+    await server.stop();
+    await opened.disposeAsync();
   };
+  const stopOnce = () => {
+    stopping ??= stop();
+    return stopping;
+  };
+  if (sold.some(({ view }) => view.kind === "wireguard"))
+    void deps.helper?.ended.then((reason) => {
+      if (stopping) return;
+      deps.onBroken(new MystError("TUNNEL_FAILED", `the tunnel's helper has ended: ${reason}`, { hint: "see 'mystnode doctor'" }));
+      stopOnce().catch((error) => deps.log.warn("serving did not end in order", { code: asMystError(error).code }));
+    });
+  return { options, services: sold.map(({ view }) => view), sessions: server.sessions, stop: stopOnce };
 }

@@ -1,3 +1,4 @@
+import { isIPv4 } from "node:net";
 import type { Clock } from "../lib/clock.ts";
 import { asMystError } from "../lib/errors.ts";
 import type { Logger } from "../lib/ports.ts";
@@ -41,7 +42,7 @@ export function createTunnelling(deps: TunnellingDeps): Tunnelling {
     createWireguardClient({
       helper,
       control: () => control.endpoints(peers().flatMap(({ addresses }) => addresses)),
-      addressOf: (peer) => placesOf(peers().find((one) => one.peer === peer)?.addresses ?? [])[0]?.host,
+      addressOf: (peer) => placesOf(peers().find((one) => one.peer === peer)?.addresses ?? []).find(({ host }) => isIPv4(host))?.host,
       uid: process.getuid?.() ?? 0,
       clock: deps.clock,
       log,

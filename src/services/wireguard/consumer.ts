@@ -12,7 +12,7 @@ export type WireguardClientDeps = {
   helper: Pick<Helper, "probe" | "openClient" | "ended">;
   /** what this node has to reach outside of the tunnel, now */
   control(): Promise<Endpoint[]>;
-  /** the IP address at which a connected peer is reached */
+  /** the IPv4 address at which a connected peer is reached */
   addressOf(peer: string): string | undefined;
   /** user id of this process */
   uid: number;
@@ -33,8 +33,9 @@ export type WireguardClient = {
   release(): Promise<void>;
 };
 
-/** a tunnel that is gone is noticed within this */
 const watchMs = 500;
+/** the helper starts a tunnel again that has gone; one that stays away for so long has ended */
+const patienceMs = 20_000;
 
 export function createWireguardClient(deps: WireguardClientDeps): WireguardClient {
   const { helper, log } = deps;
@@ -42,6 +43,8 @@ export function createWireguardClient(deps: WireguardClientDeps): WireguardClien
   let opening: Promise<ClientTunnel> | undefined;
   let onCounters: () => void = () => undefined;
   let gone: MystError | undefined;
+  /** what this machine can do does not change in a node's life */
+  let backends: ReturnType<Helper["probe"]> | undefined;
   void helper.ended.then((reason) => {
     gone = new MystError("TUNNEL_FAILED", `the tunnel's helper has ended: ${reason}`, { hint: "see 'mystnode doctor'" });
   });
@@ -61,10 +64,10 @@ export function createWireguardClient(deps: WireguardClientDeps): WireguardClien
     });
     return opening;
   };
+  /** With the kill switch up. */
   const secured = async (backend?: BackendKind): Promise<ClientTunnel> => {
     const mine = await opened(backend);
-    if (mine.state().intent === "secured") await mine.control(await deps.control());
-    else await mine.secure();
+    if (mine.state().intent !== "secured") await mine.secure();
     return mine;
   };
 
@@ -89,24 +92,31 @@ export function createWireguardClient(deps: WireguardClientDeps): WireguardClien
     const offer = readConnection(connection);
     const address = offer.host ?? deps.addressOf(peer);
     if (address === undefined)
-      throw new MystError("TUNNEL_FAILED", "the exit says no address for its tunnel, and it is reached by none", {
+      throw new MystError("TUNNEL_FAILED", "this exit is not reached at an IPv4 address, and names none for its tunnel", {
         hint: "try another exit: see 'mystnode exits'",
       });
     const mine = await secured(backend);
     signal.throwIfAborted();
+    // they count all tunnels that this machine has had since the kill switch came up
+    const before = mine.counters();
     await up(mine, offer, address);
+    let upMs = deps.clock.nowMs();
     let closing: Promise<bigint> | undefined;
+    let closed = false;
     let last = { received: 0n, used: 0n };
     const waiting = createTunnelWaiting(deps, consumerPatience);
     const count = () => {
-      if (closing) return last;
-      const { rxBytes, txBytes } = mine.counters();
-      waiting.look(txBytes, rxBytes);
-      return { received: rxBytes, used: rxBytes + txBytes };
+      if (closed) return last;
+      const now = mine.counters();
+      const [received, sent] = [now.rxBytes - before.rxBytes, now.txBytes - before.txBytes];
+      waiting.look(sent, received);
+      return { received, used: received + sent };
     };
     const watch = setInterval(() => {
       const { fact, problem } = mine.state();
-      const why = gone ?? (fact === "up" ? undefined : new MystError("TUNNEL_FAILED", `the tunnel is gone: ${problem ?? fact}`));
+      if (fact === "up") upMs = deps.clock.nowMs();
+      const away = deps.clock.nowMs() - upMs > patienceMs;
+      const why = gone ?? (away ? new MystError("TUNNEL_FAILED", `the tunnel is gone: ${problem ?? fact}`) : undefined);
       if (!why) return;
       clearInterval(watch);
       session.onFailed?.(why);
@@ -114,11 +124,13 @@ export function createWireguardClient(deps: WireguardClientDeps): WireguardClien
     const close = async () => {
       clearInterval(watch);
       onCounters = () => undefined;
+      // the last counters come with it
       if (!gone) await mine.block("the session is over");
+      last = count();
+      closed = true;
       return last.used;
     };
     const closeOnce = () => {
-      last = count();
       closing ??= close();
       return closing;
     };
@@ -144,10 +156,16 @@ export function createWireguardClient(deps: WireguardClientDeps): WireguardClien
     kind: "wireguard",
     check: async () => {
       if (gone) throw gone;
-      needBackend(await helper.probe(), backend);
+      backends ??= helper.probe();
+      needBackend(await backends, backend);
     },
     // the proposal is what makes traffic expected to be inside: from before it nothing goes outside
-    request: async () => requestOf((await secured(backend)).publicKey),
+    request: async () => {
+      const mine = await secured(backend);
+      // who is connected now may not have been when it came up
+      await mine.control(await deps.control());
+      return requestOf(mine.publicKey);
+    },
     open: (session) => openTunnel(backend, session),
   });
 

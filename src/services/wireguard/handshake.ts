@@ -1,4 +1,4 @@
-import { isIP, isIPv4 } from "node:net";
+import { isIPv4 } from "node:net";
 import { z } from "zod";
 import { fixedBytes } from "../../lib/codec.ts";
 import { MystError } from "../../lib/errors.ts";
@@ -11,12 +11,9 @@ const request = z.strictObject({ key });
 
 const connection = z.strictObject({
   key,
-  /** where the exit's WireGuard listens: at the address by which its node is reached, unless `host` names another */
+  /** where the exit's WireGuard listens: at the IPv4 address by which its node is reached, unless `host` names another */
   port: z.int().min(1).max(65_535),
-  host: z
-    .string()
-    .refine((text) => isIP(text) !== 0)
-    .optional(),
+  host: z.string().refine(isIPv4).optional(),
   /** the consumer's own inside of the tunnel, and where it sends its DNS questions */
   address: z.string().refine(isIPv4),
   dns: z.string().refine(isIPv4),
