@@ -92,7 +92,8 @@ export async function runCommand(command: string[], options: { cwd: string; limi
 
 /** Settings of whoever runs the tests, and of where they run, must not change what they see. */
 function cleanEnv(): NodeJS.ProcessEnv {
-  const settings = /^(MYSTNODE_|XDG_)|^(CI|NO_COLOR|FORCE_COLOR|NODE_DISABLE_COLORS|COLORTERM|TERM)$/;
+  // that namespaces must be there is no setting of what is tested
+  const settings = /^(MYSTNODE_(?!REQUIRE_NETNS$)|XDG_)|^(CI|NO_COLOR|FORCE_COLOR|NODE_DISABLE_COLORS|COLORTERM|TERM)$/;
   const kept = Object.entries(process.env).filter(([name]) => !settings.test(name));
   return { ...Object.fromEntries(kept), TERM: "xterm-256color" };
 }
