@@ -1,4 +1,5 @@
 import { larger, smaller } from "../../lib/bigint.ts";
+import type { PeerStats } from "./types.ts";
 
 /**
  * What an exit counts for one client. WireGuard's counters of the two ends differ by what is lost on the way, and the receiver's are
@@ -6,12 +7,10 @@ import { larger, smaller } from "../../lib/bigint.ts";
  * word is never taken for more than was sent, nor for much less.
  */
 export type ExitMeter = {
-  /** the counters as last read; they begin anew where a peer is removed and added again */
-  read: Counters;
-  /** from and to the client in all, through such beginnings */
+  /** from and to the client since it was admitted, as last read; the helper counts through restarts of the device */
   received: bigint;
   sent: bigint;
-  /** what the client says has reached it */
+  /** what the client says has reached it; it may know before our counters are read */
   acknowledged: bigint;
   /** `sent` some time ago: by now it has arrived, or never will */
   settled: bigint;
@@ -21,7 +20,6 @@ export type ExitMeter = {
   /** sent, not arrived, and the exit's loss */
   lost: bigint;
 };
-export type Counters = { rxBytes: bigint; txBytes: bigint };
 
 /** Percent of what is sent that may be lost at the exit's expense. TCP hardly gets along with more. */
 export const lossAllowance = 6n;
@@ -31,7 +29,6 @@ export const grace = 256n * 1024n;
 const settleMs = 2_000;
 
 export const newMeter: ExitMeter = {
-  read: { rxBytes: 0n, txBytes: 0n },
   received: 0n,
   sent: 0n,
   acknowledged: 0n,
@@ -41,20 +38,16 @@ export const newMeter: ExitMeter = {
   lost: 0n,
 };
 
-/** What was counted since the last reading: all of it where the counter has begun anew. */
-const since = (before: bigint, now: bigint): bigint => (now >= before ? now - before : now);
-
-/** With the counters as they are now. */
-export const counted = (meter: ExitMeter, now: Counters): ExitMeter => ({
+/** With the counters as they are now. A reading that is older than the last changes nothing. */
+export const counted = (meter: ExitMeter, { rxBytes, txBytes }: Pick<PeerStats, "rxBytes" | "txBytes">): ExitMeter => ({
   ...meter,
-  read: { rxBytes: now.rxBytes, txBytes: now.txBytes },
-  received: meter.received + since(meter.read.rxBytes, now.rxBytes),
-  sent: meter.sent + since(meter.read.txBytes, now.txBytes),
+  received: larger(meter.received, rxBytes),
+  sent: larger(meter.sent, txBytes),
 });
 
 /** With the client's word for what has reached it in all. It never falls. */
 export function acknowledged(meter: ExitMeter, bytes: bigint, nowMs: number): ExitMeter {
-  const word = larger(meter.acknowledged, smaller(bytes, meter.sent));
+  const word = larger(meter.acknowledged, bytes);
   const due = nowMs - meter.markMs >= settleMs;
   const settled = due ? meter.mark : meter.settled;
   const missing = smaller(settled - word, allowedLoss(settled));
@@ -67,7 +60,7 @@ const allowedLoss = (sent: bigint): bigint => (sent * lossAllowance) / 100n;
 const floor = (sent: bigint): bigint => larger(0n, sent - allowedLoss(sent) - grace);
 
 /** Bytes used, both directions together: what is billed. A client that says less than it received gains the allowance and the grace. */
-export const usedBytes = (meter: ExitMeter): bigint => meter.received + larger(meter.acknowledged, floor(meter.sent));
+export const usedBytes = (meter: ExitMeter): bigint => meter.received + larger(smaller(meter.acknowledged, meter.sent), floor(meter.sent));
 
 /**
  * The credit, in the exit's own counts, that carries up to `totalBytes` as billed: what was lost on the way comes on top. What is on its
