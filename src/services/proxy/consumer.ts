@@ -37,7 +37,7 @@ export type ProxyConsumerOptions = {
   handshakeMs?: number;
   /** the exit has so long to say whether a connection stands; default 20 s */
   requestMs?: number;
-  /** connections that are under way at the end have so long to be counted; default 2 s */
+  /** at the end, what is under way is counted until nothing has come for so long; default 2 s */
   closeMs?: number;
 };
 
@@ -54,6 +54,8 @@ const socksCode: Record<ReplyCode, number> = {
   timeout: socksReply.ttlExpired,
 };
 const lingerMs = 10_000;
+/** the end of a session takes no longer, whatever still comes */
+const closeAtMostMs = 10_000;
 
 /**
  * The consumer of the `proxy` service: a SOCKS5 server on this machine, one stream to the exit a connection. Names go to the exit
@@ -157,8 +159,9 @@ async function openProxy(deps: ProxyConsumerDeps, options: ProxyConsumerOptions,
   const close = async () => {
     server.stop();
     for (const connection of [...connections.values()]) connection.stop();
-    const counted = Promise.all([control.stopAll(deadline(closeMs)), ...running]);
-    await within(counted, closeMs, "PEER_TIMEOUT", "the end of the connections").catch(() => undefined);
+    const idle = whenIdle(usage.usedBytes, closeMs);
+    await Promise.race([Promise.all([control.stopAll(idle.signal), ...running]), idle.over]);
+    idle.stop();
     for (const connection of [...connections.values()]) connection.abort(new Error("the session has ended"));
     control.close();
     await Promise.all([...running, server.close()]);
@@ -180,4 +183,28 @@ async function openProxy(deps: ProxyConsumerDeps, options: ProxyConsumerOptions,
     endpoint: { socks: server.address },
     close: closeOnce,
   };
+}
+
+/**
+ * Says when a count has not risen for `idleMs`, by many short looks: between two of them what has come is read, however busy the machine.
+ */
+function whenIdle(count: () => bigint, idleMs: number) {
+  const looks = 8;
+  const given = new AbortController();
+  const over = Promise.withResolvers<void>();
+  const untilMs = performance.now() + closeAtMostMs;
+  let last = count();
+  let idle = 0;
+  const stop = () => {
+    clearInterval(timer);
+    given.abort();
+    over.resolve();
+  };
+  const timer = setInterval(() => {
+    const now = count();
+    idle = now === last ? idle + 1 : 0;
+    last = now;
+    if (idle >= looks || performance.now() > untilMs) stop();
+  }, idleMs / looks);
+  return { signal: given.signal, over: over.promise, stop };
 }

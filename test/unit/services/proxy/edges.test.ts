@@ -54,68 +54,6 @@ describe("services/proxy: what cannot be had, and how a program is told", (test)
     assert.ok(rig.handle.unanswered().nowMs > 0);
   });
 
-  test("both ends wait from what is asked to the first byte that comes down, whatever the exit says", async () => {
-    await using rig = await rigWith();
-    const waits = () => [rig.handle.unanswered().nowMs > 0, rig.grant.unanswered().nowMs > 0];
-    let answer = () => undefined as unknown;
-    await using target = await startTarget((socket) => {
-      answer = () => socket.write("answer");
-      socket.resume();
-    });
-    assert.deepEqual(waits(), [false, false]);
-    const client = await rig.connect(target);
-    await pause(5);
-    assert.deepEqual(waits(), [true, true], "'connected' is no answer");
-    client.resume();
-    answer();
-    await until(() => rig.handle.usedBytes() === 6n);
-    assert.deepEqual(waits(), [false, false]);
-    client.write("question");
-    await until(() => rig.grant.usedBytes() === 14n);
-    await pause(5);
-    assert.deepEqual(waits(), [true, true]);
-    answer();
-    await until(() => rig.handle.usedBytes() === 20n);
-    assert.deepEqual(waits(), [false, false]);
-  });
-
-  test("what the gate holds back is no answer yet", async () => {
-    await using rig = await rigWith({ allow: 0n });
-    await using target = await startTarget((socket) => socket.end("answer"));
-    const client = await rig.connect(target);
-    await pause(30);
-    assert.ok(rig.grant.unanswered().nowMs >= 20);
-    rig.grant.allow(1n);
-    await until(() => rig.handle.usedBytes() === 1n);
-    assert.equal(rig.grant.unanswered().nowMs, 0);
-    client.destroy();
-  });
-
-  test("a target that takes nothing more keeps its exit waiting, also after an answer", async () => {
-    await using rig = await rigWith();
-    let answer = () => undefined as unknown;
-    await using target = await startTarget((socket) => {
-      socket.pause();
-      answer = () => socket.write("still here");
-    });
-    const client = await rig.connect(target);
-    let held = -1n;
-    const all = Buffer.alloc(64 << 20);
-    client.write(all);
-    await until(async () => {
-      const before = held;
-      held = rig.grant.usedBytes();
-      await pause(100);
-      return held === before && held > 0n;
-    });
-    client.resume();
-    answer();
-    await until(() => rig.grant.usedBytes() > held);
-    await pause(5);
-    assert.ok(rig.grant.unanswered().nowMs > 0);
-    client.destroy();
-  });
-
   test("a name is resolved once, and what was judged is what is dialled", async () => {
     await using good = await startTarget((socket) => socket.end("good"), "127.0.0.1");
     const asked: string[] = [];
