@@ -8,8 +8,8 @@ export type RpcLine = AsyncDisposable & {
   become(state: "up" | "down" | "silent"): Promise<void>;
 };
 
-/** Forwards a port of its own on loopback to `rpc`. */
-export async function startRpcLine(rpc: string): Promise<RpcLine> {
+/** Forwards a port of its own at `host` to `rpc`. */
+export async function startRpcLine(rpc: string, host = "127.0.0.1"): Promise<RpcLine> {
   const target = Number(new URL(rpc).port);
   const sockets = new Set<Socket>();
   let server: Server | undefined;
@@ -30,7 +30,7 @@ export async function startRpcLine(rpc: string): Promise<RpcLine> {
       keep(socket);
       onSocket(socket);
     });
-    server.listen(port, "127.0.0.1");
+    server.listen(port, host);
     await once(server, "listening");
     port = (server.address() as { port: number }).port;
   };
@@ -47,5 +47,5 @@ export async function startRpcLine(rpc: string): Promise<RpcLine> {
     if (state === "silent") await listen((socket) => socket.resume());
   };
   await become("up");
-  return { url: `http://127.0.0.1:${port}`, become, [Symbol.asyncDispose]: close };
+  return { url: `http://${host}:${port}`, become, [Symbol.asyncDispose]: close };
 }

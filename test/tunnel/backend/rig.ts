@@ -4,10 +4,11 @@ import { once } from "node:events";
 const marker = "MYSTNODE_TEST_NAMESPACES";
 
 /**
- * Runs the calling test file again in namespaces of its own, in place of this process: whatever kills that ends everything in them.
+ * Runs a program again, by default with our own arguments, in namespaces of its own and in place of this process: whatever kills that
+ * ends everything in them.
  * Returns within them with nothing, else with the reason why there are none. With MYSTNODE_REQUIRE_NETNS=1 it throws that.
  */
-export function enterNamespaces(file: string): string | false {
+export function enterNamespaces(file: string, args: string[] = process.argv.slice(2)): string | false {
   if (process.env[marker] === "1") {
     execFileSync("mount", ["-t", "tmpfs", "tmpfs", "/run"]);
     execFileSync("mkdir", ["-p", "/run/wireguard"]);
@@ -22,7 +23,7 @@ export function enterNamespaces(file: string): string | false {
     if (process.env.MYSTNODE_REQUIRE_NETNS === "1") throw new Error(reason);
     return reason;
   }
-  process.execve?.("/usr/bin/unshare", ["unshare", ...wall, process.execPath, file], { ...process.env, [marker]: "1" });
+  process.execve?.("/usr/bin/unshare", ["unshare", ...wall, process.execPath, file, ...args], { ...process.env, [marker]: "1" });
   return "this Node cannot replace itself";
 }
 
