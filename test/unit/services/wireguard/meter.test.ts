@@ -37,7 +37,7 @@ function play(happenings: Happening[]) {
   let [up, sent, arrived, told, nowMs] = [0n, 0n, 0n, 0n, 0];
   const seen: { used: bigint; credit: bigint }[] = [];
   for (const one of happenings) {
-    nowMs += 700;
+    nowMs += 2_100;
     if (one.type === "up") {
       up += one.bytes;
       raw = { ...raw, rxBytes: raw.rxBytes + one.bytes };

@@ -1,0 +1,145 @@
+import { randomBytes } from "node:crypto";
+import { MystError } from "../../src/lib/errors.ts";
+import type {
+  ClientConfig,
+  ClientTunnel,
+  Credit,
+  Endpoint,
+  ExitConfig,
+  ExitTunnel,
+  Helper,
+  HelperProbe,
+  PeerStats,
+  TunnelState,
+  WgKey,
+} from "../../src/services/wireguard/types.ts";
+
+export const newKey = (): WgKey => randomBytes(32).toString("base64");
+const none: PeerStats = { rxBytes: 0n, txBytes: 0n, handshakeMs: 0 };
+
+/** A helper that changes nothing: what it is asked to do is written down, and counters are what the test says. */
+export function fakeHelper(change: Partial<HelperProbe> = {}) {
+  const calls: string[] = [];
+  const credits: { key: WgKey; credit: Credit }[] = [];
+  const counters = new Map<WgKey, PeerStats>();
+  const configs: { exit?: ExitConfig; client?: ClientConfig; control: Endpoint[]; up?: Parameters<ClientTunnel["up"]>[0] } = {
+    control: [],
+  };
+  const ended = Promise.withResolvers<string>();
+  const listeners: (() => void)[] = [];
+  let clientCounters = none;
+  let state: TunnelState = { intent: "open", fact: "down" };
+  let problem: MystError | undefined;
+  let places = 2;
+  const fails = () => {
+    if (problem) throw problem;
+  };
+
+  const openExit = async (config: ExitConfig): Promise<ExitTunnel> => {
+    calls.push("openExit");
+    fails();
+    configs.exit = config;
+    return {
+      publicKey: newKey(),
+      listenPort: config.listenPort || 40_000,
+      backend: "fake",
+      ifname: "mystn0",
+      egressIf: "eth0",
+      gateway: "10.182.0.1",
+      mtu: config.mtu,
+      admit: async ({ publicKey }) => {
+        fails();
+        if (places === 0) throw new MystError("EXIT_FULL", "no address is left");
+        places -= 1;
+        calls.push(`admit ${publicKey}`);
+        counters.set(publicKey, none);
+        return { address: `10.182.0.${counters.size + 1}` };
+      },
+      credit: (key, credit) => void credits.push({ key, credit }),
+      counters: (key) => counters.get(key) ?? none,
+      dismiss: async (key) => {
+        calls.push(`dismiss ${key}`);
+        fails();
+        return counters.get(key) ?? none;
+      },
+      onCounters: (callback) => listeners.push(callback),
+      close: async () => void calls.push("closeExit"),
+    };
+  };
+
+  const openClient = async (config: ClientConfig): Promise<ClientTunnel> => {
+    calls.push("openClient");
+    configs.client = config;
+    configs.control = config.control;
+    return {
+      publicKey: newKey(),
+      backend: "fake",
+      ifname: "mystc0",
+      state: () => state,
+      secure: async () => {
+        calls.push("secure");
+        fails();
+        state = { intent: "secured", fact: "securing" };
+      },
+      up: async (exit) => {
+        calls.push("up");
+        fails();
+        configs.up = exit;
+        state = { intent: "secured", fact: "up" };
+      },
+      control: async (endpoints) => {
+        calls.push("control");
+        configs.control = endpoints;
+      },
+      counters: () => clientCounters,
+      onCounters: (callback) => listeners.push(callback),
+      block: async (reason) => {
+        calls.push("block");
+        state = { intent: "secured", fact: "blocked", problem: reason };
+      },
+      release: async () => {
+        calls.push("release");
+        state = { intent: "open", fact: "down" };
+      },
+    };
+  };
+
+  const helper: Helper = {
+    probe: async () => ({
+      backends: [{ kind: "fake", ok: true }],
+      chosen: "fake",
+      problems: [],
+      blocked: false,
+      ...change,
+    }),
+    openExit,
+    openClient,
+    cleanup: async () => ({ removed: [], failed: [] }),
+    ended: ended.promise,
+    stop: async () => {
+      calls.push("stop");
+      ended.resolve("it was told to");
+    },
+  };
+  return {
+    helper,
+    calls,
+    credits,
+    configs,
+    /** what a peer's counters say from now on; without a key those of the client */
+    count: (rxBytes: bigint, txBytes: bigint, key?: WgKey) => {
+      const stats = { rxBytes, txBytes, handshakeMs: 1 };
+      if (key === undefined) clientCounters = stats;
+      else counters.set(key, stats);
+      for (const callback of listeners) callback();
+    },
+    /** what the next calls fail with; undefined: nothing */
+    fail: (error: MystError | undefined) => {
+      problem = error;
+    },
+    state: (next: TunnelState) => {
+      state = next;
+    },
+    end: (reason: string) => ended.resolve(reason),
+  };
+}
