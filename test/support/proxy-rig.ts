@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { once } from "node:events";
 import { createServer, type Server, type Socket } from "node:net";
-import { systemClock } from "../../src/lib/clock.ts";
+import { type Clock, systemClock } from "../../src/lib/clock.ts";
 import { silentLogger } from "../../src/lib/ports.ts";
 import type { Network } from "../../src/network/network.ts";
 import { createProxyConsumer, type ProxyConsumerOptions } from "../../src/services/proxy/consumer.ts";
@@ -37,6 +37,7 @@ export type RigOptions = {
   allow?: bigint;
   /** whose session it is; default the consumer's */
   admitted?: string;
+  clock?: Pick<Clock, "nowMs">;
 };
 
 let sessions = 0;
@@ -44,8 +45,9 @@ let sessions = 0;
 /** An exit with one admitted session, and its consumer with an open SOCKS server. */
 export async function proxyRig(pair: Pair, options: RigOptions = {}): Promise<Rig> {
   const log = silentLogger;
+  const { clock = systemClock } = options;
   const provider = createProxyProvider(
-    { network: pair.exit, log, clock: systemClock, ...(options.resolve && { resolve: options.resolve }) },
+    { network: pair.exit, log, clock, ...(options.resolve && { resolve: options.resolve }) },
     { allow: ["127.0.0.0/8", "[::1]"], block: [], ...options.provider },
   );
   sessions += 1;
@@ -53,7 +55,7 @@ export async function proxyRig(pair: Pair, options: RigOptions = {}): Promise<Ri
   const grant = await provider.admit({ sessionId, peer: options.admitted ?? pair.consumerPeer });
   grant.allow(options.allow ?? 2n ** 60n);
   const told: bigint[] = [];
-  const consumer = createProxyConsumer({ network: pair.consumer, log, clock: systemClock }, { listen: "127.0.0.1:0", ...options.consumer });
+  const consumer = createProxyConsumer({ network: pair.consumer, log, clock }, { listen: "127.0.0.1:0", ...options.consumer });
   const ended = new AbortController();
   const handle = await consumer.open({
     sessionId,

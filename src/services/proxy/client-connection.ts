@@ -12,6 +12,8 @@ export type ClientDeps = {
   incoming: AsyncIterable<Uint8Array>;
   control: Pick<ConsumerControl, "send">;
   onUp(bytes: number): void;
+  /** The program has said all; whether it still listens cannot be seen. */
+  onUpEnd(): void;
   onDown(bytes: number): void;
 };
 
@@ -84,6 +86,7 @@ export function carryClient(deps: ClientDeps, { id, lingerMs }: ClientOptions): 
         deps.onUp(bytes.length);
         return stream.write(bytes);
       });
+      deps.onUpEnd();
     } catch (error) {
       if (!socket.destroyed) return lost(error);
       // ended only once the exit has stopped: before, it would pass on a good end of what was cut short

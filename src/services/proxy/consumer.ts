@@ -109,7 +109,8 @@ async function openProxy(deps: ProxyConsumerDeps, options: ProxyConsumerOptions,
     };
     connections.set(id, { reset: early, stop: () => socket.destroy(), abort: giveUp });
     unanswered.asked(id);
-    socket.once("close", () => unanswered.settled(id));
+    const settled = () => unanswered.settled(id);
+    socket.once("close", settled);
     control.ensure();
     try {
       const stream = await network.openBytes(peer, streamProtocol, deadline(requestMs, given.signal));
@@ -127,7 +128,7 @@ async function openProxy(deps: ProxyConsumerDeps, options: ProxyConsumerOptions,
       log.debug("a connection failed", { reason: (error as Error).message });
       hangUp(socket, replyBytes(socksReply.failure));
     } finally {
-      unanswered.settled(id);
+      settled();
       connections.delete(id);
     }
   };
@@ -151,7 +152,8 @@ async function openProxy(deps: ProxyConsumerDeps, options: ProxyConsumerOptions,
       unanswered.answered();
       usage.received(bytes);
     };
-    const connection = carryClient({ socket, stream, incoming: reader.rest(), control, onUp, onDown }, { id, lingerMs });
+    const onUpEnd = () => unanswered.settled(id);
+    const connection = carryClient({ socket, stream, incoming: reader.rest(), control, onUp, onUpEnd, onDown }, { id, lingerMs });
     connections.set(id, connection);
     return connection;
   };

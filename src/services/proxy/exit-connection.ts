@@ -24,7 +24,7 @@ export type CarryDeps = {
   socket: Socket;
   gate: Pick<Gate, "take" | "room">;
   control: Pick<ExitControl, "reset">;
-  unanswered: Pick<Unanswered, "asked" | "answered" | "heldUp">;
+  unanswered: Pick<Unanswered, "asked" | "answered" | "heldUp" | "settled">;
   /** so many bytes have left for the target */
   onUp(bytes: number): void;
 };
@@ -101,6 +101,7 @@ export function carry(deps: CarryDeps, { id, idleMs, lingerMs }: CarryOptions): 
       }
       unanswered.heldUp(id, false);
     }
+    unanswered.settled(id);
     if (!over.signal.aborted) socket.end();
   };
 

@@ -40,6 +40,29 @@ describe("services/unanswered", (test) => {
     assert.deepEqual(at(900).read(), { nowMs: 0, beyondMs: 0 });
   });
 
+  test("who has had an answer and goes is not missed", () => {
+    const { at } = meter();
+    at(0).asked(1);
+    at(1).answered();
+    at(2).asked(2);
+    at(3).settled(2);
+    assert.equal(at(200).read().nowMs, 0);
+  });
+
+  test("requests as far apart as the lingering are one wait to the exit whenever they are to the consumer", () => {
+    const [consumer, exit] = [meter(consumerPatience), meter(exitPatience)];
+    for (let i = 0, ms = 0; i < 200; i += 1, ms += consumerPatience.lingerMs - 50) {
+      consumer.at(ms).asked(i);
+      consumer.at(ms).settled(i);
+      // every other one takes its time
+      const lateMs = ms + (i % 2) * 900;
+      exit.at(lateMs).asked(i);
+      exit.at(lateMs).settled(i);
+    }
+    const [ours, theirs] = [consumer, exit].map(({ at }) => at(100_000_000).read().beyondMs) as [number, number];
+    assert.ok(ours <= theirs, `the consumer leaves out ${ours}, the exit ${theirs}`);
+  });
+
   test("a refusal stops the clock for a while, not for ever", () => {
     const { at } = meter();
     at(0).asked(1);

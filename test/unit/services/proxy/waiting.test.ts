@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { streamProtocol } from "../../../../src/services/proxy/protocol.ts";
 import { networkPair } from "../../../support/byte-pipe.ts";
 import { describe } from "../../../support/harness.ts";
 import { type Pair, pause, proxyRig, type RigOptions, startTarget } from "../../../support/proxy-rig.ts";
@@ -103,5 +104,67 @@ describe("services/proxy: what is waited for, and how long", (test) => {
     await pause(20);
     assert.ok(rig.handle.unanswered().nowMs >= before + 10);
     assert.ok(rig.grant.unanswered().nowMs >= before + 10);
+  });
+
+  /** A clock that the test sets; `waits` tells of consumer and exit. */
+  const still = async (pair = inMemory()) => {
+    let nowMs = 0;
+    const rig = await proxyRig(pair, { clock: { nowMs: () => nowMs } });
+    return {
+      rig,
+      pass: (ms: number) => {
+        nowMs += ms;
+      },
+      waits: () => [rig.handle.unanswered().nowMs, rig.grant.unanswered().nowMs],
+      [Symbol.asyncDispose]: () => rig[Symbol.asyncDispose](),
+    };
+  };
+
+  test("a program that gives up is waited for at both ends a while longer, at the exit the longest, and then no more", async () => {
+    await using clocked = await still();
+    const { rig, pass, waits } = clocked;
+    let left = false;
+    await using target = await startTarget((socket) => {
+      socket.resume().on("end", () => {
+        left = true;
+      });
+    });
+    const client = await rig.connect(target);
+    pass(5_000);
+    // to the proxy it may still be listening
+    client.destroy();
+    await until(() => left);
+    pass(29_999);
+    assert.deepEqual(waits(), [34_999, 34_999]);
+    pass(1);
+    assert.deepEqual(waits(), [0, 35_000]);
+    pass(2_000);
+    assert.deepEqual(waits(), [0, 0]);
+    assert.deepEqual([rig.handle.unanswered().beyondMs, rig.grant.unanswered().beyondMs], [31_000, 35_000]);
+  });
+
+  test("a long upload to a target that says nothing is served time at both ends", async () => {
+    await using clocked = await still();
+    const { rig, pass, waits } = clocked;
+    await using target = await startTarget((socket) => socket.resume());
+    const client = await rig.connect(target);
+    pass(10_000);
+    client.write(Buffer.alloc(1 << 18));
+    await until(() => rig.handle.usedBytes() === 1n << 18n);
+    assert.deepEqual(waits(), [10_000, 10_000]);
+    client.write(Buffer.alloc(1 << 20));
+    await until(() => rig.handle.usedBytes() === 5n << 18n);
+    assert.deepEqual(waits(), [0, 0]);
+    client.destroy();
+  });
+
+  test("a request that never came to its header was waited for, for all that the exit knows", async () => {
+    const pair = inMemory();
+    await using clocked = await still(pair);
+    const stream = await pair.consumer.openBytes(pair.exitPeer, streamProtocol, AbortSignal.timeout(5_000));
+    await stream.closeWrite();
+    await pause(20);
+    clocked.pass(1_000);
+    assert.deepEqual(clocked.waits(), [0, 1_000]);
   });
 });
