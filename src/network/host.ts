@@ -19,6 +19,7 @@ import { createGossip, gossipService } from "./gossip.ts";
 import { openKnownPeers } from "./known-peers.ts";
 import { parseAddresses, parseBootstrap } from "./multiaddrs.ts";
 import type { Network } from "./network.ts";
+import { announceOwnAddresses } from "./own-addresses.ts";
 import { createPeers } from "./peers.ts";
 import { createStreams } from "./streams.ts";
 
@@ -88,6 +89,7 @@ export async function createNetwork(deps: NetworkDeps, options: NetworkOptions):
     },
     services: {
       identify: identify({ ...ownProtocols, maxInboundStreams: 4 }),
+      own: announceOwnAddresses(),
       ping: ping({ ...ownProtocols, maxInboundStreams: 4 }),
       ...(options.gossip && { gossip: gossipService({ loopback }) }),
       ...(options.dht && { dht: dhtService({ protocolPrefix: prefix, clientMode }) }),
