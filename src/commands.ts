@@ -48,6 +48,11 @@ export const commands = {
   doctor: { summary: "check what a node needs on this machine", group: care },
   cleanup: { summary: "take away what a tunnel has left on this machine", group: care },
   devnet: { summary: "run a whole market on this machine, to try it and to test with", group: care },
+  "devnet shell": {
+    summary: "open a shell on the machine of one of its peers, where each has one",
+    group: care,
+    arguments: [{ name: "place", kind: "string", help: "which: guest (the default), consumer, exit-us, target and so on" }],
+  },
   version: { summary: "print versions", group: care },
 } as const satisfies Record<string, CommandRow>;
 

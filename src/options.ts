@@ -166,7 +166,7 @@ export const options = [
   ]),
   ...of(["devnet"], "Options", [
     { name: "once", kind: "flag", once: true, help: "run one whole cycle, clean up and end" },
-    { name: "service", kind: "choice", choices: ["proxy"], default: "proxy", help: "the service to try" },
+    { name: "service", kind: "choice", choices: ["wireguard", "proxy"], help: "the service to try; default: wireguard where it works" },
     { name: "bytes", kind: "size", default: "64MiB", help: "how much to download in a cycle" },
   ]),
   ...of("all", "Everywhere", [

@@ -34,6 +34,7 @@ const loaders: { [C in CommandName]: () => Promise<Run<C>> } = {
   doctor: async () => (await import("./doctor.ts")).doctor,
   cleanup: async () => (await import("./cleanup.ts")).cleanup,
   devnet: async () => (await import("./devnet.ts")).devnet,
+  "devnet shell": async () => (await import("./devnet.ts")).shell,
   version: async () => (await import("./version.ts")).version,
 };
 

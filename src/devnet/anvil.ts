@@ -8,7 +8,7 @@ import type { Logger } from "../lib/ports.ts";
 import { reapPidFile, writePidFile } from "./pids.ts";
 
 export type Anvil = AsyncDisposable & {
-  /** http://127.0.0.1:port */
+  /** http://host:port */
   rpc: string;
   pid: number;
   /** resolves when the process is gone, however it went */
@@ -22,6 +22,10 @@ export type AnvilOptions = {
   stateFile?: string;
   /** notes the process, so that the next start ends what a crash left behind; default beside the state file */
   pidFile?: string;
+  /** put before the command, it runs where it belongs, as the same process */
+  enter?: readonly string[];
+  /** the address to listen on; default 127.0.0.1 */
+  host?: string;
   /** default 31337 */
   chainId?: number;
   /** seconds between blocks; default: a block per transaction, at once */
@@ -59,7 +63,7 @@ export function findAnvil(env: NodeJS.ProcessEnv = process.env): string {
 }
 
 /**
- * Starts a private chain on loopback, on a port of the system's choice. It never outlives this process: a guard ends it when we die
+ * Starts a private chain, on loopback unless told otherwise, on a port of the system's choice. It never outlives this process: a guard ends it when we die
  * without a word, and a pid file lets the next start end what even that left behind.
  * @throws TOOL_MISSING, STORE_CORRUPT (the state file cannot be read), INTERRUPTED
  */
@@ -72,11 +76,21 @@ export async function startAnvil(options: AnvilOptions): Promise<Anvil> {
   interruptedBy(signal);
   const directory = stateFile && dirname(stateFile);
   if (directory) mkdirSync(directory, { recursive: true, mode: 0o700 });
-  const args = ["--host", "127.0.0.1", "--port", "0", "--chain-id", String(options.chainId ?? 31337)];
+  const host = options.host ?? "127.0.0.1";
+  const [file = "", ...args] = [
+    ...(options.enter ?? []),
+    binary,
+    "--host",
+    host,
+    "--port",
+    "0",
+    "--chain-id",
+    String(options.chainId ?? 31337),
+  ];
   if (stateFile) args.push("--state", stateFile, "--state-interval", "1", "--cache-path", join(dirname(stateFile), "anvil-cache"));
   if (options.blockTime) args.push("--block-time", String(options.blockTime));
   // in a session of its own: the terminal's Ctrl-C is ours to hand on, in order
-  const child = spawn(binary, args, { detached: true, stdio: ["ignore", "pipe", "pipe"], ...(directory && { cwd: directory }) });
+  const child = spawn(file, args, { detached: true, stdio: ["ignore", "pipe", "pipe"], ...(directory && { cwd: directory }) });
   const failed = new Promise<never>((_, reject) =>
     child.once("error", (cause) => reject(new MystError("TOOL_MISSING", `cannot run ${binary}`, { cause }))),
   );
@@ -99,7 +113,7 @@ export async function startAnvil(options: AnvilOptions): Promise<Anvil> {
     if (pidFile) await reapPidFile(pidFile);
   };
   try {
-    const rpc = await Promise.race([listening(child, ended, stateFile, signal), failed]);
+    const rpc = await Promise.race([listening(child, host, ended, stateFile, signal), failed]);
     log.info("anvil runs", { rpc, pid });
     return { rpc, pid, ended: allEnded, stop, [Symbol.asyncDispose]: stop };
   } catch (error) {
@@ -130,13 +144,19 @@ async function endGuard(guard: ChildProcess): Promise<void> {
 }
 
 /** Its address, once it says so. Its output is read to the end, or a full pipe would stall it. */
-function listening(child: ChildProcess, ended: Promise<void>, stateFile: string | undefined, signal?: AbortSignal): Promise<string> {
+function listening(
+  child: ChildProcess,
+  host: string,
+  ended: Promise<void>,
+  stateFile: string | undefined,
+  signal?: AbortSignal,
+): Promise<string> {
   return new Promise((resolve, reject) => {
     let output = "";
     const onChunk = (chunk: Buffer) => {
       output = (output + chunk.toString()).slice(-8000);
-      const address = /Listening on (127\.0\.0\.1:\d+)/.exec(output)?.[1];
-      if (address) settle(() => resolve(`http://${address}`));
+      const [, address, port] = /Listening on ([\d.]+):(\d+)/.exec(output) ?? [];
+      if (address === host) settle(() => resolve(`http://${host}:${port}`));
     };
     const settle = (finish: () => void) => {
       clearTimeout(late);

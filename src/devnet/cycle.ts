@@ -7,7 +7,6 @@ import type { SessionView } from "../node/types.ts";
 import type { Devnet } from "./devnet.ts";
 import type { DevnetExit } from "./parts.ts";
 import { type CycleReport, cycleReport, megabits } from "./report.ts";
-import { visit } from "./visit.ts";
 
 export type CycleOptions = {
   /** how much to download through the exit */
@@ -28,21 +27,21 @@ const pollMs = 100;
  * @throws INTERNAL when it does not add up, PEER_TIMEOUT when the exit does not clear in time
  */
 export async function runCycle(devnet: Devnet, { bytes, onStep, onDownload, onSession, signal }: CycleOptions): Promise<CycleReport> {
-  const { consumer, network, webUrl } = devnet;
+  const { consumer, ground, network, webUrl } = devnet;
   const exit = devnet.exits.find(({ peer }) => peer === consumer?.exit.peer);
   if (!consumer || !exit) throw new MystError("INTERNAL", "the devnet's consumer is not connected to one of its exits");
   const amount = (units: bigint) => formatAmount(units, network.token);
   const chain = createChain({ network, log: silentLogger, clock: systemClock });
   const { tokens: before } = await chain.balances(exit.address);
 
-  const direct = await visit(webUrl, { ...(signal && { signal }) });
-  const through = { socks: consumer.socks, ...(signal && { signal }) };
-  const page = await visit(webUrl, through);
-  onStep?.(`a page through the exit: seen as ${page.caller}, without it ${direct.caller}`);
+  const { directAddress, socks } = consumer;
+  const through = { ...(socks !== undefined && { socks }), ...(signal && { signal }) };
+  const page = await ground.visit(consumer.name, webUrl, through);
+  onStep?.(`a page through the exit: seen as ${page.caller}, without it ${directAddress}`);
 
   const beganMs = performance.now();
   const totalBytes = Number(bytes);
-  const download = await visit(`${webUrl}/bytes?n=${bytes}`, {
+  const download = await ground.visit(consumer.name, `${webUrl}/bytes?n=${bytes}`, {
     ...through,
     onBytes: (doneBytes) => onDownload?.({ doneBytes, totalBytes, mbps: megabits(doneBytes, performance.now() - beganMs) }),
   });
@@ -50,27 +49,38 @@ export async function runCycle(devnet: Devnet, { bytes, onStep, onDownload, onSe
   onStep?.(`${formatBytes(bytes)} downloaded at ${megabits(bytes, download.totalMs)} Mbit/s`);
 
   devnet.expectEnd(consumer.name);
+  // until now, and not longer: once disconnected it may go outside again
+  const { outsidePackets = 0 } = (await ground.router?.traffic()) ?? {};
   const { session } = await consumer.api.call("disconnect");
   onSession?.(session);
   onStep?.(`disconnected: ${session.promises} promises of ${amount(session.promised)} in all`);
   await consumer.process.ended;
+  const after = await ground.router?.traffic();
+  const router = consumer.trafficBefore &&
+    after && {
+      // it has had no session before this one
+      tunnelBytes: after.tunnelBytes,
+      outsidePackets: outsidePackets - consumer.trafficBefore.outsidePackets,
+    };
   const cleared = await clearing(exit, session, signal);
   onSession?.({ ...session, state: "CLEARED", cleared });
-  const { tokens: after } = await chain.balances(exit.address);
-  onStep?.(`cleared: the exit has ${amount(after - before)} more on chain`);
+  const { tokens: now } = await chain.balances(exit.address);
+  onStep?.(`cleared: the exit has ${amount(now - before)} more on chain`);
 
   return cycleReport({
     service: session.service,
+    ...(consumer.backend !== undefined && { backend: consumer.backend }),
+    ...(router && consumer.service === "wireguard" && { router }),
     country: exit.country,
     exitPeer: exit.peer,
-    exitAddress: exit.egressAddress ?? direct.caller,
+    exitAddress: exit.egressAddress ?? directAddress,
     addressSeen: page.caller,
-    directAddress: direct.caller,
+    directAddress,
     ownAddresses: exit.egressAddress !== undefined,
     payloadBytes: bytes,
     session,
     cleared,
-    providerReceived: after - before,
+    providerReceived: now - before,
     connectMs: consumer.connectMs,
     firstByteMs: consumer.connectMs + page.firstByteMs,
     downloadMs: download.totalMs,

@@ -11,6 +11,7 @@ import { type Logger, silentLogger } from "../lib/ports.ts";
 import type { DiscoverySource } from "../node/types.ts";
 import { type Anvil, startAnvil } from "./anvil.ts";
 import { fund, giveGas, hasCode, openAccount } from "./funding.ts";
+import { type Ground, loopbackGround, type Web } from "./ground.ts";
 import {
   type DevnetConsumer,
   type DevnetExit,
@@ -21,11 +22,10 @@ import {
   startExit,
 } from "./parts.ts";
 import { livingProcess, writePidFile } from "./pids.ts";
-import { type ExitPlan, exitPlans, funding, hasAddress } from "./plan.ts";
+import { type ExitPlan, exitPlans, funding } from "./plan.ts";
 import type { NodeProcess } from "./processes.ts";
 import { createSupervisor, type Supervisor } from "./supervisor.ts";
 import { anvilFile, ownerFile, reapDevnet } from "./sweep.ts";
-import { startWebServer, type WebServer } from "./web-server.ts";
 
 export type DevnetOptions = {
   /** the devnet's own: keys, ledgers, chain and logs are kept in it, and a second start goes on with them */
@@ -53,6 +53,7 @@ export type Devnet = AsyncDisposable & {
   network: NetworkConfig;
   networkFile: string;
   rpc: string;
+  ground: Ground;
   /** the site that tells its callers where they come from */
   webUrl: string;
   bootstrap: DevnetNode;
@@ -79,42 +80,56 @@ const nodeNames = (exits: readonly ExitPlan[]) => ["bootstrap", ...exits.map(({ 
  */
 export async function startDevnet(options: DevnetOptions): Promise<Devnet> {
   const directory = resolve(options.directory);
-  await claim(directory);
+  const release = await claim(directory);
+  try {
+    const devnet = await startOn(loopbackGround, { ...options, directory });
+    const stop = () => devnet.stop().finally(release);
+    return { ...devnet, stop, [Symbol.asyncDispose]: stop };
+  } catch (error) {
+    await release();
+    throw error;
+  }
+}
+
+/** As `startDevnet`, on any ground, in a directory that nobody else uses. */
+export async function startOn(ground: Ground, options: DevnetOptions): Promise<Devnet> {
+  const { directory } = options;
   const supervisor = createSupervisor(directory, options.signal);
-  const stop = async () => {
-    await supervisor.stop();
-    await rm(join(directory, ownerFile), { force: true });
-  };
+  const { stop } = supervisor;
   try {
     await reapDevnet(directory);
-    return { ...(await startParts({ ...options, directory }, supervisor)), stop, [Symbol.asyncDispose]: stop };
+    return { ...(await startParts(ground, options, supervisor)), stop, [Symbol.asyncDispose]: stop };
   } catch (error) {
     await stop();
     throw supervisor.explain(error);
   }
 }
 
-async function startParts(options: DevnetOptions, supervisor: Supervisor): Promise<Omit<Devnet, "stop" | typeof Symbol.asyncDispose>> {
+async function startParts(
+  ground: Ground,
+  options: DevnetOptions,
+  supervisor: Supervisor,
+): Promise<Omit<Devnet, "stop" | typeof Symbol.asyncDispose>> {
   const { directory, observer = {}, log = silentLogger, exits = exitPlans } = options;
   const { starting, signal } = supervisor;
   const [anvil, web, keys, egress] = await Promise.all([
-    starting(startChain(directory, log, supervisor)),
-    starting(startWeb(supervisor)),
+    starting(startChain(ground, directory, log, supervisor)),
+    starting(startWeb(ground, supervisor)),
     starting(openKeys(directory, ["bootstrap", ...exits.map(({ name }) => name)])),
-    Promise.all(exits.map((plan) => hasAddress(plan.egress))),
+    Promise.all(exits.map(ground.egress)),
   ]);
   const networkFile = join(directory, "network.json");
   let network = await starting(openNetwork(directory, networkFile, { rpc: anvil.rpc, identity: keyOf(keys, "bootstrap"), log }));
   await writeFile(networkFile, networkText(network));
   observer.network?.(network);
   observer.step?.("a chain of its own, with the contract and a test token on it");
-  if (!egress.every(Boolean)) observer.step?.(oneAddress);
+  if (egress.includes(undefined)) observer.step?.(oneAddress);
 
   const onProcess = (process: NodeProcess) => {
     supervisor.node(process);
     observer.process?.(process);
   };
-  const around: Surroundings = { directory, networkFile, discovery: options.discovery, log, signal, onProcess };
+  const around: Surroundings = { directory, ground, networkFile, discovery: options.discovery, log, signal, onProcess };
   const booting = starting(startBootstrap(around));
   // while that comes up
   const provided = starting(
@@ -129,8 +144,7 @@ async function startParts(options: DevnetOptions, supervisor: Supervisor): Promi
   await writeFile(networkFile, networkText(network));
 
   const serving = exits.map(async (plan, index) => {
-    const sold = { symbol: network.token.symbol, allow: web.hostPort, egress: egress[index] === true };
-    const exit = await starting(startExit(around, plan, sold));
+    const exit = await starting(startExit(around, plan, { symbol: network.token.symbol, web, egress: egress[index] }));
     observer.node?.(exit);
     return exit;
   });
@@ -140,12 +154,13 @@ async function startParts(options: DevnetOptions, supervisor: Supervisor): Promi
   const guest = { dataDir: join(directory, "guest") };
   await writeFile(join(guest.dataDir, "network.json"), networkText(network), { mode: 0o600 });
   observer.step?.(`exits in ${running.map(({ country }) => country).join(", ")} offer their service`);
-  const consumer = options.connect && (await starting(startConsumer(around, options.connect)));
+  const consumer = options.connect && (await starting(startConsumer(around, { ...options.connect, webUrl: web.url })));
   if (consumer) observer.node?.(consumer);
   return {
     network,
     networkFile,
     rpc: anvil.rpc,
+    ground,
     webUrl: web.url,
     bootstrap,
     exits: running,
@@ -157,14 +172,14 @@ async function startParts(options: DevnetOptions, supervisor: Supervisor): Promi
   };
 }
 
-async function startWeb(supervisor: Supervisor): Promise<WebServer> {
-  const web = await startWebServer();
-  supervisor.part("web server", web.stop);
+async function startWeb(ground: Ground, supervisor: Supervisor): Promise<Web> {
+  const web = await ground.startWeb();
+  supervisor.part("web server", web.stop, web.ended);
   return web;
 }
 
-/** One devnet in a directory at a time. @throws DATA_DIR_LOCKED */
-async function claim(directory: string): Promise<void> {
+/** One devnet in a directory at a time; resolves with what gives it back. @throws DATA_DIR_LOCKED */
+export async function claim(directory: string): Promise<() => Promise<void>> {
   mkdirSync(directory, { recursive: true, mode: 0o700 });
   const file = join(directory, ownerFile);
   const other = await livingProcess(file);
@@ -173,12 +188,14 @@ async function claim(directory: string): Promise<void> {
       hint: "end it with Ctrl-C in its terminal, or give another --data-dir",
     });
   await writePidFile(file, process.pid);
+  return () => rm(file, { force: true });
 }
 
 /** The chain as it was left. One that cannot be read is given up: it holds play money, and the ledgers go with it. */
-async function startChain(directory: string, log: Logger, supervisor: Supervisor): Promise<Anvil> {
+async function startChain(ground: Ground, directory: string, log: Logger, supervisor: Supervisor): Promise<Anvil> {
   const { signal } = supervisor;
-  const options = { stateFile: join(directory, "chain.json"), pidFile: join(directory, anvilFile), log, signal };
+  const { enter, address: host } = ground.at("bootstrap");
+  const options = { stateFile: join(directory, "chain.json"), pidFile: join(directory, anvilFile), enter, host, log, signal };
   const anvil = await startAnvil(options).catch(async (error) => {
     if (!isMystError(error, "STORE_CORRUPT")) throw error;
     log.warn("the chain's state was damaged: a fresh one is begun", { directory });

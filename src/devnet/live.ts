@@ -7,7 +7,7 @@ import type { Unit } from "../lib/units.ts";
 import type { SessionView } from "../node/types.ts";
 import type { DevnetObserver } from "./devnet.ts";
 import type { DevnetConsumer, DevnetExit, DevnetNode } from "./parts.ts";
-import type { DevnetState, DownloadRow, PeerRow } from "./view.ts";
+import type { DevnetState, DownloadRow, PeerRow, TunnelRow } from "./view.ts";
 
 /** What the live view shows, kept current: by what is told, and by asking every node and the chain again and again. */
 export type Live = AsyncDisposable & {
@@ -15,6 +15,8 @@ export type Live = AsyncDisposable & {
   observer: DevnetObserver;
   download(row: DownloadRow): void;
   session(session: SessionView): void;
+  /** Shows the tunnel from now on, as `ask` tells of it; undefined: as it was told last. */
+  tunnel(ask: (() => Promise<TunnelRow>) | undefined): void;
 };
 
 const pollMs = 600;
@@ -32,6 +34,8 @@ export function createLive(onStep: (text: string, atMs: number) => void = () => 
   let chainRow: DevnetState["chain"];
   let session: DevnetState["session"];
   let download: DownloadRow | undefined;
+  let tunnel: TunnelRow | undefined;
+  let askTunnel: (() => Promise<TunnelRow>) | undefined;
   const change = (name: string, fields: Partial<PeerRow>) =>
     rows.set(name, { ...(rows.get(name) ?? { name, state: "starting" }), ...fields });
   const show = (view: SessionView) => {
@@ -51,12 +55,16 @@ export function createLive(onStep: (text: string, atMs: number) => void = () => 
     if (chainRow && now.block !== undefined) chainRow = { ...chainRow, block: now.block };
     for (const node of nodes.values()) {
       if ("egressAddress" in node) change(node.name, { balance: (await chain.balances(node.address)).tokens });
-      if ("socks" in node) change(node.name, { balance: (await chain.account(node.address)).balance });
+      if ("directAddress" in node) change(node.name, { balance: (await chain.account(node.address)).balance });
     }
+  };
+  const askRouter = async () => {
+    const row = await askTunnel?.();
+    if (askTunnel) tunnel = row;
   };
   // a part that does not answer keeps what was known of it
   const round = async () => {
-    await Promise.allSettled([...[...nodes.values()].map(askNode), askChain()]);
+    await Promise.allSettled([...[...nodes.values()].map(askNode), askChain(), askRouter()]);
   };
   const loop: Loop = every(systemClock, pollMs, round, () => undefined);
 
@@ -74,11 +82,15 @@ export function createLive(onStep: (text: string, atMs: number) => void = () => 
       ...(chainRow && { chain: chainRow }),
       ...(session && { session }),
       ...(download && { download }),
+      ...(tunnel && { tunnel }),
     }),
     download: (row) => {
       download = row;
     },
     session: show,
+    tunnel: (ask) => {
+      askTunnel = ask;
+    },
     observer: {
       step,
       network: (network) => {

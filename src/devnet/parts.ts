@@ -6,6 +6,7 @@ import type { Hex } from "../lib/codec.ts";
 import { MystError } from "../lib/errors.ts";
 import type { Logger } from "../lib/ports.ts";
 import type { DiscoverySource, ExitView, NodeStatus } from "../node/types.ts";
+import type { DevnetService, Ground, RouterTraffic, Web } from "./ground.ts";
 import type { ExitPlan } from "./plan.ts";
 import { type NodeProcess, outputLines, ready, spawnNode } from "./processes.ts";
 
@@ -28,8 +29,15 @@ export type DevnetExit = DevnetNode & {
 };
 
 export type DevnetConsumer = DevnetNode & {
-  /** host:port of its SOCKS5 server */
-  socks: string;
+  service: DevnetService;
+  /** host:port of its SOCKS5 server; undefined where the service carries everything */
+  socks: string | undefined;
+  /** what carries its tunnel, where it has one */
+  backend: string | undefined;
+  /** where the web site saw it before it was connected */
+  directAddress: string;
+  /** as the router had counted when it was connected; undefined where there is no router */
+  trafficBefore: RouterTraffic | undefined;
   /** whom it is connected to */
   exit: ExitView;
   /** from its command to the open session */
@@ -38,6 +46,7 @@ export type DevnetConsumer = DevnetNode & {
 
 /** What all parts share. */
 export type Surroundings = {
+  ground: Ground;
   directory: string;
   networkFile: string;
   discovery: DiscoverySource[] | undefined;
@@ -49,11 +58,13 @@ export type Surroundings = {
 
 const readyMs = 60_000;
 
-async function start({ directory, networkFile, discovery, log, signal, onProcess }: Surroundings, name: string, args: string[]) {
+async function start(around: Surroundings, name: string, args: string[]) {
+  const { directory, ground, networkFile, discovery, log, signal, onProcess } = around;
   const dataDir = join(directory, name);
   const chosen = discovery?.flatMap((source) => ["--discovery", source]) ?? [];
   const common = ["--network", networkFile, "--no-color", "--log-level", "info"];
-  const process = await spawnNode({ name, dataDir, args: [...args, ...chosen, ...common], log, signal, onProcess });
+  const program = [...ground.at(name).enter, ...ground.program];
+  const process = await spawnNode({ name, dataDir, args: [...args, ...chosen, ...common], program, log, signal, onProcess });
   return { name, dataDir, process, api: createApiClient({ socket: socketPathOf(dataDir) }) };
 }
 
@@ -71,31 +82,32 @@ async function whenReady<T extends { process: NodeProcess; api: ApiClient }>(
   return { ...part, peer: status.peer, address: status.address, status };
 }
 
-const loopback = ["--listen", "/ip4/127.0.0.1/tcp/0"];
+const listen = ({ ground }: Surroundings, name: string) => ["--listen", `/ip4/${ground.at(name).address}/tcp/0`];
 
 /** A peer that sells nothing, for others to begin with. @throws INTERNAL, PEER_TIMEOUT, INTERRUPTED as `ready` does */
 export async function startBootstrap(around: Surroundings): Promise<DevnetNode & { addresses: string[] }> {
-  const part = await start(around, "bootstrap", ["serve", "--service", "none", ...loopback]);
+  const part = await start(around, "bootstrap", ["serve", "--service", "none", ...listen(around, "bootstrap")]);
   const { status, ...node } = await whenReady(part, ({ addresses }) => addresses.length > 0, around.signal);
   return { ...node, addresses: status.addresses };
 }
 
-/** `egress`: whether it has the planned address of its own to go out from; `allow`: the web server, which is on loopback. */
+/** `egress`: the address of its own to go out from, if it has one. */
 export async function startExit(
   around: Surroundings,
   plan: ExitPlan,
-  options: { symbol: string; allow: string; egress: boolean },
+  { symbol, web, egress }: { symbol: string; web: Web; egress: string | undefined },
 ): Promise<DevnetExit> {
-  const amount = (text: string) => text + options.symbol.toLowerCase();
+  const { ground } = around;
+  const amount = (text: string) => text + symbol.toLowerCase();
   const prices = ["--price-gib", amount(plan.priceGib), "--price-hour", amount(plan.priceHour)];
-  const egress = options.egress ? ["--egress-address", plan.egress] : [];
-  const args = ["serve", "--service", "proxy", "--country", plan.country, ...prices, "--allow", options.allow, ...egress, ...loopback];
+  const offer = ["--service", ground.service, "--country", plan.country, ...prices];
+  const args = ["serve", ...offer, ...ground.serveArgs(web, egress), ...listen(around, plan.name)];
   const part = await start(around, plan.name, args);
   const { status, ...node } = await whenReady(part, ({ serving }) => serving !== undefined, around.signal);
   const service = status.serving?.services[0];
   if (!service) throw new MystError("INTERNAL", `${plan.name} sells nothing`);
   const { perGiB, perHour } = service;
-  return { ...node, country: plan.country, egressAddress: options.egress ? plan.egress : undefined, perGiB, perHour };
+  return { ...node, country: plan.country, egressAddress: egress, perGiB, perHour };
 }
 
 const openStep = z.object({ type: z.literal("step"), step: z.literal("open"), atMs: z.number() });
@@ -109,14 +121,22 @@ function openedAtMs(process: NodeProcess): number | undefined {
   return undefined;
 }
 
-/** Runs `connect` and waits until it is. */
-export async function startConsumer(around: Surroundings, { country }: { country: string }): Promise<DevnetConsumer> {
-  const part = await start(around, "consumer", ["connect", "--service", "proxy", "--country", country, "--proxy", "127.0.0.1:0", "--json"]);
+/** Asks the web site where it is seen, then runs `connect` and waits until it is. */
+export async function startConsumer(
+  around: Surroundings,
+  { country, webUrl }: { country: string; webUrl: string },
+): Promise<DevnetConsumer> {
+  const { service, visit, router, connectArgs } = around.ground;
+  const { caller: directAddress } = await visit("consumer", webUrl, { signal: around.signal });
+  const part = await start(around, "consumer", ["connect", "--service", service, "--country", country, ...connectArgs, "--json"]);
   const isOpen = ({ connection }: NodeStatus) => connection !== undefined && openedAtMs(part.process) !== undefined;
   const { status, ...node } = await whenReady(part, isOpen, around.signal);
   const { exits } = await node.api.call("exits", {});
   const exit = exits.find(({ peer }) => peer === status.connection?.peer);
   const socks = status.connection?.endpoint.socks;
-  if (!exit || socks === undefined) throw new MystError("INTERNAL", "the consumer does not say where it is connected to");
-  return { ...node, socks, exit, connectMs: openedAtMs(part.process) ?? 0 };
+  const backend = status.tunnel?.backend;
+  if (!exit || (service === "proxy" && socks === undefined))
+    throw new MystError("INTERNAL", "the consumer does not say where it is connected to");
+  const trafficBefore = await router?.traffic();
+  return { ...node, service, backend, socks, directAddress, trafficBefore, exit, connectMs: openedAtMs(part.process) ?? 0 };
 }

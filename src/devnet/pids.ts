@@ -1,5 +1,5 @@
 import { execFile } from "node:child_process";
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
 import { promisify } from "node:util";
@@ -22,7 +22,9 @@ async function beganAt(pid: number): Promise<string | undefined> {
       const text = readFileSync(`/proc/${pid}/stat`, "utf8");
       const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
       if (fields[0] === "Z" || fields[0] === "X") return undefined;
-      return `${readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim()}/${fields[19]}`;
+      // a number means one process in one PID namespace only
+      const space = readlinkSync("/proc/self/ns/pid");
+      return `${readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim()}/${space}/${fields[19]}`;
     } catch {
       return undefined;
     }

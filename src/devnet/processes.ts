@@ -24,13 +24,16 @@ export type SpawnOptions = {
   dataDir: string;
   /** of the command line, without --data-dir */
   args: string[];
+  /** the command line that runs this program where it belongs, as the very process that is started; default: here */
+  program?: readonly string[];
   log: Logger;
   signal?: AbortSignal;
   /** called in the turn that starts it: from then on it is to be ended */
   onProcess?(process: NodeProcess): void;
 };
 
-const program = fileURLToPath(new URL("../../bin/mystnode.js", import.meta.url));
+/** The command line that runs this program. */
+export const ownProgram: readonly string[] = [process.execPath, fileURLToPath(new URL("../../bin/mystnode.js", import.meta.url))];
 const pidFileOf = (dataDir: string) => join(dataDir, "node.pid");
 const logFileOf = (dataDir: string) => join(dataDir, "node.log");
 const outputFileOf = (dataDir: string) => join(dataDir, "node.out");
@@ -40,14 +43,15 @@ const outputFileOf = (dataDir: string) => join(dataDir, "node.out");
  * when the channel to us closes, and its pid file lets the next start end it should that fail.
  * What a crash left running on this data directory is ended first.
  */
-export async function spawnNode({ name, dataDir, args, log, signal, onProcess }: SpawnOptions): Promise<NodeProcess> {
+export async function spawnNode({ name, dataDir, args, program = ownProgram, log, signal, onProcess }: SpawnOptions): Promise<NodeProcess> {
   await reapPidFile(pidFileOf(dataDir));
   if (signal?.aborted) throw interrupted(signal);
   mkdirSync(dataDir, { recursive: true, mode: 0o700 });
   const errors = openSync(logFileOf(dataDir), "a", 0o600);
   const output = openSync(outputFileOf(dataDir), "w", 0o600);
   // in a session of its own, so that Ctrl-C reaches it through us and in order
-  const child = spawn(process.execPath, [program, ...args, "--data-dir", dataDir], {
+  const [file = "", ...rest] = [...program, ...args, "--data-dir", dataDir];
+  const child = spawn(file, rest, {
     detached: true,
     stdio: ["ignore", output, errors, "ipc"],
     env: cleanEnvironment(dataDir),

@@ -1,9 +1,18 @@
 import { MystError } from "../lib/errors.ts";
+import { QUANTUM_BYTES } from "../payments/meter.ts";
 import { due } from "../payments/terms.ts";
+import type { RouterTraffic } from "./ground.ts";
+
+/** by how much the bytes used may differ from those that the router saw, in percent of the latter */
+const toleratedPercent = 3n;
 
 /** What one whole cycle showed, each fact from whoever knows it first-hand. Amounts in base units. */
 export type CycleFacts = {
   service: string;
+  /** what carries the tunnel; undefined without one */
+  backend?: string;
+  /** what the router between consumer and exit has counted of the session; absent where there is none */
+  router?: RouterTraffic;
   country: string;
   exitPeer: string;
   /** the address that the exit was told to go out from */
@@ -40,6 +49,8 @@ export type CycleFacts = {
 export type CycleReport = {
   v: 1;
   service: string;
+  /** what carries the tunnel; "none" for a service without one */
+  backend: string;
   country: string;
   addressSeen: string;
   exitAddress: string;
@@ -62,6 +73,12 @@ export type CycleReport = {
   usedBytes: string;
   usedMs: number;
   carriedIn: string;
+  /** bought bytes for each byte downloaded */
+  billedToPayload: number;
+  /** UDP payload of the tunnel as the router between consumer and exit counted it, both directions together */
+  routerBytes?: string;
+  /** packets of the consumer, while it was connected, that were neither tunnel nor control plane */
+  outsidePackets?: number;
 };
 
 /** What does not add up in a cycle, each as one sentence. */
@@ -82,7 +99,23 @@ export function cycleFaults(facts: CycleFacts): string[] {
   if (facts.cleared !== session.promised) faults.push(`promised ${session.promised}, cleared ${facts.cleared}`);
   if (facts.providerReceived !== facts.cleared)
     faults.push(`cleared ${facts.cleared}, the exit's balance rose by ${facts.providerReceived}`);
+  if (session.billedBytes > session.usedBytes + QUANTUM_BYTES)
+    faults.push(`${session.billedBytes} bytes bought, over ${QUANTUM_BYTES} more than the ${session.usedBytes} used`);
+  faults.push(...routerFaults(facts));
   if (facts.sources.length === 0) faults.push("no source of offers had the exit");
+  return faults;
+}
+
+/** A tunnel is seen by the router, and nothing else of the consumer is. */
+function routerFaults({ backend, router, session }: CycleFacts): string[] {
+  if (!router) return [];
+  const { tunnelBytes, outsidePackets } = router;
+  const faults: string[] = [];
+  if (backend === undefined) faults.push("nothing says what carries the tunnel");
+  const difference = session.usedBytes > tunnelBytes ? session.usedBytes - tunnelBytes : tunnelBytes - session.usedBytes;
+  if (difference * 100n > tunnelBytes * toleratedPercent)
+    faults.push(`${session.usedBytes} bytes used, but the router saw ${tunnelBytes} of the tunnel`);
+  if (outsidePackets !== 0) faults.push(`${outsidePackets} packets of the consumer went outside of the tunnel`);
   return faults;
 }
 
@@ -93,10 +126,11 @@ export function cycleFaults(facts: CycleFacts): string[] {
 export function cycleReport(facts: CycleFacts): CycleReport {
   const faults = cycleFaults(facts);
   if (faults.length > 0) throw new MystError("INTERNAL", `the cycle does not add up: ${faults.join("; ")}`);
-  const { session } = facts;
+  const { session, router } = facts;
   return {
     v: 1,
     service: facts.service,
+    backend: facts.backend ?? "none",
     country: facts.country,
     addressSeen: facts.addressSeen,
     exitAddress: facts.exitAddress,
@@ -117,8 +151,12 @@ export function cycleReport(facts: CycleFacts): CycleReport {
     usedBytes: String(session.usedBytes),
     usedMs: session.usedMs,
     carriedIn: String(session.carriedIn),
+    billedToPayload: ratio(session.billedBytes, facts.payloadBytes),
+    ...(router && { routerBytes: String(router.tunnelBytes), outsidePackets: router.outsidePackets }),
   };
 }
+
+const ratio = (part: bigint, whole: bigint): number => (whole > 0n ? Math.round((Number(part) / Number(whole)) * 10_000) / 10_000 : 0);
 
 /** Mbit/s with one decimal; 0 for no time at all. */
 export const megabits = (bytes: bigint | number, ms: number): number => (ms > 0 ? Math.round((Number(bytes) * 8) / ms / 100) / 10 : 0);

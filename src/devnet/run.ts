@@ -1,150 +1,76 @@
 import { rm, rmdir } from "node:fs/promises";
 import { join } from "node:path";
-import { systemClock } from "../lib/clock.ts";
-import { isMystError, MystError } from "../lib/errors.ts";
-import type { Logger } from "../lib/ports.ts";
-import { formatDuration } from "../lib/units.ts";
-import type { DiscoverySource } from "../node/types.ts";
-import { runCycle } from "./cycle.ts";
-import { type Devnet, startDevnet } from "./devnet.ts";
-import { createLive, type Live } from "./live.ts";
-import type { CycleReport } from "./report.ts";
-import { createScreen, type Screen, type Terminal } from "./screen.ts";
-import { onceDirectory, sweep } from "./sweep.ts";
-import { renderView } from "./view.ts";
-import { commandName, nextLines, summaryLines } from "./words.ts";
-
-export type RunDevnetOptions = {
-  /** the devnet keeps what it keeps in `devnet` below it */
-  dataDir: string;
-  /** one cycle, and nothing is kept */
-  once: boolean;
-  /** the report as one JSON object, and nothing else on stdout */
-  json: boolean;
-  quiet: boolean;
-  color: boolean;
-  service: "proxy";
-  /** how much to download */
-  bytes: bigint;
-  discovery?: DiscoverySource[];
-  stdout: Terminal;
-  stderr: Terminal;
-  log: Logger;
-  signal: AbortSignal;
-};
-
-const country = "US";
-const redrawMs = 150;
-const maxColumns = 80;
-const noticeMs = 500;
+import { claim } from "./devnet.ts";
+import { loopbackGround } from "./ground.ts";
+import { isInside, runInside } from "./netns/enter.ts";
+import { openGround } from "./netns/ground.ts";
+import { devnetDirectory } from "./netns/mounts.ts";
+import { namespaceProblem } from "./netns/probe.ts";
+import { writePidFile } from "./pids.ts";
+import { once, type RunDevnetOptions, type Stage, stay } from "./show.ts";
+import { entryFile, onceDirectory, reapDevnet, sweep } from "./sweep.ts";
+import { commandName, nextLines, shellLines } from "./words.ts";
 
 /**
  * `mystnode devnet`: a whole market on this machine. With `once` it runs one cycle and ends; else it shows itself at work, runs a
- * cycle to begin with, and stays up for others to join until `signal`.
+ * cycle to begin with, and stays up for others to join until `signal`. With WireGuard in namespaces of its own where the machine
+ * allows, else with the proxy on loopback.
  * @returns the exit status
- * @throws INTERRUPTED when asked to end before the cycle has, and what `startDevnet` and `runCycle` throw
+ * @throws PRIVILEGE_NEEDED, TUNNEL_FAILED when WireGuard is asked for and cannot be; INTERRUPTED when asked to end before the cycle
+ *   has; DATA_DIR_LOCKED, and what `startOn` and `runCycle` throw
  */
 export async function runDevnet(options: RunDevnetOptions): Promise<number> {
   const root = join(options.dataDir, "devnet");
+  if (isInside()) return inside(options, root);
   await sweep(root);
-  if (!options.once) return stay(options, root);
-  const directory = onceDirectory(root);
+  if (options.service === "proxy") return onLoopback(options, root, "the proxy, on loopback, as asked for");
+  const problem = await namespaceProblem();
+  if (!problem) return inNamespaces(options, root);
+  if (options.service === "wireguard") throw problem;
+  return onLoopback(options, root, `the proxy, on loopback: ${problem.message}`);
+}
+
+async function onLoopback(options: RunDevnetOptions, root: string, form: string): Promise<number> {
+  const directory = options.once ? onceDirectory(root) : root;
+  const release = await claim(directory);
+  const next: Stage["next"] = (to) => nextLines({ command: commandName(), ...to });
+  const stage = { ground: loopbackGround, directory, shownDirectory: directory, form, next };
   try {
-    return await once(options, directory);
+    return await (options.once ? once(options, stage) : stay(options, stage));
   } finally {
-    await rm(directory, { recursive: true, force: true });
+    await release();
+    if (options.once) await rm(directory, { recursive: true, force: true });
     // only when nothing of an earlier devnet is in it
-    await rmdir(root).catch(() => undefined);
+    if (options.once) await rmdir(root).catch(() => undefined);
   }
 }
 
-/** Lines of what happens, for where nothing can be drawn. */
-const tellSteps = ({ quiet, stderr }: RunDevnetOptions) =>
-  quiet ? () => undefined : (text: string, atMs: number) => void stderr.write(`${formatDuration(atMs).padEnd(9)} ${text}\n`);
-
-async function once(options: RunDevnetOptions, directory: string): Promise<number> {
-  await using live = createLive(tellSteps(options));
-  await using devnet = await start(options, directory, live);
-  const report = await demonstrate(options, devnet, live);
-  if (options.json) options.stdout.write(`${JSON.stringify(report)}\n`);
-  else options.stdout.write(`${summaryLines(report, devnet.network.token).join("\n")}\n`);
-  return 0;
-}
-
-async function stay(options: RunDevnetOptions, directory: string): Promise<number> {
-  const drawing = Boolean(options.stdout.isTTY) && !options.quiet && !options.json;
-  await using live = createLive(drawing ? undefined : tellSteps(options));
-  await using view = drawing ? drawLive(live, options) : undefined;
+/** The host's side: it waits. One cycle leaves nothing to anybody, so it needs no directory on the host. */
+async function inNamespaces({ once, signal }: RunDevnetOptions, root: string): Promise<number> {
+  if (once) return runInside(signal);
+  const release = await claim(root);
+  const entry = join(root, entryFile);
   try {
-    await using devnet = await start(options, directory, live);
-    devnet.failed.catch((error: MystError) => live.observer.step(error.message));
-    const report = await demonstrate(options, devnet, live);
-    const other = devnet.exits.find((exit) => exit.country !== country)?.country ?? country;
-    const next = nextLines({ command: commandName(), guest: devnet.guest.dataDir, webUrl: devnet.webUrl, other });
-    if (view) view.print(["", ...next, ""]);
-    else if (!options.json) options.stdout.write(`${["", ...summaryLines(report, devnet.network.token), "", ...next, ""].join("\n")}\n`);
-    else options.stdout.write(`${JSON.stringify({ ...report, network: devnet.networkFile, guest: devnet.guest.dataDir })}\n`);
-    await aborted(options.signal);
-    live.observer.step("ending: sessions are closed and what is owed is cleared");
-  } catch (error) {
-    if (!isMystError(error, "INTERRUPTED") || !options.signal.aborted) throw error;
-  }
-  return 0;
-}
-
-const start = (options: RunDevnetOptions, directory: string, live: Live): Promise<Devnet> =>
-  startDevnet({
-    directory,
-    connect: { country },
-    log: options.log,
-    signal: options.signal,
-    observer: live.observer,
-    ...(options.discovery && { discovery: options.discovery }),
-  });
-
-/** The cycle, unless a part of the devnet ends or we are asked to. */
-async function demonstrate({ bytes, signal }: RunDevnetOptions, devnet: Devnet, live: Live): Promise<CycleReport> {
-  const stopped = new AbortController();
-  const interrupted = aborted(signal).then(() => {
-    throw new MystError("INTERRUPTED", "interrupted");
-  });
-  const cycle = runCycle(devnet, {
-    bytes,
-    onStep: live.observer.step,
-    onDownload: live.download,
-    onSession: live.session,
-    signal: AbortSignal.any([signal, stopped.signal]),
-  });
-  // a part that ends breaks the cycle first and is noticed a moment later: it is the cause, and what is told
-  const explained = cycle.catch(async (error) => {
-    await Promise.race([devnet.failed, systemClock.sleep(noticeMs)]);
-    throw error;
-  });
-  explained.catch(() => undefined);
-  try {
-    return await Promise.race([explained, devnet.failed, interrupted]);
+    // of a devnet on loopback that was killed: from inside it is out of reach
+    await reapDevnet(root);
+    return await runInside(signal, (pid) => writePidFile(entry, pid));
   } finally {
-    stopped.abort();
+    await rm(entry, { force: true });
+    await release();
   }
 }
 
-const aborted = (signal: AbortSignal) =>
-  new Promise<void>((resolve) => {
-    if (signal.aborted) resolve();
-    signal.addEventListener("abort", () => resolve(), { once: true });
-  });
-
-function drawLive(live: Live, { stdout, color }: RunDevnetOptions): AsyncDisposable & Pick<Screen, "print"> {
-  const screen = createScreen(stdout);
-  const size = () => ({ width: Math.min(maxColumns, stdout.columns ?? maxColumns) - 1, height: (stdout.rows ?? 24) - 1 });
-  const draw = () => screen.draw(renderView(live.state(), { ...size(), color }));
-  const timer = setInterval(draw, redrawMs);
-  draw();
-  return {
-    print: screen.print,
-    [Symbol.asyncDispose]: async () => {
-      clearInterval(timer);
-      draw();
-    },
+/** The side inside; `root` is the host's, and seen here as well. */
+async function inside(options: RunDevnetOptions, root: string): Promise<number> {
+  const service = options.service ?? "wireguard";
+  const ground = await openGround(service, { needed: [options.dataDir, process.cwd()], ...(!options.once && { keep: root }) });
+  const form = "WireGuard, each peer in a network namespace of its own";
+  const shell = {
+    command: commandName(),
+    sudo: process.env.SUDO_UID !== undefined,
+    ...(!options.isDefaultDataDir && { dataDir: options.dataDir }),
   };
+  const next: Stage["next"] = ({ webUrl, other }) => shellLines({ ...shell, webUrl, other });
+  const stage = { ground, directory: devnetDirectory, shownDirectory: options.once ? devnetDirectory : root, form, next };
+  return options.once ? once(options, stage) : stay(options, stage);
 }

@@ -5,6 +5,10 @@ import { livingProcess, reapPidFile } from "./pids.ts";
 
 /** notes the process that runs the devnet of a directory */
 export const ownerFile = "devnet.pid";
+/** notes the process through which the namespaces of a devnet are entered, where it has some */
+export const entryFile = "entry.pid";
+/** the places of such a devnet, each with a process that holds it, by number inside */
+export const placesFile = "places.json";
 export const anvilFile = "anvil.pid";
 
 const oncePattern = /^once-(\d+)$/;

@@ -31,6 +31,9 @@ export type SessionRow = {
   cleared?: bigint;
 };
 
+/** The demonstration session's tunnel, as the router on its way sees it. */
+export type TunnelRow = { backend: string; routerBytes: bigint; outsidePackets: number };
+
 export type DownloadRow = { doneBytes: number; totalBytes: number; mbps?: number };
 
 /** All that the live view shows: what it looks like follows from this alone. */
@@ -41,6 +44,7 @@ export type DevnetState = {
   peers: PeerRow[];
   session?: SessionRow;
   download?: DownloadRow;
+  tunnel?: TunnelRow;
   /** what has happened, oldest first */
   steps: { atMs: number; text: string }[];
 };
@@ -106,10 +110,11 @@ function peerLines({ peers, unit }: DevnetState, width: number, paint: Paint): s
   ];
 }
 
-function sessionLines({ session, download, unit }: DevnetState, width: number, paint: Paint): string[] {
+function sessionLines({ session, download, tunnel, unit }: DevnetState, width: number, paint: Paint): string[] {
   if (!session) return [];
   const facts: [string, string][] = [];
   if (download) facts.push(["traffic", traffic(download, width - 14)]);
+  if (tunnel) facts.push(["tunnel", tunnelText(tunnel)]);
   const budget = session.budget === undefined ? "" : ` of at most ${formatAmount(session.budget, unit)}`;
   facts.push(
     ["terms", `${formatAmount(session.perGiB, unit)} per GiB + ${formatAmount(session.perHour, unit)} per hour, prepaid in small steps`],
@@ -124,6 +129,9 @@ function sessionLines({ session, download, unit }: DevnetState, width: number, p
     ...facts.map(([name, text]) => `  ${paint("dim", name.padEnd(9))} ${fit(text, width - 12)}`),
   ];
 }
+
+const tunnelText = ({ backend, routerBytes, outsidePackets }: TunnelRow): string =>
+  `${backend}; the router saw ${formatBytes(routerBytes)} of it, ${count(outsidePackets, "packet")} outside`;
 
 function traffic(download: DownloadRow, width: number): string {
   const share = download.totalBytes === 0 ? 1 : Math.min(1, download.doneBytes / download.totalBytes);

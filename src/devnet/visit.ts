@@ -23,7 +23,7 @@ export async function visit(url: string, { socks, onBytes, signal }: VisitOption
   const { hostname, port } = new URL(url);
   const beganMs = performance.now();
   const socket =
-    socks === undefined ? undefined : await socksConnect({ host: hostname, port: Number(port), socks, ...(signal && { signal }) });
+    socks === undefined ? undefined : await socksConnect({ host: hostname, port: Number(port || 80), socks, ...(signal && { signal }) });
   const { promise, resolve, reject } = Promise.withResolvers<Visit>();
   const asked = request(url, {
     // an agent, even one of its own, would open a connection by itself

@@ -3,9 +3,9 @@ import type { AddressInfo } from "node:net";
 import { pipeline, Readable } from "node:stream";
 
 export type WebServer = AsyncDisposable & {
-  /** http://127.0.0.1:port */
+  /** http://host:port */
   url: string;
-  /** 127.0.0.1:port, as an exit's allow list names it */
+  /** host:port, as an exit's allow list names it */
   hostPort: string;
   stop(): Promise<void>;
 };
@@ -17,15 +17,15 @@ const block = Buffer.alloc(64 * 1024, "mystnode ");
 
 /**
  * The site that devnet's consumer visits: it tells every caller the address it sees (as a header, and as the body of `/`) and
- * gives `/bytes?n=N` as many bytes as asked for, at most 1 GiB, at next to no cost.
+ * gives `/bytes?n=N` as many bytes as asked for, at most 1 GiB, at next to no cost. On loopback and any free port unless told otherwise.
  */
-export async function startWebServer(): Promise<WebServer> {
+export async function startWebServer({ host = "127.0.0.1", port = 0 } = {}): Promise<WebServer> {
   const server = createServer(respond);
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject);
-    server.listen(0, "127.0.0.1", resolve);
+    server.listen(port, host, resolve);
   });
-  const hostPort = `127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const hostPort = `${host.includes(":") ? `[${host}]` : host}:${(server.address() as AddressInfo).port}`;
   const stop = () =>
     new Promise<void>((resolve) => {
       server.close(() => resolve());

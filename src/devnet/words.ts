@@ -24,6 +24,7 @@ export function summaryLines(report: CycleReport, unit: Unit): string[] {
     `connected  in ${formatDuration(report.connectMs)}, first byte after ${formatDuration(report.firstByteMs)}`,
     `seen as    ${report.addressSeen} (without the exit: ${report.directAddress})`,
     `carried    ${formatBytes(BigInt(report.payloadBytes))} at ${report.mbps} Mbit/s`,
+    ...(report.routerBytes === undefined ? [] : [tunnelLine(report, report.routerBytes)]),
     `bought     ${formatBytes(BigInt(report.billedBytes))} and ${formatDuration(report.elapsedMs)} in ${report.promises} promises`,
     `promised   ${amount(report.promised)}`,
     `cleared    ${amount(report.cleared)}`,
@@ -31,7 +32,32 @@ export function summaryLines(report: CycleReport, unit: Unit): string[] {
   ];
 }
 
-/** What to type next, in another terminal. `guest` is a data directory with a deposit that remembers the network. */
+const tunnelLine = ({ backend, outsidePackets }: CycleReport, routerBytes: string): string =>
+  `tunnel     by ${backend}: the router saw ${formatBytes(BigInt(routerBytes))} of it, and ${outsidePackets} packets outside`;
+
+/** What to type next, in another terminal, where each peer has a machine of its own as far as the network goes. */
+export function shellLines(to: { command: string; dataDir?: string; other: string; webUrl: string; sudo: boolean }): string[] {
+  const shell = [to.sudo ? "sudo" : "", to.command, "devnet shell", to.dataDir === undefined ? "" : `--data-dir ${shellPath(to.dataDir)}`];
+  return [
+    "  What to try next, in another terminal: a shell on the guest's machine.",
+    "",
+    `    ${shell.filter(Boolean).join(" ")}`,
+    `    curl ${to.webUrl}`,
+    `    ${to.command} connect --country ${to.other}`,
+    "",
+    "  and, while that is connected, in such a shell in a third one, to be seen",
+    "  as the exit:",
+    "",
+    `    curl ${to.webUrl}`,
+    `    ${to.command} status`,
+    `    ${to.command} disconnect`,
+    `    ${to.command} wallet`,
+    "",
+    "  Ctrl-C here ends it all; started again, it goes on where it was.",
+  ];
+}
+
+/** What to type next, in another terminal, where all is on loopback. `guest` is a data directory with a deposit that remembers the network. */
 export function nextLines(to: { command: string; guest: string; webUrl: string; other: string }): string[] {
   const { command, webUrl } = to;
   return [

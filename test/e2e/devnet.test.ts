@@ -7,10 +7,19 @@ import { makePlace, type Place, runCli, signal, startCli, until } from "../suppo
 
 const timeoutMs = 180_000;
 const keys = [
-  ...["v", "service", "country", "addressSeen", "exitAddress", "directAddress", "payloadBytes", "billedBytes", "elapsedMs"],
+  ...["v", "service", "backend", "country", "addressSeen", "exitAddress", "directAddress", "payloadBytes", "billedBytes", "elapsedMs"],
   ...["promises", "promised", "cleared", "providerReceived", "connectMs", "firstByteMs", "mbps", "sources"],
 ];
-const once = (place: Place, ...more: string[]) => ["devnet", "--once", "--json", "--data-dir", place.dataDir, ...more];
+const once = (place: Place, ...more: string[]) => [
+  "devnet",
+  "--once",
+  "--json",
+  "--service",
+  "proxy",
+  "--data-dir",
+  place.dataDir,
+  ...more,
+];
 
 async function nothingLeft(place: Place) {
   assert.deepEqual(place.processes(), []);
@@ -25,6 +34,7 @@ function checkReport(stdout: string, bytes: bigint) {
   for (const key of keys) assert.ok(key in report, `${key} in ${stdout}`);
   assert.equal(report.v, 1);
   assert.equal(report.service, "proxy");
+  assert.equal(report.backend, "none");
   assert.equal(report.country, "US");
   assert.equal(report.payloadBytes, String(bytes));
   if (process.platform === "linux") {
@@ -46,7 +56,7 @@ const runDirectory = (place: Place) => {
   return join(root, readdirSync(root).find((name) => name.startsWith("once-")) ?? "");
 };
 
-describe("e2e/devnet: a whole cycle", (test) => {
+describe("e2e/devnet (proxy): a whole cycle", (test) => {
   test(
     "finds, buys 64 MiB, clears, reports, and leaves nothing; twice",
     async () => {
@@ -88,7 +98,7 @@ describe("e2e/devnet: a whole cycle", (test) => {
   );
 });
 
-describe("e2e/devnet: kill -9", (test) => {
+describe("e2e/devnet (proxy): kill -9", (test) => {
   test(
     "of the devnet itself: every part ends, and the next start clears the rest away",
     async () => {
@@ -123,12 +133,12 @@ describe("e2e/devnet: kill -9", (test) => {
     );
 });
 
-describe("e2e/devnet: staying up", (test) => {
+describe("e2e/devnet (proxy): staying up", (test) => {
   test(
     "Ctrl-C ends it well; killed, it goes on with the same keys and chain",
     async () => {
       await using place = await makePlace();
-      const args = ["devnet", "--json", "--bytes", "1MiB", "--data-dir", place.dataDir];
+      const args = ["devnet", "--json", "--service", "proxy", "--bytes", "1MiB", "--data-dir", place.dataDir];
       const up = async () => {
         const running = startCli(args, place);
         await until(() => running.stdout().includes("\n") || running.child.exitCode !== null, 90_000, "a report");

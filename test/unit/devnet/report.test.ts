@@ -5,7 +5,7 @@ import { due } from "../../../src/payments/terms.ts";
 import { describe } from "../../support/harness.ts";
 
 const terms = { perGiB: 10n ** 17n, perHour: 10n ** 16n };
-const bought = { bytes: 66n << 20n, ms: 10_000 };
+const bought = { bytes: 65n << 20n, ms: 10_000 };
 const price = due(terms, bought);
 const sound: CycleFacts = {
   service: "proxy",
@@ -38,14 +38,17 @@ const withSession = (change: Partial<CycleFacts["session"]>): CycleFacts => ({ .
 describe("devnet/report: a cycle adds up, or says what does not", (test) => {
   test("the report has every key, amounts as decimal strings", () => {
     const report = cycleReport(sound);
-    assert.deepEqual(Object.keys(report).slice(0, 17), [
-      ...["v", "service", "country", "addressSeen", "exitAddress", "directAddress", "payloadBytes", "billedBytes", "elapsedMs"],
+    assert.deepEqual(Object.keys(report).slice(0, 18), [
+      ...["v", "service", "backend", "country", "addressSeen", "exitAddress", "directAddress", "payloadBytes", "billedBytes", "elapsedMs"],
       ...["promises", "promised", "cleared", "providerReceived", "connectMs", "firstByteMs", "mbps", "sources"],
     ]);
-    assert.equal(report.promised, "6473090277777777");
+    assert.equal(report.promised, "6375434027777777");
     assert.equal(report.elapsedMs, 10_000);
     assert.equal(report.connectMs, 120);
     assert.equal(report.mbps, 268.4);
+    assert.equal(report.backend, "none");
+    assert.equal(report.billedToPayload, 1.0156);
+    assert.ok(!("routerBytes" in report));
     assert.deepEqual(JSON.parse(JSON.stringify(report)), report);
   });
 
@@ -53,15 +56,16 @@ describe("devnet/report: a cycle adds up, or says what does not", (test) => {
     const wrong: [CycleFacts, RegExp][] = [
       [{ ...sound, addressSeen: "127.0.1.2" }, /web server saw 127\.0\.1\.2/],
       [{ ...sound, directAddress: "127.0.1.1" }, /with the exit and without/],
-      [withSession({ promised: price + 1n }), /cost 6473090277777777/],
-      [withSession({ promised: price - 1n }), /cost 6473090277777777/],
+      [withSession({ promised: price + 1n }), /cost 6375434027777777/],
+      [withSession({ promised: price - 1n }), /cost 6375434027777777/],
       [withSession({ billedMs: 10_001 }), /10001 ms cost/],
-      [withSession({ carriedIn: 1n }), /cost 6473090277777776/],
+      [withSession({ carriedIn: 1n }), /cost 6375434027777776/],
       [withSession({ usedBytes: 64n << 19n }), /were counted/],
       [withSession({ usedBytes: bought.bytes + 1n }), /bytes used/],
       [withSession({ usedMs: 10_001 }), /ms used/],
-      [{ ...sound, cleared: price - 1n }, /cleared 6473090277777776/],
-      [{ ...sound, providerReceived: price + 1n }, /balance rose by 6473090277777778/],
+      [withSession({ usedBytes: 64n << 20n, billedBytes: (65n << 20n) + 1n }), /over 1048576 more than the 67108864 used/],
+      [{ ...sound, cleared: price - 1n }, /cleared 6375434027777776/],
+      [{ ...sound, providerReceived: price + 1n }, /balance rose by 6375434027777778/],
       [{ ...sound, sources: [] }, /no source/],
     ];
     assert.deepEqual(cycleFaults(sound), []);
@@ -72,6 +76,26 @@ describe("devnet/report: a cycle adds up, or says what does not", (test) => {
         (error) => isMystError(error, "INTERNAL") && expected.test(error.message),
       );
     }
+  });
+
+  test("what the router has seen is what was used, within 3 %, and nothing outside of the tunnel", () => {
+    const { usedBytes } = sound.session;
+    const seen = (tunnelBytes: bigint, outsidePackets = 0, backend: string | undefined = "wireguard-go"): CycleFacts => ({
+      ...sound,
+      service: "wireguard",
+      ...(backend !== undefined && { backend }),
+      router: { tunnelBytes, outsidePackets },
+    });
+    const report = cycleReport(seen(usedBytes + 1n));
+    assert.equal(report.routerBytes, String(usedBytes + 1n));
+    assert.equal(report.outsidePackets, 0);
+    assert.equal(report.backend, "wireguard-go");
+    const most = (usedBytes * 100n) / 97n;
+    const least = (usedBytes * 100n) / 103n;
+    for (const bytes of [most, least + 1n]) assert.deepEqual(cycleFaults(seen(bytes)), [], String(bytes));
+    for (const bytes of [most + 2n, least - 1n, 0n]) assert.match(cycleFaults(seen(bytes)).join(), /the router saw \d+ of the tunnel/);
+    assert.match(cycleFaults(seen(usedBytes, 1)).join(), /^1 packets of the consumer went outside/);
+    assert.match(cycleFaults({ ...sound, router: { tunnelBytes: usedBytes, outsidePackets: 0 } }).join(), /what carries the tunnel/);
   });
 
   test("money carried in from an earlier session pays first", () => {

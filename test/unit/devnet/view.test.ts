@@ -53,6 +53,12 @@ describe("devnet/view: the live view", (test) => {
     assert.match(text, /48\.0 MiB of 64\.0 MiB {2}312 Mbit\/s/);
   });
 
+  test("shows the tunnel as the router sees it, where there is one", () => {
+    const tunnel = { backend: "wireguard-go", routerBytes: 66n << 20n, outsidePackets: 0 };
+    assert.match(plain({ ...full, tunnel }).join("\n"), /tunnel +wireguard-go; the router saw 66\.0 MiB of it, 0 packets outside\n/);
+    assert.ok(!plain(full).join("\n").includes("tunnel"));
+  });
+
   test("no line is longer than the terminal, whatever the state holds", () => {
     const wild: DevnetState = {
       ...full,

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { Writable } from "node:stream";
 import { createScreen } from "../../../src/devnet/screen.ts";
-import { commandName, nextLines, shellPath } from "../../../src/devnet/words.ts";
+import { commandName, nextLines, shellLines, shellPath } from "../../../src/devnet/words.ts";
 import { describe } from "../../support/harness.ts";
 
 describe("devnet/words: what to type", (test) => {
@@ -23,6 +23,11 @@ describe("devnet/words: what to type", (test) => {
     const lines = nextLines({ command: "node bin/mystnode.js", guest: "/x/devnet/guest", webUrl: "http://127.0.0.1:65535", other: "DE" });
     assert.ok(lines.every((line) => line.length <= 80));
     assert.ok(lines.some((line) => line.trim() === "node bin/mystnode.js connect --country DE"));
+    const to = { command: "node bin/mystnode.js", webUrl: "http://site.devnet", other: "DE" };
+    const shell = shellLines({ ...to, dataDir: "/x/my data", sudo: true });
+    assert.ok(shell.every((line) => line.length <= 80));
+    assert.ok(shell.some((line) => line.trim() === "sudo node bin/mystnode.js devnet shell --data-dir '/x/my data'"));
+    assert.ok(shellLines({ ...to, sudo: false }).some((line) => line.trim() === "node bin/mystnode.js devnet shell"));
   });
 });
 
