@@ -48,7 +48,7 @@ export type ConsumerSession = {
 
 const answerMs = 10_000;
 const tickMs = 250;
-/** what has reached us is told with each promise, and at least so often while it rises */
+/** What has reached us is told with each promise, and at least so often: also that nothing has, for then the rest is lost. */
 const tellMs = 1_000;
 /** we have stood still ourselves when so long has passed since the last tick: what the exit said meanwhile is still to be read */
 const stallMs = 2_000;
@@ -76,7 +76,6 @@ export async function openSession(deps: ConsumerDeps, options: ConsumerSessionOp
   let reported = false;
   let reportedMs = clock.nowMs();
   let heardMs = reportedMs;
-  let toldBytes = 0n;
   let toldMs = reportedMs;
 
   const machine = runMachine<ConsumerState, ConsumerEvent, ConsumerEffect>({
@@ -132,8 +131,7 @@ export async function openSession(deps: ConsumerDeps, options: ConsumerSessionOp
   /** What has reached us, where the exit bills by our word. */
   const tellReceived = async () => {
     const bytes = handle?.receivedBytes?.();
-    if (bytes === undefined || bytes === toldBytes) return;
-    toldBytes = bytes;
+    if (bytes === undefined) return;
     toldMs = clock.nowMs();
     await say({ t: "received", bytes });
   };
