@@ -13,7 +13,7 @@ import { openPayerLedger } from "../../src/payments/payer-ledger.ts";
 import { openProviderLedger } from "../../src/payments/provider-ledger.ts";
 import type { AccountView } from "../../src/payments/settlement.ts";
 import type { Terms } from "../../src/payments/terms.ts";
-import { openSession } from "../../src/session/consumer-driver.ts";
+import { type ConsumerSessionOptions, openSession } from "../../src/session/consumer-driver.ts";
 import { createSessionServer, termsData } from "../../src/session/server.ts";
 import { framePipe } from "./frame-pipe.ts";
 import { meteredService } from "./metered-service.ts";
@@ -80,7 +80,7 @@ export async function sessionMarket() {
     void accept({ ...providerEnd, receive });
     return consumerEnd;
   };
-  const open = (change: { budget?: bigint; terms?: Partial<Terms> } = {}) =>
+  const open = (change: { budget?: bigint; terms?: Partial<Terms>; onPromise?: ConsumerSessionOptions["onPromise"] } = {}) =>
     openSession(
       {
         network: { openFrames },
@@ -97,6 +97,7 @@ export async function sessionMarket() {
         terms: { ...prices, quantum: quantumMoney(prices), validUntilMs: Date.now() + 60_000, ...change.terms },
         budget: change.budget ?? rich,
         signal: new AbortController().signal,
+        ...(change.onPromise && { onPromise: change.onPromise }),
       },
     );
   return {

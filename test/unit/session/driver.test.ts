@@ -39,9 +39,11 @@ describe("session: both drivers on real ledgers", (test) => {
 
   test("a service that is no VPN is metered, paid as it is used, and both ledgers agree", async () => {
     await using m = await sessionMarket();
-    const session = await m.open();
+    const told = new Set<string>();
+    const session = await m.open({ onPromise: (_, __, sessionId) => told.add(sessionId) });
     await takeAll(m.service, 5n * QUANTUM_BYTES);
     await session.disconnect();
+    assert.deepEqual([...told], [session.id]);
     const state = session.state();
     assert.equal(state.reason, undefined);
     assert.equal(state.used.bytes, 5n * QUANTUM_BYTES);
