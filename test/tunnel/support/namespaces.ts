@@ -82,3 +82,14 @@ export const hostLook = (host: Namespace): string =>
   host.run(
     "nft -s list ruleset; ip -4 rule; ip -6 rule; ip -4 route show table all; ip -6 route show table all; ip -o addr | sed 's/valid_lft.*//'; grep -r . /proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv4/conf 2>/dev/null | sort",
   );
+
+/** What of the one look is not in the other, in both directions: empty where they are the same to the letter. */
+export function lookDifference(now: string, before: string): string[] {
+  if (now === before) return [];
+  const lines = { now: now.split("\n"), before: before.split("\n") };
+  const difference = [
+    ...lines.now.filter((line) => !lines.before.includes(line)).map((line) => `+ ${line}`),
+    ...lines.before.filter((line) => !lines.now.includes(line)).map((line) => `- ${line}`),
+  ];
+  return difference.length > 0 ? difference : ["the same lines in another order"];
+}

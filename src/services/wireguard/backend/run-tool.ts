@@ -49,8 +49,7 @@ export function runTool(tool: string, args: string[], { input = "", byName = fal
       clearTimeout(late);
       if (status === 0) resolve(output);
       else if (byName && status === 127) reject(toolMissing(tool));
-      else
-        reject(new MystError("INTERNAL", `${tool} failed (${signal ?? status}): ${errors.trim().split("\n").at(-1) ?? ""}`.slice(0, 300)));
+      else reject(new MystError("INTERNAL", `${tool} failed (${signal ?? status}): ${errors.trim().split("\n")[0]}`.slice(0, 300)));
     });
     child.stdin.end(input);
   });

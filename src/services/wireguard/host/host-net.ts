@@ -1,6 +1,6 @@
 import { asMystError, MystError } from "../../../lib/errors.ts";
 import type { Logger } from "../../../lib/ports.ts";
-import { exitTable, type HostPlan, killSwitchTable, type PlanKind, removeTable } from "../plan/host-plan.ts";
+import { exitTable, type HostPlan, type IpStep, killSwitchTable, type PlanKind, removeTable } from "../plan/host-plan.ts";
 import { clientTable } from "../plan/routes.ts";
 import { insertAccepts, missingAccepts, removeAccepts } from "./other-chains.ts";
 import { leftRules, seen } from "./seen.ts";
@@ -39,6 +39,18 @@ export type HostNetDeps = {
 const tables: Record<PlanKind, string> = { exit: exitTable, client: killSwitchTable };
 const kinds: PlanKind[] = ["exit", "client"];
 
+const sameStep = (one: IpStep, other: IpStep) => one.add === other.add && one.family === other.family;
+
+/**
+ * Those steps that still stand under the next plan. What is done to the device stands or goes together: to take back one (its link, for a
+ * start) takes others along.
+ */
+function keeps(before: IpStep[], next: IpStep[]): IpStep[] {
+  const ofDevice = ({ add }: IpStep) => / dev /.test(add);
+  const same = (steps: IpStep[]) => JSON.stringify(steps.filter(ofDevice));
+  return before.filter((step) => next.some((one) => sameStep(one, step)) && (!ofDevice(step) || same(before) === same(next)));
+}
+
 /** Applies plans; for root, in the privileged helper. Calls are made one after the other. */
 export function createHostNet({ log, run, sysctl = procSysctl, stateDirectory = "/run/mystnode" }: HostNetDeps): HostNet {
   const tool = tools(run);
@@ -50,10 +62,9 @@ export function createHostNet({ log, run, sysctl = procSysctl, stateDirectory = 
   async function apply(plan: HostPlan): Promise<void> {
     const { kind, ifname } = plan;
     const before = files[kind].read();
-    const kept = applied.get(kind)?.plan.steps ?? [];
+    const kept = keeps(applied.get(kind)?.plan.steps ?? [], plan.steps);
     applied.delete(kind);
-    const has = (steps: HostPlan["steps"], add: string, family: number) => steps.some((one) => one.add === add && one.family === family);
-    const fresh = plan.steps.filter(({ add, family }) => !has(kept, add, family));
+    const fresh = plan.steps.filter((step) => !kept.some((one) => sameStep(one, step)));
     const stale = (before?.undo ?? []).filter(({ del, family }) => !plan.steps.some((one) => one.del === del && one.family === family));
     const undo = plan.steps.toReversed().map(({ family, del }) => ({ family, del }));
     const state: HostState = {

@@ -1,0 +1,114 @@
+import assert from "node:assert/strict";
+import { readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import type { HostNet } from "../../../src/services/wireguard/host/host-net.ts";
+import type { Run } from "../../../src/services/wireguard/host/tools.ts";
+import { describe } from "../../support/harness.ts";
+import { enterNamespaces } from "../backend/rig.ts";
+import { lookDifference, type Namespace } from "../support/namespaces.ts";
+import { blocked, elsewhere, exit, type HostRig, hung, openHostRig, pretendDead, up, withLink } from "./host-rig.ts";
+
+const same = (now: string, before: string, what?: string) => assert.deepEqual(lookDifference(now, before), [], what);
+const skip = enterNamespaces(fileURLToPath(import.meta.url));
+
+describe("host network after a crash", (test, { before, after }) => {
+  let rig: HostRig;
+  let host: Namespace;
+  let directory: string;
+  let clean: string;
+  const open = (run?: Run): HostNet => rig.open(run);
+  const look = () => rig.look();
+
+  before(async () => {
+    rig = await openHostRig();
+    ({ host, directory, clean } = rig);
+  });
+  after(() => rig?.end());
+
+  test(
+    "a crash at any step: the next start leaves the host as it was before",
+    async () => {
+      for (const [first, last] of [
+        [exit, exit],
+        [blocked, up],
+        [up, elsewhere],
+      ] as const) {
+        let steps = 0;
+        for (let crashAt = 0; crashAt <= steps + 1; crashAt++) {
+          let calls = 0;
+          const net = open((tool, args, options) => {
+            calls += 1;
+            if (calls > crashAt) return new Promise(() => undefined);
+            return host.net.run(tool, args, options);
+          });
+          const done = (async () => {
+            await net.apply(first);
+            if (last !== first) await net.apply(last);
+            return true;
+          })();
+          const ended = await Promise.race([done, hung(() => calls > crashAt)]);
+          steps = Math.max(steps, calls);
+          pretendDead(directory);
+          await open().reconcile();
+          same(withLink(host, look), clean, `${first.kind} to ${last.kind}, crash after step ${crashAt} of ${steps}`);
+          if (ended) break;
+        }
+        assert.ok(steps > 4);
+      }
+    },
+    { skip, timeoutMs: 120_000 },
+  );
+
+  test(
+    "reconcile removes the link too, and what stands without a record",
+    async () => {
+      await open().apply(up);
+      await open().apply(exit);
+      rmSync(join(directory, "host-client.json"));
+      pretendDead(directory);
+      const removed = await open().reconcile();
+      assert.ok(removed.includes("interface mystexit0") && removed.includes("nft table mystnode_ks"), removed.join());
+      // what only the lost record knew
+      host.run("sysctl -qw net.ipv4.conf.all.src_valid_mark=0; ip link del mystnode0");
+      same(withLink(host, look), clean);
+    },
+    { skip },
+  );
+
+  test(
+    "reconcile leaves alone what a living process has applied, and what is not ours",
+    async () => {
+      assert.deepEqual(await open().reconcile(), []);
+      same(look(), clean);
+      await open().apply(up);
+      const path = join(directory, "host-client.json");
+      const state = JSON.parse(readFileSync(path, "utf8"));
+      const began = readFileSync(`/proc/${process.pid}/stat`, "utf8").split(") ").at(-1)?.split(" ")[19];
+      assert.deepEqual(state.owner, { pid: process.pid, began });
+      await open().revert("client");
+      same(look(), clean);
+    },
+    { skip },
+  );
+
+  test(
+    "a record that was made by hand is no command",
+    async () => {
+      writeFileSync(
+        join(directory, "host-client.json"),
+        JSON.stringify({
+          version: 1,
+          owner: { pid: 999_999, began: "1" },
+          ifname: "eth0",
+          undo: [{ family: 4, del: "link del eth0\nlink del other" }],
+          sysctls: [],
+        }),
+      );
+      await open().reconcile();
+      same(look(), clean);
+      assert.deepEqual(readdirSync(directory), []);
+    },
+    { skip },
+  );
+});
