@@ -174,7 +174,15 @@ export const nodeEvent: z.ZodType<NodeEvent> = z.discriminatedUnion("type", [
   z.object({ type: z.literal("peer"), peer: z.string(), connected: z.boolean() }),
   z.object({ type: z.literal("offer"), peer: z.string(), country: z.string(), source }),
   z.object({ type: z.literal("session"), session: sessionView }),
-  z.object({ type: z.literal("promise"), session: z.string(), cumulative: decimal, total: decimal, seq: decimal, bytes: decimal }),
+  z.object({
+    type: z.literal("promise"),
+    session: z.string(),
+    channel: hex,
+    cumulative: decimal,
+    total: decimal,
+    seq: decimal,
+    bytes: decimal,
+  }),
   z.object({ type: z.literal("settled"), hash: hex, claims: z.number(), paid: decimal }),
   z.object({ type: z.literal("warning"), code: z.string(), message: z.string() }),
 ]);

@@ -23,8 +23,8 @@ export async function consume(deps: ConsumingDeps, options: ConnectOptions, stop
     signal,
     step,
     onChange: (state) => report(state),
-    onPromise: ({ cumulative, total, seq }: SignedPromise, { bought }, session) =>
-      deps.events.emit({ type: "promise", session, cumulative, total, seq, bytes: bought.bytes }),
+    onPromise: ({ cumulative, total, seq, channel }: SignedPromise, { bought }, session) =>
+      deps.events.emit({ type: "promise", session, channel, cumulative, total, seq, bytes: bought.bytes }),
   });
 
   const meta = { id: session.id, exit, channel: session.channel.channel, startedMs: beganMs };

@@ -226,7 +226,7 @@ export type NodeEvent =
   | { type: "peer"; peer: string; connected: boolean }
   | { type: "offer"; peer: string; country: string; source: DiscoverySource }
   | { type: "session"; session: SessionView }
-  | { type: "promise"; session: string; cumulative: bigint; total: bigint; seq: bigint; bytes: bigint }
+  | { type: "promise"; session: string; channel: Hex; cumulative: bigint; total: bigint; seq: bigint; bytes: bigint }
   | { type: "settled"; hash: Hex; claims: number; paid: bigint }
   | { type: "warning"; code: string; message: string };
 

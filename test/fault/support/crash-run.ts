@@ -39,7 +39,7 @@ export async function runCrashes({ kills, log, signal }: CrashOptions): Promise<
   const listen = async () => {
     for await (const { event } of payer.api.stream("events", {})) {
       if (event.type !== "promise") continue;
-      const { session: channel, cumulative, total, seq, bytes } = event;
+      const { channel, cumulative, total, seq, bytes } = event;
       const next = { signer: payer.address, channel, cumulative, bytes };
       history.push(...shownBy(next, told), { where: "signed", signer: payer.address, channel, cumulative, total, seq });
       told = next;
