@@ -53,7 +53,9 @@ export function stateFile(directory: string, kind: PlanKind): StateFile {
 export function processBegan(pid: number): string | undefined {
   try {
     // the second field is a name in parentheses that may hold anything
-    return readFileSync(`/proc/${pid}/stat`, "utf8").split(") ").at(-1)?.split(" ")[19];
+    const [state = "", ...rest] = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ").at(-1)?.split(" ") ?? [];
+    // a zombie stays for as long as its parent does not ask how it ended, which in containers may be for ever
+    return "ZX".includes(state) ? undefined : rest[18];
   } catch {
     return undefined;
   }
