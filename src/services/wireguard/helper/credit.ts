@@ -8,16 +8,16 @@ export type CreditState = {
   totalBytes: bigint;
   /** on the monotonic clock */
   endsAtMs: number;
-  /** whether the quota lets anything through */
-  open: boolean;
   /** credit was given that the quota does not have yet */
   changed: boolean;
-  /** WireGuard's count, and what was left of the credit, when the quota was last set */
-  countedThen: bigint;
-  leftThen: bigint;
+  /** what the quota was last set to; absent while it lets nothing through */
+  quota?: QuotaState;
 };
 
-export const noCredit: CreditState = { totalBytes: 0n, endsAtMs: 0, open: false, changed: false, countedThen: 0n, leftThen: 0n };
+/** The quota's limit, and for which credit and at which of WireGuard's counts it was set. */
+export type QuotaState = { limit: bigint; totalBytes: bigint; counted: bigint };
+
+export const noCredit: CreditState = { totalBytes: 0n, endsAtMs: 0, changed: false };
 
 export const given = (state: CreditState, { totalBytes, forMs }: Credit, nowMs: number): CreditState => ({
   ...state,
@@ -29,27 +29,68 @@ export const given = (state: CreditState, { totalBytes, forMs }: Credit, nowMs: 
 /** Of what WireGuard counts at most a tenth passes the quota uncounted: after so many bytes the two can be 32 KiB apart. */
 const apartBytes = 320n * 1024n;
 
+/** so little between two looks a few ms apart that nothing queues */
+const calmBytes = 16n * 1024n;
+
 /** What is to be done with the quota, after WireGuard has counted `counted` bytes in all. */
 export function judgeCredit(state: CreditState, counted: bigint, nowMs: number): "keep" | "stop" | "set" {
-  const left = state.totalBytes - counted;
-  if (left <= 0n || nowMs >= state.endsAtMs) return state.open ? "stop" : "keep";
+  const { quota, totalBytes } = state;
+  if (nowMs >= state.endsAtMs) return quota ? "stop" : "keep";
+  if (counted >= totalBytes) {
+    if (!quota) return "keep";
+    // what WireGuard has counted is partly on its way to the quota, which may let it pass: closed a look later
+    return quota.counted >= totalBytes ? "stop" : "set";
+  }
   if (state.changed) return "set";
-  if (!state.open) return "keep";
-  const since = counted - state.countedThen;
-  // the quota charges a packet up to twice, and must not run dry while there is credit
-  return since > apartBytes || since * 4n > state.leftThen ? "set" : "keep";
+  if (!quota) return "keep";
+  const since = counted - quota.counted;
+  // it charges a packet up to twice, and must not run dry while there is credit
+  return since > apartBytes || since * 4n > quota.totalBytes - quota.counted ? "set" : "keep";
 }
 
-export const stopped = (state: CreditState): CreditState => ({ ...state, open: false, changed: false });
+/** Nothing passes until there is other credit. */
+export const stopped = ({ totalBytes, endsAtMs }: CreditState): CreditState => ({ totalBytes, endsAtMs, changed: false });
 
-/** The quota's new limit, from what it says is used: that counts what it has dropped, too. Both counts are of the same moment. */
-export function setTo(state: CreditState, quotaUsed: bigint, counted: bigint): { state: CreditState; limit: bigint } {
-  const left = state.totalBytes - counted;
-  return {
-    state: { ...state, open: true, changed: false, countedThen: counted, leftThen: left },
-    limit: quotaUsed + left,
-  };
+/** Nothing passes until the quota is filled. */
+export const shut = (state: CreditState): CreditState => ({ ...stopped(state), changed: true });
+
+/** More credit for a quota that is open, without a look at anything: what is added to the one is added to the other. */
+export function raised(state: CreditState): CreditState {
+  const { quota, totalBytes } = state;
+  if (!quota || totalBytes <= quota.totalBytes) return state;
+  return { ...state, quota: { ...quota, totalBytes, limit: quota.limit + totalBytes - quota.totalBytes } };
 }
+
+/** The quota of one that has counted nothing, and through which nothing passes. */
+export const filled = (state: CreditState, counted: bigint): CreditState => ({
+  ...state,
+  changed: false,
+  quota: { limit: max(state.totalBytes - counted, 0n), totalBytes: state.totalBytes, counted },
+});
+
+/**
+ * An open quota as it should be: what it has used, and what is left of the credit. WireGuard's count is known from before and from after
+ * the moment of `used`. Packets on their way between the two are in the one count and not yet in the other, many of them while traffic is
+ * heavy: so the limit is raised only while it is calm, and lowered by no more than the two counts can have drifted apart since.
+ */
+export function adjusted(state: CreditState, quota: QuotaState, used: bigint, before: bigint, after: bigint): CreditState {
+  const { totalBytes } = state;
+  const low = used + max(totalBytes - after, 0n);
+  const high = max(used + max(totalBytes - before, 0n), quota.limit - (after - quota.counted) / 10n);
+  let { limit } = quota;
+  if (limit > high) limit = high;
+  if (limit < low && after - before <= calmBytes) limit = low;
+  return { ...state, changed: false, quota: { limit, totalBytes, counted: after } };
+}
+
+/** It is not known what the quota holds: it may be open. */
+export const unsure = (state: CreditState): CreditState => ({
+  ...state,
+  changed: true,
+  quota: { limit: 0n, totalBytes: state.totalBytes, counted: 0n },
+});
+
+const max = (a: bigint, b: bigint) => (a > b ? a : b);
 
 /** Whether forwarding could go on without anybody doing anything. */
 export const isLive = (state: CreditState, counted: bigint, nowMs: number): boolean => nowMs < state.endsAtMs && counted < state.totalBytes;

@@ -6,7 +6,7 @@ import type { BackendKind, Credit, PeerStats, WgBackend, WgDevice, WgKey } from 
 import { counterMs } from "../types.ts";
 import { type Account, bytesOf, counted, newAccount, restarted } from "./account.ts";
 import { createAddressPool } from "./address-pool.ts";
-import { type CreditState, given, isLive, judgeCredit, noCredit, setTo, stopped } from "./credit.ts";
+import { adjusted, type CreditState, filled, given, isLive, judgeCredit, noCredit, raised, shut, stopped, unsure } from "./credit.ts";
 import type { HostPort } from "./host-port.ts";
 import type { NftSession } from "./nft-session.ts";
 
@@ -96,7 +96,7 @@ export async function openExit(deps: ExitDeps, settings: ExitSettings): Promise<
         for (const client of clients.values()) {
           // the plan made all quotas anew, and they begin with nothing
           client.account = restarted(client.account);
-          client.credit = { ...client.credit, open: false, changed: true };
+          client.credit = shut(client.credit);
           await addPeer(client);
         }
         restarting = false;
@@ -132,40 +132,53 @@ export async function openExit(deps: ExitDeps, settings: ExitSettings): Promise<
   };
   const judged = (verdict: "stop" | "set") =>
     [...clients.values()].filter(({ credit, account }) => judgeCredit(credit, bytesOf(account), nowMs()) === verdict);
+  const setLimits = async (next: Map<Client, CreditState>) => {
+    const differ = [...next].filter(([{ credit }, { quota }]) => credit.quota?.limit !== quota?.limit);
+    for (const [client, { changed, quota }] of next) {
+      // what was given in the meantime stays to be done
+      const { totalBytes, endsAtMs } = client.credit;
+      client.credit = { totalBytes, endsAtMs, changed, ...(quota && { quota }) };
+    }
+    try {
+      await quotas.limit(new Map(differ.map(([{ address }, { quota }]) => [quotaName(address), quota?.limit ?? 0n])));
+    } catch (error) {
+      for (const client of next.keys()) client.credit = unsure(client.credit);
+      throw error;
+    }
+  };
 
   const syncOnce = async () => {
     if (restarting || closed || clients.size === 0) return;
     const device0 = device;
     await readCounters();
     const toSet = judged("set");
-    const used = await quotas.used(toSet.map(({ address }) => quotaName(address)));
-    // WireGuard is read last: what passes in between is then charged, not given away
-    if (toSet.length > 0) await readCounters();
+    const first = new Map([...judged("stop").map((client) => [client, stopped(client.credit)] as const)]);
+    for (const client of toSet) if (client.credit.quota) first.set(client, raised(client.credit));
+    await setLimits(first);
+    if (toSet.length === 0) return;
+    const before = new Map(toSet.map((client) => [client, bytesOf(client.account)]));
+    const used = await quotas.used(toSet.filter(({ credit }) => credit.quota).map(({ address }) => quotaName(address)));
+    const usedOf = ({ address }: Client) => used.get(quotaName(address));
+    // one that has run dry has counted more than it says; and credit that has fallen is not to be found again in an old limit
+    const isOpen = (client: Client) => {
+      const { quota, totalBytes } = client.credit;
+      const now = usedOf(client);
+      return quota !== undefined && now !== undefined && now.used < now.limit && quota.totalBytes <= totalBytes;
+    };
+    const empty = toSet.filter((client) => !isOpen(client));
+    for (const client of empty) client.credit = shut(client.credit);
+    await quotas.empty(empty.map(({ address }) => quotaName(address)));
+    await readCounters();
     if (device !== device0) return;
-    const limits = new Map<string, bigint>();
-    const next = new Map<Client, CreditState>();
-    for (const client of judged("stop")) {
-      limits.set(quotaName(client.address), 0n);
-      next.set(client, stopped(client.credit));
+    const second = new Map<Client, CreditState>();
+    for (const client of toSet) {
+      const { credit } = client;
+      const now = bytesOf(client.account);
+      if (judgeCredit({ ...credit, changed: true }, now, nowMs()) !== "set") continue;
+      const { used: quotaUsed = 0n } = usedOf(client) ?? {};
+      second.set(client, credit.quota ? adjusted(credit, credit.quota, quotaUsed, before.get(client) ?? 0n, now) : filled(credit, now));
     }
-    for (const client of judged("set")) {
-      const name = quotaName(client.address);
-      const quotaUsed = used.get(name);
-      if (quotaUsed === undefined) continue;
-      const { state, limit } = setTo(client.credit, quotaUsed, bytesOf(client.account));
-      limits.set(name, limit);
-      next.set(client, state);
-    }
-    if (limits.size === 0) return;
-    const before = new Map([...next.keys()].map((client) => [client, client.credit]));
-    for (const [client, state] of next) client.credit = state;
-    try {
-      await quotas.limit(limits);
-    } catch (error) {
-      // not known what holds now: it is all set again at the next look
-      for (const [client, state] of before) client.credit = { ...client.credit, open: true, changed: state.changed || client.credit.open };
-      throw error;
-    }
+    await setLimits(second);
   };
   /** One at a time; what comes meanwhile is done right after. */
   const sync = (): Promise<void> => {
@@ -196,7 +209,7 @@ export async function openExit(deps: ExitDeps, settings: ExitSettings): Promise<
       const problems = await host.verify();
       if (problems.length === 0 || closed) return;
       await host.apply(settings.plan);
-      for (const client of clients.values()) client.credit = { ...client.credit, open: false, changed: true };
+      for (const client of clients.values()) client.credit = shut(client.credit);
       log("warn", `changed by somebody else and now as it was: ${problems.join("; ")}`);
     } catch (error) {
       log("warn", `the firewall's table cannot be restored: ${(error as Error).message}`);
@@ -205,7 +218,7 @@ export async function openExit(deps: ExitDeps, settings: ExitSettings): Promise<
   const schedule = () => {
     clearTimeout(timer);
     if (closed || clients.size === 0) return;
-    const ends = [...clients.values()].filter(({ credit }) => credit.open).map(({ credit }) => credit.endsAtMs - nowMs());
+    const ends = [...clients.values()].filter(({ credit }) => credit.quota).map(({ credit }) => credit.endsAtMs - nowMs());
     timer = setTimeout(() => void sync(), Math.max(1, Math.min(counterMs, ...ends)));
   };
   const care = setInterval(() => {
@@ -251,7 +264,7 @@ export async function openExit(deps: ExitDeps, settings: ExitSettings): Promise<
       const client = known(key);
       client.credit = { ...client.credit, totalBytes: 0n, endsAtMs: 0, changed: true };
       // closed before the address can be anybody else's
-      if (client.credit.open) await sync();
+      if (client.credit.quota) await sync();
       if (syncing) await syncing;
       try {
         if (!restarting) client.account = counted(client.account, await device.removePeer(key));

@@ -5,10 +5,15 @@ import { toolMissing, toolPath } from "../backend/run-tool.ts";
 
 /** The quotas of one nft table, through one `nft` that stays: a change takes a line of text instead of a process. */
 export type NftSession = {
-  /** What each has let through and dropped so far, in bytes. */
-  used(names: string[]): Promise<Map<string, bigint>>;
+  /**
+   * What each has counted so far, in bytes, and its limit. A quota counts what it drops, too, but the kernel tells no more than the
+   * limit (`nft_quota_do_dump`): where the two are equal, what it has counted is not known.
+   */
+  used(names: string[]): Promise<Map<string, { used: bigint; limit: bigint }>>;
   /** New limits for existing quotas; what they have counted stays. */
   limit(limits: Map<string, bigint>): Promise<void>;
+  /** Lets nothing pass any more, and forgets what was counted. */
+  empty(names: string[]): Promise<void>;
   close(): void;
 };
 
@@ -78,26 +83,38 @@ export function createNftSession(table: string): NftSession {
       asks.push({ lines, answers: [], resolve, reject, late });
       child.stdin.write(`${commands.join("\n")}\n`);
     });
-  const listOne = (name: string) => `list quota inet ${table} ${name}`;
+  const name = (quota: string) => `quota inet ${table} ${quota}`;
+  /** as few lines as may be: each is a transaction */
+  const set = (limits: [string, bigint][]): string[] =>
+    inGroups(limits).map((group) => group.map(([quota, bytes]) => `add ${name(quota)} { over ${bytes} bytes; }`).join("; "));
 
   return {
     used: async (names) => {
       if (names.length === 0) return new Map();
       const few = names.length <= fewMax;
-      const quotas = await ask(few ? names.map(listOne) : [`list quotas table inet ${table}`], few ? names.length : 1);
-      return new Map(quotas.map(({ name, used }) => [name, BigInt(used)]));
+      const quotas = await ask(
+        few ? names.map((quota) => `list ${name(quota)}`) : [`list quotas table inet ${table}`],
+        few ? names.length : 1,
+      );
+      return new Map(quotas.map((quota) => [quota.name, { used: BigInt(quota.used), limit: BigInt(quota.bytes) }]));
     },
     limit: async (limits) => {
-      const changes = [...limits].map(([name, bytes]) => `add quota inet ${table} ${name} { over ${bytes} bytes; }`);
-      if (changes.length === 0) return;
-      const lines = Array.from({ length: Math.ceil(changes.length / perLine) }, (_, i) =>
-        changes.slice(i * perLine, (i + 1) * perLine).join("; "),
-      );
+      const [last, bytes] = [...limits].at(-1) ?? [];
+      if (last === undefined) return;
       // the last one's listing tells that all before it have been done
-      const [name = "", bytes] = [...limits].at(-1) ?? [];
-      const [quota] = await ask([...lines, listOne(name)], 1);
-      if (quota?.name !== name || BigInt(quota.bytes) !== bytes) throw new MystError("INTERNAL", "nft did not take a new limit");
+      const [quota] = await ask([...set([...limits]), `list ${name(last)}`], 1);
+      if (quota?.name !== last || BigInt(quota.bytes) !== bytes) throw new MystError("INTERNAL", "nft did not take a new limit");
+    },
+    empty: async (names) => {
+      if (names.length === 0) return;
+      // closed first: an old limit on a quota that has counted nothing would be that much for free
+      const commands = [...set(names.map((quota) => [quota, 0n])), ...names.map((quota) => `reset ${name(quota)}`)];
+      const quotas = await ask(commands, names.length);
+      if (quotas.some(({ bytes }) => bytes !== 0)) throw new MystError("INTERNAL", "nft did not close a quota");
     },
     close: () => fail(new MystError("INTERNAL", "nft was ended")),
   };
 }
+
+const inGroups = <T>(list: T[]): T[][] =>
+  Array.from({ length: Math.ceil(list.length / perLine) }, (_, i) => list.slice(i * perLine, (i + 1) * perLine));
