@@ -7,6 +7,7 @@ import type { NetworkConfig } from "../lib/network-config.ts";
 import { silentLogger } from "../lib/ports.ts";
 import type { Settings } from "../options.ts";
 import type { Run } from "./context.ts";
+import { tunnelChecks } from "./doctor-tunnel.ts";
 import { exitStatus } from "./exit-status.ts";
 import { table } from "./format.ts";
 import { chooseNetwork, runningNode } from "./hosting.ts";
@@ -39,6 +40,7 @@ export const doctor: Run<"doctor"> = async ({ settings, out, interrupts }) => {
     ["chain", withNetwork((network) => checkChain(network, settings.rpc))],
     ["clock", withNetwork(({ rpc }) => checkClock(settings.rpc ?? rpc[0] ?? ""))],
     ["listening", () => checkListening(settings)],
+    ...tunnelChecks(),
     ["anvil", checkAnvil],
   ];
   const run = async ([name, work]: (typeof works)[number]): Promise<Check> => {
@@ -59,7 +61,7 @@ export const doctor: Run<"doctor"> = async ({ settings, out, interrupts }) => {
       { title: "FOUND", cell: ({ found }) => found, flexible: true },
     ]),
   );
-  for (const { name, remedy } of checks) if (remedy !== undefined) out.print(`${name}: ${remedy}`);
+  for (const { name, remedy } of checks) if (remedy !== undefined) out.print(`${name.trim()}: ${remedy}`);
   return failed ? exitStatus.INTERNAL : 0;
 };
 

@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import type { Logger } from "../lib/ports.ts";
 import type { Helper } from "../services/wireguard/types.ts";
 
@@ -5,4 +6,21 @@ import type { Helper } from "../services/wireguard/types.ts";
 export async function startTunnelHelper({ log }: { log: Logger }): Promise<Helper> {
   const { startHelper } = await import("../services/wireguard/helper/start.ts");
   return startHelper({ log });
+}
+
+/** What a tunnel meets on this host. */
+export type HostView = {
+  /** the interface of the default route */
+  egressIf: string | undefined;
+  /** an exit turns it on */
+  forwards: boolean;
+  /** chains of other firewalls that drop what an exit forwards */
+  forwardDrops: string[];
+};
+
+/** @throws TOOL_MISSING, TUNNEL_FAILED */
+export async function viewHost(): Promise<HostView> {
+  const { hostFacts } = await import("../services/wireguard/host/facts.ts");
+  const { egressIf, forwardDrops } = await hostFacts();
+  return { egressIf, forwardDrops, forwards: readFileSync("/proc/sys/net/ipv4/ip_forward", "utf8").trim() === "1" };
 }

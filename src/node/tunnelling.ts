@@ -1,6 +1,6 @@
 import { isIPv4 } from "node:net";
 import type { Clock } from "../lib/clock.ts";
-import { asMystError } from "../lib/errors.ts";
+import { asMystError, MystError } from "../lib/errors.ts";
 import type { Logger } from "../lib/ports.ts";
 import type { Network } from "../network/network.ts";
 import type { ServiceConsumer } from "../services/service.ts";
@@ -20,6 +20,9 @@ export type TunnellingDeps = {
   clock: Clock;
   log: Logger;
 };
+
+/** Why nothing leaves the machine any more, and the two ways on. */
+const blockedHint = "nothing leaves this machine until you run 'mystnode connect' again, or 'mystnode disconnect' to go without a tunnel";
 
 /** The node's way through tunnels as a consumer: the kill switch outlives sessions, and goes when nobody wants it any more. */
 export type Tunnelling = {
@@ -54,13 +57,19 @@ export function createTunnelling(deps: TunnellingDeps): Tunnelling {
 
   /** Who disconnects finds the host as it was; who is disconnected stays behind the kill switch. */
   const guarded = (connection: Connection): Connection => {
-    const ended = connection.ended.then(async (session) => {
-      await release();
-      return session;
-    });
-    ended.catch((error) => {
-      if (standing()) log.warn("the kill switch stays", { code: asMystError(error).code });
-    });
+    const ended = connection.ended.then(
+      async (session) => {
+        await release();
+        return session;
+      },
+      (error) => {
+        const { code, message, meta } = asMystError(error);
+        if (!standing()) throw error;
+        log.warn("the kill switch stays", { code });
+        throw new MystError(code, message, { hint: blockedHint, meta, cause: error });
+      },
+    );
+    ended.catch(() => undefined);
     return {
       ...connection,
       ended,
