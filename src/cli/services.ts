@@ -20,5 +20,5 @@ export const serviceToUse = (wanted: ServiceKind | undefined, mayTunnel: boolean
 /** Why it is the one that it is, when nobody has asked for it. */
 export const defaultText = (kind: ServiceKind): string =>
   kind === "wireguard"
-    ? "service: wireguard, for this process may open tunnels; --service proxy needs no privileges"
-    : "service: proxy, for a tunnel needs root; --service wireguard takes all traffic along";
+    ? "service: wireguard, for this is root; --service proxy needs no privileges"
+    : "service: proxy; as root it would be wireguard, for all traffic";

@@ -98,6 +98,24 @@ const cases: [kind: OptionKind, code: string, good: [text: string, value: unknow
     ],
     ["10.0.0.0/33", "name:80", "1.2.3.4/8:80", "", "/8", "1.2.3.4/"],
   ],
+  [
+    "port",
+    "BAD_VALUE",
+    [
+      ["0", 0],
+      ["51820", 51_820],
+    ],
+    ["65536", "-1", "", "1e3", "http"],
+  ],
+  [
+    "interface",
+    "BAD_VALUE",
+    [
+      ["eth0", "eth0"],
+      ["br-lan.7", "br-lan.7"],
+    ],
+    ["", "eth0 up", "eth0;", "../x", "-x", "interface-too-long", "eth0\nx"],
+  ],
   ["string", "BAD_VALUE", [["New York", "New York"]], ["", "x".repeat(201)]],
 ];
 
