@@ -75,6 +75,7 @@ describe("cli/handing: a data directory changes hands", (register) => {
     () => {
       const code = `
         const { become } = await import(${JSON.stringify(join(import.meta.dirname, "../../../src/cli/handing.ts"))});
+        process.setgroups([0, 5]);
         become({ name: "somebody", uid: 4711, gid: 4712, home: "/" }, process.argv[1]);
         console.log(process.getuid(), process.getgid(), process.getgroups().join());
         try { process.setuid(0); } catch (error) { console.log(error.code); }`;
