@@ -49,7 +49,7 @@ export type ConsumerSession = {
 const answerMs = 10_000;
 const tickMs = 250;
 /** What has reached us is told with each promise, and at least so often: also that nothing has, for then the rest is lost. */
-const tellMs = 1_000;
+const tellMs = 250;
 /** we have stood still ourselves when so long has passed since the last tick: what the exit said meanwhile is still to be read */
 const stallMs = 2_000;
 

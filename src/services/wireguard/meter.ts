@@ -26,7 +26,7 @@ export const lossAllowance = 6n;
 /** What may be on its way, or not have been told yet. */
 export const grace = 256n * 1024n;
 /** What was sent so long ago is not on its way any more. */
-const settleMs = 800;
+const settleMs = 600;
 
 export const newMeter: ExitMeter = {
   received: 0n,

@@ -6,7 +6,7 @@ import { sessionMarket } from "../../support/session-market.ts";
 import { until } from "../../support/until.ts";
 
 describe("session: what has reached the consumer", (test) => {
-  test("is told with each promise, each second, and at the end; the exit's side of the service hears it", async () => {
+  test("is told with each promise, again and again, and at the end; the exit's side of the service hears it", async () => {
     await using m = await sessionMarket();
     const session = await m.open();
     const first = m.service.take(1_000n);
