@@ -1,6 +1,6 @@
 import { execFileSync } from "node:child_process";
-import { readdirSync, readFileSync, readlinkSync } from "node:fs";
-import type { Host } from "../../tunnel/support/internet.ts";
+import { readFileSync } from "node:fs";
+import { type Host, processesOn } from "../../tunnel/support/internet.ts";
 
 const tickMs = 1000 / Number(execFileSync("getconf", ["CLK_TCK"]).toString());
 
@@ -9,12 +9,10 @@ const tickMs = 1000 / Number(execFileSync("getconf", ["CLK_TCK"]).toString());
  * have ended (proc_pid_stat(5)). What the kernel forwards on the way counts for whoever it interrupted or worked for.
  */
 export function cpuMs(hosts: Host[], without: number[]): number {
-  const names = new Set(hosts.map(({ name }) => name));
-  const inodes = new Map([...names].map((name) => [inodeOf(name), name]));
   let ticks = 0;
-  for (const pid of readdirSync("/proc").filter((entry) => /^\d+$/.test(entry) && !without.includes(Number(entry)))) {
+  for (const { pid } of hosts.flatMap(processesOn)) {
+    if (without.includes(pid)) continue;
     try {
-      if (!inodes.has(readlinkSync(`/proc/${pid}/ns/net`))) continue;
       const fields = readFileSync(`/proc/${pid}/stat`, "utf8")
         .replace(/^.*\) /s, "")
         .split(" ");
@@ -26,8 +24,3 @@ export function cpuMs(hosts: Host[], without: number[]): number {
   }
   return ticks * tickMs;
 }
-
-const inodeOf = (name: string): string =>
-  `net:[${execFileSync("stat", ["-c", "%i", `/run/netns/${name}`])
-    .toString()
-    .trim()}]`;

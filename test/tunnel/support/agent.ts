@@ -1,6 +1,7 @@
 import { once } from "node:events";
 import { get } from "node:http";
 import { connect, type Socket } from "node:net";
+import { type Probes, startProbing } from "./probing.ts";
 import { pour, startTargetServers } from "./target.ts";
 
 /**
@@ -12,7 +13,9 @@ export type Task =
   /** a transfer of `bytes` with the target's stream server, from or to it */
   | { do: "transfer"; host: string; way: Way; bytes: number }
   /** a page of the target's web server */
-  | { do: "fetch"; host: string };
+  | { do: "fetch"; host: string }
+  /** begins to probe, or ends; its text is how many rounds there were since it began */
+  | { do: "probe"; probes: Probes | undefined };
 export type Way = "down" | "up";
 export type Done = { ms: number; text: string };
 export type ToAgent = { id: number; task: Task };
@@ -56,7 +59,15 @@ async function fetchPage(host: string): Promise<Done> {
   return { ms, text };
 }
 
+let probing: ReturnType<typeof startProbing> | undefined;
+
 async function perform(task: Task): Promise<Done> {
+  if (task.do === "probe") {
+    const text = String(probing?.rounds() ?? 0);
+    probing?.[Symbol.dispose]();
+    probing = task.probes && startProbing(task.probes);
+    return { ms: 0, text };
+  }
   if (task.do === "transfer") return transfer(task.host, task.way, task.bytes);
   if (task.do === "fetch") return fetchPage(task.host);
   await startTargetServers({ streamPort, webPort });
