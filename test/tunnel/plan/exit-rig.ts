@@ -30,7 +30,7 @@ export type ExitRig = {
  * to which both clients are joined: the plan sees no difference, and clients could reach each other by it.
  */
 export async function openExitRig(): Promise<ExitRig> {
-  const [one, two, exit, far] = (await Promise.all(["one", "two", "exit", "target"].map(openNamespace))) as [
+  const [one, two, exit, far] = (await Promise.all(["one", "two", "exit", "target"].map((name) => openNamespace(name)))) as [
     Namespace,
     Namespace,
     Namespace,

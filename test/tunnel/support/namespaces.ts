@@ -19,8 +19,11 @@ export type Namespace = {
 
 const program = fileURLToPath(new URL("./probe.ts", import.meta.url));
 
-/** To be called inside of namespaces of our own (`enterNamespaces`). */
-export async function openNamespace(name: string): Promise<Namespace> {
+/**
+ * To be called inside of namespaces of our own (`enterNamespaces`).
+ * @param shared another process on a host that is there already
+ */
+export async function openNamespace(name: string, { shared = false } = {}): Promise<Namespace> {
   const inside = ["nsenter", `--net=/run/netns/${name}`];
   const run = (command: string, input = ""): string =>
     execFileSync("nsenter", [...inside.slice(1), "sh", "-ec", command], {
@@ -28,8 +31,10 @@ export async function openNamespace(name: string): Promise<Namespace> {
       stdio: ["pipe", "pipe", "pipe"],
       maxBuffer: 2 ** 26,
     }).toString();
-  execFileSync("ip", ["netns", "add", name], { stdio: "pipe" });
-  run("ip link set lo up");
+  if (!shared) {
+    execFileSync("ip", ["netns", "add", name], { stdio: "pipe" });
+    run("ip link set lo up");
+  }
   const child = spawn("nsenter", [...inside.slice(1), process.execPath, program], { stdio: ["ignore", "inherit", "inherit", "ipc"] });
   const waiting = new Map<number, { resolve(result: string): void; reject(error: unknown): void }>();
   child.on("message", ({ id, result, error }: Told) => {

@@ -54,9 +54,12 @@ function tryTcp(host: string, port: number, from?: string): Promise<string> {
 
 function tryUdp(host: string, port: number, from?: string, bytes = 8, times = 1): Promise<string> {
   return new Promise((resolve) => {
+    let ended = false;
     const socket = createSocket(host.includes(":") ? "udp6" : "udp4");
     const late = setTimeout(() => end("silence"), silenceMs);
     const end = (result: string) => {
+      if (ended) return;
+      ended = true;
       clearTimeout(late);
       socket.close(() => resolve(result));
     };
@@ -64,7 +67,8 @@ function tryUdp(host: string, port: number, from?: string, bytes = 8, times = 1)
     socket.on("error", (error: NodeJS.ErrnoException) => end(error.code ?? error.message));
     const send = () => {
       // connected, so that an ICMP answer comes back as an error
-      socket.connect(port, host, () => {
+      socket.connect(port, host, (error?: NodeJS.ErrnoException) => {
+        if (error) return end(error.code ?? error.message);
         for (let sent = 0; sent < times; sent++) socket.send(Buffer.alloc(bytes));
       });
     };

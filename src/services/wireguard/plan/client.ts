@@ -55,7 +55,8 @@ export function killSwitchPlan(facts: KillSwitchFacts): HostPlan {
     ]),
     ...chain("leave", "type filter hook postrouting priority 300; policy drop;", [
       'oifname "lo" accept',
-      ...(tunnel ? [`oifname "${tun}" ip saddr ${tunnel.address} accept`] : []),
+      // the second: answers out of the tunnel to a container, whose source address is ours in the tunnel; `forward` has let them in
+      ...(tunnel ? [`oifname "${tun}" ip saddr ${tunnel.address} accept`, "ct direction reply ct status snat accept"] : []),
       "jump may_leave",
     ]),
     ...chain("may_leave", "", [
