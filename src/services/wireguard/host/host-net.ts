@@ -39,6 +39,7 @@ export type HostNetDeps = {
 const tables: Record<PlanKind, string> = { exit: exitTable, client: killSwitchTable };
 const kinds: PlanKind[] = ["exit", "client"];
 
+const same = (one: string[], other: string[]) => one.join("\0") === other.join("\0");
 const sameStep = (one: IpStep, other: IpStep) => one.add === other.add && one.family === other.family;
 
 /**
@@ -47,8 +48,8 @@ const sameStep = (one: IpStep, other: IpStep) => one.add === other.add && one.fa
  */
 function keeps(before: IpStep[], next: IpStep[]): IpStep[] {
   const ofDevice = ({ add }: IpStep) => / dev /.test(add);
-  const same = (steps: IpStep[]) => JSON.stringify(steps.filter(ofDevice));
-  return before.filter((step) => next.some((one) => sameStep(one, step)) && (!ofDevice(step) || same(before) === same(next)));
+  const device = (steps: IpStep[]) => JSON.stringify(steps.filter(ofDevice));
+  return before.filter((step) => next.some((one) => sameStep(one, step)) && (!ofDevice(step) || device(before) === device(next)));
 }
 
 /** Applies plans; for root, in the privileged helper. Calls are made one after the other. */
@@ -62,7 +63,10 @@ export function createHostNet({ log, run, sysctl = procSysctl, stateDirectory = 
   async function apply(plan: HostPlan): Promise<void> {
     const { kind, ifname } = plan;
     const before = files[kind].read();
-    const kept = keeps(applied.get(kind)?.plan.steps ?? [], plan.steps);
+    const was = applied.get(kind);
+    // where anything has changed since, such as a device that went and came back, nothing is taken for granted
+    const stands = was !== undefined && same(await seen(tool, was.plan), was.looks);
+    const kept = stands ? keeps(was.plan.steps, plan.steps) : [];
     applied.delete(kind);
     const fresh = plan.steps.filter((step) => !kept.some((one) => sameStep(one, step)));
     const stale = (before?.undo ?? []).filter(({ del, family }) => !plan.steps.some((one) => one.del === del && one.family === family));
@@ -107,8 +111,6 @@ export function createHostNet({ log, run, sysctl = procSysctl, stateDirectory = 
     for (const { key, value } of was.plan.sysctls)
       if (sysctl.read(key) !== value) problems.push(`${key.replaceAll("/", ".")} is no longer ${value}`);
     if ((await missingAccepts(tool, was.plan.accepts)) > 0) problems.push("the host's firewall no longer lets clients' traffic pass");
-    // so that applying it again keeps nothing for granted
-    if (problems.length > 0) applied.set(kind, { ...was, plan: { ...was.plan, steps: [] } });
     return problems;
   }
 
