@@ -1,3 +1,4 @@
+import { MystError } from "../../../lib/errors.ts";
 import { mailPorts, type Rule } from "../../policy.ts";
 import { checkIfname, checkIPv4, checkMtu, checkPort } from "./check.ts";
 import { creditDefinitions, creditRules } from "./credit.ts";
@@ -33,6 +34,8 @@ const ports = (list: number[]): string => `{ ${list.join(", ")} }`;
 export function exitPlan(facts: ExitFacts): HostPlan {
   const tun = checkIfname(facts.ifname);
   const out = checkIfname(facts.egressIf);
+  if (out === tun)
+    throw new MystError("BAD_VALUE", `clients' traffic cannot leave by the tunnel itself (${tun})`, { hint: "name another interface" });
   const mtu = checkMtu(facts.mtu);
   const dns = checkPort(facts.dnsPort);
   const pool = poolOf(facts.pool);
@@ -58,8 +61,8 @@ export function exitPlan(facts: ExitFacts): HostPlan {
       `oifname "${tun}" drop`,
     ]),
     ...chain("from_client", "", [
-      `oifname "${tun}" ${refusal}`,
       "ct state invalid drop",
+      // neither to another client, which would be out of the tunnel again
       `oifname != "${out}" ${refusal}`,
       "jump destination",
       "accept",

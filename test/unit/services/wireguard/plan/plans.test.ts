@@ -30,6 +30,7 @@ const refused = { code: "BAD_VALUE" };
 describe("plans", (test) => {
   const odd = ["", "a b", 'a"', "a\nb", "a;b", "a}", "{", "a/b", "..", "-a", "abcdefghijklmnop", "$x", "é"];
   test("a name that is no interface's makes no plan", () => {
+    assert.throws(() => exitPlan({ ...exit, egressIf: exit.ifname }), refused);
     for (const name of odd) {
       assert.throws(() => exitPlan({ ...exit, ifname: name }), refused, name);
       assert.throws(() => exitPlan({ ...exit, egressIf: name }), refused, name);
