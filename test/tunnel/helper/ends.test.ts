@@ -42,6 +42,8 @@ describe("helper: what ends, and what remains", (test, { before, after }) => {
       const helper = helperOf(market.exit);
       const tunnel = childOf(helper, /^wireguard-go /);
       assert.ok(helper && tunnel);
+      // Ctrl-C and a service manager reach it as well as the node, whose decision it awaits
+      for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.kill(helper, name);
       process.kill(tunnel, "SIGKILL");
       await until(() => ![0, tunnel].includes(childOf(helper, /^wireguard-go /)));
       const began = performance.now();

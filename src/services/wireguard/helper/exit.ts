@@ -266,10 +266,14 @@ export async function openExit(deps: ExitDeps, settings: ExitSettings): Promise<
       // closed before the address can be anybody else's
       if (client.credit.quota) await sync();
       if (syncing) await syncing;
+      // from here on a restart of the tunnel passes it over; one that has it already takes it out again
+      clients.delete(key);
       try {
-        if (!restarting) client.account = counted(client.account, await device.removePeer(key));
+        const last = await device.removePeer(key).catch((error) => {
+          if (!restarting) throw error;
+        });
+        if (last && !restarting) client.account = counted(client.account, last);
       } finally {
-        clients.delete(key);
         pool.free(client.address, nowMs());
       }
       return client.account.total;
