@@ -8,7 +8,7 @@ import { devnetDirectory } from "./netns/mounts.ts";
 import { namespaceProblem } from "./netns/probe.ts";
 import { writePidFile } from "./pids.ts";
 import { once, type RunDevnetOptions, type Stage, stay } from "./show.ts";
-import { entryFile, onceDirectory, reapDevnet, sweep } from "./sweep.ts";
+import { entryFile, onceDirectory, placesFile, reapDevnet, sweep } from "./sweep.ts";
 import { commandName, nextLines, shellLines } from "./words.ts";
 
 /**
@@ -53,9 +53,10 @@ async function inNamespaces({ once, signal }: RunDevnetOptions, root: string): P
   try {
     // of a devnet on loopback that was killed: from inside it is out of reach
     await reapDevnet(root);
+    await rm(join(root, placesFile), { force: true });
     return await runInside(signal, (pid) => writePidFile(entry, pid));
   } finally {
-    await rm(entry, { force: true });
+    for (const file of [entry, join(root, placesFile)]) await rm(file, { force: true });
     await release();
   }
 }

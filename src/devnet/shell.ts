@@ -28,7 +28,7 @@ export async function openShell({ dataDir, place, say }: ShellOptions): Promise<
     throw new MystError("NODE_NOT_RUNNING", `no devnet with network namespaces runs in ${root}`, {
       hint: "start one in another terminal with 'mystnode devnet' as root, and name its --data-dir here if it has one of its own",
     });
-  const places = JSON.parse(readFileSync(join(root, placesFile), "utf8")) as Record<string, number>;
+  const places = readPlaces(join(root, placesFile));
   const pid = Object.hasOwn(places, place) ? places[place] : undefined;
   if (pid === undefined)
     throw new MystError("BAD_VALUE", `the devnet has no '${place.slice(0, 60)}'`, { hint: `one of ${Object.keys(places).join(", ")}` });
@@ -37,6 +37,15 @@ export async function openShell({ dataDir, place, say }: ShellOptions): Promise<
     ...process.env,
     MYSTNODE_DATA_DIR: join(devnetDirectory, place),
   });
+}
+
+/** @throws NODE_NOT_RUNNING while the devnet has none yet */
+function readPlaces(file: string): Record<string, number> {
+  try {
+    return JSON.parse(readFileSync(file, "utf8")) as Record<string, number>;
+  } catch (cause) {
+    throw new MystError("NODE_NOT_RUNNING", "the devnet is only starting", { hint: "try again in a moment", cause });
+  }
 }
 
 /** Two steps: what the places are numbered by is the inner PID namespace. The directory stays, where it is seen inside. */

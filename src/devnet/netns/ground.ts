@@ -13,6 +13,7 @@ import { runTool, startCompanion } from "./commands.ts";
 import { devnetDirectory, type Mounts, makeMounts } from "./mounts.ts";
 import { exposeProgram } from "./program.ts";
 import {
+  lineSpeeds,
   listCounters,
   type Place,
   parseTraffic,
@@ -99,6 +100,8 @@ async function layOut(topology: Topology, pids: ReadonlyMap<string, number>): Pr
   for (const [path, value] of Object.entries(routerSysctls)) writeFileSync(join("/proc/sys", path), value);
   const batch = (enter: string[], lines: string[]) => runTool([...enter, "ip", "-batch", "-"], `${lines.join("\n")}\n`);
   await batch([], routerLines(topology, pids));
+  // a kernel may come without it, and then lines are as fast as they are
+  await runTool(["tc", "-batch", "-"], `${lineSpeeds(topology).join("\n")}\n`).catch(() => undefined);
   await Promise.all([
     runTool(["nft", "-f", "-"], routerRules(topology)),
     ...topology.places.map((place) => batch(enterLine(pids, place.name), placeLines(place))),

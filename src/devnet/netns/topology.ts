@@ -73,6 +73,13 @@ export const placeLines = ({ address, gateway, address6, gateway6 }: Place): str
   `route add default via ${gateway6}`,
 ];
 
+/**
+ * `tc -batch` for the router: places have lines of a speed as people have them. Without, whole bursts arrive at memory's speed, which a
+ * socket's buffer does not hold while its process waits for a processor.
+ */
+export const lineSpeeds = ({ places, target }: Topology): string[] =>
+  places.filter((place) => place !== target).map(({ name }) => `qdisc add dev ${name} root tbf rate 100mbit burst 32kb latency 60ms`);
+
 /** what the router must do beside: by path below /proc/sys */
 export const routerSysctls = { "net/ipv4/ip_forward": "1", "net/ipv6/conf/all/forwarding": "1" };
 
