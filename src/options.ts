@@ -117,7 +117,7 @@ export const options = [
       choices: ["kernel", "wireguard-go", "wireguard-go-wg"],
       help: "what carries WireGuard; default: the first that works",
     },
-    { name: "user", kind: "string", help: "become this user once the tunnel's helper runs; default: see docs/cli.md" },
+    { name: "user", kind: "string", help: "run as this user; default with a tunnel: who called sudo, else mystnode or nobody" },
   ]),
   ...of(["serve"], "Earnings", [
     { name: "settle-at", kind: "amount", default: "0.1", help: "clear a channel on chain once this much is owed on it" },

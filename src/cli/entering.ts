@@ -29,9 +29,13 @@ export async function enter(context: Common, { tunnel }: { tunnel: boolean }): P
     const wanted = (settings as { user?: string }).user;
     const owner = ownerOf(settings.dataDir);
     const drops = tunnel || wanted !== undefined || (owner !== undefined && owner !== 0);
-    if (process.getuid?.() !== 0 || !drops) return helper;
+    if (!drops) return helper;
+    const self = process.getuid?.();
+    if (self !== 0 && wanted === undefined) return helper;
     const user = chooseUser({ wanted, sudoUid: tunnel ? context.env.SUDO_UID : undefined, owner }, machineUsers());
-    if (user.uid === 0) return helper;
+    if (user.uid === self) return helper;
+    if (self !== 0)
+      throw new MystError("PRIVILEGE_NEEDED", "only root can become another user", { hint: "leave out --user, or run it as root" });
     handOver(settings.dataDir, user);
     become(user, settings.dataDir);
     if (tunnel) out.progress(`the tunnel's helper stays root, the node runs as ${user.name}`);
