@@ -49,6 +49,13 @@ describe("api: calls", (test) => {
     assert.deepEqual(calls.at(-1), ["exits", {}]);
   });
 
+  test("a kill switch that was left is lifted, once", async () => {
+    const { client, block } = inProcess();
+    block();
+    assert.deepEqual(await client.call("unblock"), { released: true });
+    assert.deepEqual(await client.call("unblock"), { released: false });
+  });
+
   test("every view comes through whole", async () => {
     const { client, node } = inProcess();
     assert.deepEqual(await client.call("status"), await node.status());
