@@ -102,11 +102,6 @@ export function withLink(host: Namespace, look: () => string): string {
   return look();
 }
 
-export const hung = async (is: () => boolean): Promise<false> => {
-  while (!is()) await new Promise((done) => setTimeout(done, 2));
-  return false;
-};
-
 /** As if the process that wrote the records had ended. */
 export function pretendDead(directory: string): void {
   for (const name of readdirSync(directory).filter((one) => one.endsWith(".json"))) {
