@@ -72,7 +72,7 @@ describe("tunnel/service: two nodes, run by commands", (register, { before, afte
     assert.ok(apart > 0.99 && apart < 1.01, `${theirs?.usedBytes} and ${ours.usedBytes}`);
   });
 
-  test("when the exit goes, nothing leaves the host; 'disconnect' with no node lifts it", async () => {
+  const loseTheExit = async () => {
     await market.startConsumer();
     assert.equal(await fetched(), market.exit.host.address);
     process.kill(market.exit.pid(), "SIGKILL");
@@ -84,6 +84,20 @@ describe("tunnel/service: two nodes, run by commands", (register, { before, afte
     );
     assert.equal(await market.consumer.stop(), 7);
     await assert.rejects(fetched());
+    await market.exit.stop();
+  };
+
+  test("when the exit goes, nothing leaves the host; to connect again works through its own kill switch", async () => {
+    await loseTheExit();
+    await market.startExit();
+    await market.startConsumer();
+    assert.equal(await fetched(), market.exit.host.address);
+    await market.consumer.stop();
+    assert.equal(look(market.consumer.host), untouched);
+  });
+
+  test("'disconnect' lifts what is left, with no node running", async () => {
+    await loseTheExit();
     assert.match(market.consumer.command(["disconnect"]), /kill switch is lifted/);
     assert.equal(look(market.consumer.host), untouched);
     assert.equal(await fetched(), market.consumer.host.address);
