@@ -133,7 +133,7 @@ export function stepLines(step: ConnectStep, budget: bigint, unit: Unit): string
       `at most ${formatAmount(budget, unit)}, the budget: ${reachText(exit, budget)}`,
     ];
   }
-  if (step.step === "agreed") return [`terms agreed   ${priceText(step, unit)}, paid ${roughAmount(step.quantum, unit)} ahead`];
+  if (step.step === "agreed") return [`terms agreed   ${priceText(step, unit)}, at most ${roughAmount(step.quantum, unit)} paid ahead`];
   const { socks, interface: ifname, address, via } = step.endpoint;
   const after = `after ${formatDuration(step.atMs)}`;
   if (ifname !== undefined) return [`tunnel up   ${ifname}  ${address} via ${via}   ${after}`, "nothing leaves this machine outside of it"];

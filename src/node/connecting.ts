@@ -3,7 +3,7 @@ import { asMystError, isMystError, MystError } from "../lib/errors.ts";
 import { deadline } from "../lib/lifecycle.ts";
 import { formatAmount } from "../lib/units.ts";
 import type { Network } from "../network/network.ts";
-import { quantumMoney } from "../payments/meter.ts";
+import { quantumLimit, quantumMoney } from "../payments/meter.ts";
 import type { AccountView } from "../payments/settlement.ts";
 import type { Terms } from "../payments/terms.ts";
 import { type ConsumerDeps, type ConsumerSession, type ConsumerSessionOptions, openSession } from "../session/consumer-driver.ts";
@@ -140,7 +140,7 @@ async function openReconciled(deps: ConnectingDeps, options: ConsumerSessionOpti
 const termsFor = (exit: ExitView, nowMs: number): Terms => ({
   perHour: exit.perHour,
   perGiB: exit.perGiB,
-  quantum: quantumMoney(exit),
+  quantum: quantumLimit(exit),
   validUntilMs: nowMs + validityMs,
 });
 
@@ -215,13 +215,13 @@ function checkAccount(account: AccountView, { unit }: ConnectingDeps): void {
 }
 
 function checkBudget(budget: bigint, terms: Terms, account: AccountView, { unit }: ConnectingDeps): void {
-  const least = terms.quantum;
+  const least = quantumMoney(terms, 0n);
   if (budget < least)
     throw new MystError("BUDGET_TOO_SMALL", `the budget does not buy one quantum (${formatAmount(least, unit)})`, {
       hint: `give --budget of at least ${formatAmount(least, unit)}`,
       meta: { least },
     });
-  if (account.balance < terms.quantum)
+  if (account.balance < least)
     throw new MystError("INSUFFICIENT_FUNDS", `the deposit has ${formatAmount(account.balance, unit)} left`, {
       hint: `add to it with 'mystnode wallet deposit 5${unit.symbol.toLowerCase()}'`,
     });

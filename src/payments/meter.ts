@@ -2,14 +2,30 @@ import { larger, smaller } from "../lib/bigint.ts";
 import { GiB, hourMs, MiB } from "../lib/units.ts";
 import { due, type Terms, type Usage } from "./terms.ts";
 
-/** How much is bought ahead of use. */
+/** How much is bought ahead of use, at first. */
 export const QUANTUM_BYTES = MiB;
 export const QUANTUM_MS = 5_000;
+/** What the quantum of bytes grows to. */
+export const QUANTUM_MAX_BYTES = 16n * MiB;
+const growth = 48n;
 
 type Prices = Pick<Terms, "perHour" | "perGiB">;
 
-/** The most that one quantum ahead can cost: `due` rounds down twice, so a difference of two dues may be 2 units over the due of the difference. */
-export const quantumMoney = (prices: Prices): bigint => due(prices, { bytes: QUANTUM_BYTES, ms: QUANTUM_MS }) + 2n;
+/**
+ * How many bytes to be ahead, after `usedBytes` of a session: about 2 % of what has been served, so that on a fast line payment keeps
+ * up (a quantum lasts for the way of a promise there and back) while what is at stake stays small beside what was had for it.
+ */
+export const quantumBytes = (usedBytes: bigint): bigint => larger(QUANTUM_BYTES, smaller(usedBytes / growth, QUANTUM_MAX_BYTES));
+
+/**
+ * The most that one quantum ahead can cost after `usedBytes`: `due` rounds down twice, so a difference of two dues may be 2 units over
+ * the due of the difference.
+ */
+export const quantumMoney = (prices: Prices, usedBytes: bigint): bigint =>
+  due(prices, { bytes: quantumBytes(usedBytes), ms: QUANTUM_MS }) + 2n;
+
+/** What terms say that a quantum comes to at most, however long the session. */
+export const quantumLimit = (prices: Prices): bigint => quantumMoney(prices, growth * QUANTUM_MAX_BYTES);
 
 /** The channel's cumulative once `bought` is bought in this session; what earlier sessions prepaid and did not use comes first. */
 export function cumulativeFor(prices: Prices, bought: Usage, start: { cumulative: bigint; carriedIn: bigint }): bigint {
@@ -46,13 +62,14 @@ export type Purchase = {
  */
 export function nextPurchase(input: MeterInput): Purchase {
   const { bought, used, invoice } = input;
-  const overcharged = invoice.bytes > used.bytes + QUANTUM_BYTES || invoice.ms > used.ms + QUANTUM_MS;
+  const quantum = quantumBytes(used.bytes);
+  const overcharged = invoice.bytes > used.bytes + quantum || invoice.ms > used.ms + QUANTUM_MS;
   if (overcharged) return { buy: undefined, exhausted: false, overcharged };
 
   const leftBytes = bought.bytes - larger(used.bytes, invoice.bytes);
   const leftMs = bought.ms - Math.max(used.ms, invoice.ms);
-  const low = leftBytes < QUANTUM_BYTES / 2n || leftMs < QUANTUM_MS / 2;
-  const wanted = { bytes: larger(bought.bytes, used.bytes + QUANTUM_BYTES), ms: Math.max(bought.ms, used.ms + QUANTUM_MS) };
+  const low = leftBytes < quantum / 2n || leftMs < QUANTUM_MS / 2;
+  const wanted = { bytes: larger(bought.bytes, used.bytes + quantum), ms: Math.max(bought.ms, used.ms + QUANTUM_MS) };
   if (!low || same(wanted, bought)) return { buy: undefined, exhausted: false, overcharged };
 
   const affordable = withinBudget(input.terms, bought, wanted, input.budget + input.carriedIn);

@@ -21,7 +21,7 @@ const domain = clearingDomain({ chainId: 31337, contract: `0x${"11".repeat(20)}`
 const rich = 1n << 80n;
 /** five seconds cost about as much as a MiB: both halves of a quantum show */
 const terms = { ...theirs, perHour: 200n * theirs.perHour };
-const quantum = quantumMoney(terms);
+const quantum = quantumMoney(terms, 0n);
 const none = { nowMs: 0, beyondMs: 0 };
 
 /** The proxy of an exit that counts every wait as time served, and forwards as long as it is told to. */

@@ -10,7 +10,7 @@ import { type Connected, connectSoon, download, sessionNow } from "./support/use
 
 /** Base units prepaid, now or earlier, for what was not served, over one quantum; at most 0 when the consumer has lost no more than it may. */
 const lossOver = ({ promised, carriedIn, perGiB, perHour }: SessionView, served: Usage): bigint =>
-  carriedIn + promised - due({ perGiB, perHour }, served) - quantumMoney({ perGiB, perHour });
+  carriedIn + promised - due({ perGiB, perHour }, served) - quantumMoney({ perGiB, perHour }, served.bytes);
 
 const MiB = 2 ** 20;
 
@@ -52,9 +52,9 @@ describe("fault/silent-exit: an exit that stops forwarding", (test, { before, af
         assert.match(session.reason ?? "", /^(PEER_TIMEOUT|PEER_UNREACHABLE)/);
         const served = { bytes: session.usedBytes, ms: stopped.usedMs };
         const over = lossOver(session, served);
-        assert.ok(over <= 0n, `${over} lost beyond a quantum of ${quantumMoney(session)}`);
+        assert.ok(over <= 0n, `${over} lost beyond a quantum of ${quantumMoney(session, served.bytes)}`);
         // what another quantum would have cost, bought after the stop, shows
-        assert.ok(lossOver({ ...session, promised: session.promised + quantumMoney(session) }, served) > 0n);
+        assert.ok(lossOver({ ...session, promised: session.promised + quantumMoney(session, served.bytes) }, served) > 0n);
 
         still.go();
         const again = await connectSoon(market, payer);

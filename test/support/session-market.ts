@@ -8,7 +8,7 @@ import { silentLogger } from "../../src/lib/ports.ts";
 import { openStore } from "../../src/lib/store.ts";
 import type { FrameStream } from "../../src/network/network.ts";
 import { clearingDomain, termsDigest } from "../../src/payments/eip712.ts";
-import { quantumMoney } from "../../src/payments/meter.ts";
+import { quantumLimit } from "../../src/payments/meter.ts";
 import { openPayerLedger } from "../../src/payments/payer-ledger.ts";
 import { openProviderLedger } from "../../src/payments/provider-ledger.ts";
 import type { AccountView } from "../../src/payments/settlement.ts";
@@ -94,7 +94,7 @@ export async function sessionMarket() {
       },
       {
         exit: { peer: provider.peerId, address: provider.address },
-        terms: { ...prices, quantum: quantumMoney(prices), validUntilMs: Date.now() + 60_000, ...change.terms },
+        terms: { ...prices, quantum: quantumLimit(prices), validUntilMs: Date.now() + 60_000, ...change.terms },
         budget: change.budget ?? rich,
         signal: new AbortController().signal,
         ...(change.onPromise && { onPromise: change.onPromise }),

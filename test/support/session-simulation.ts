@@ -6,7 +6,7 @@ import { initialProvider, type ProviderEffect, type ProviderEvent, type Provider
 
 /** five seconds cost about as much as a MiB: both halves of a quantum show */
 export const prices = { perHour: 3_600_000n * 200n, perGiB: 1n << 30n };
-const terms = { ...prices, quantum: quantumMoney(prices), validUntilMs: 0 };
+const terms = { ...prices, quantum: quantumMoney(prices, 0n), validUntilMs: 0 };
 const rich = 1n << 60n;
 const tickMs = 250;
 

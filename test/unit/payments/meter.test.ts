@@ -1,7 +1,17 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { GiB, hourMs } from "../../../src/lib/units.ts";
-import { cumulativeFor, type MeterInput, nextPurchase, QUANTUM_BYTES, QUANTUM_MS, quantumMoney } from "../../../src/payments/meter.ts";
+import {
+  cumulativeFor,
+  type MeterInput,
+  nextPurchase,
+  QUANTUM_BYTES,
+  QUANTUM_MAX_BYTES,
+  QUANTUM_MS,
+  quantumBytes,
+  quantumLimit,
+  quantumMoney,
+} from "../../../src/payments/meter.ts";
 import { due, type Usage } from "../../../src/payments/terms.ts";
 import { describe } from "../../support/harness.ts";
 
@@ -41,9 +51,23 @@ describe("payments/meter: due", (test) => {
   test("one quantum never costs more than quantumMoney, wherever it begins", () => {
     fc.assert(
       fc.property(amounts, usage, (terms, used) => {
-        assert.ok(due(terms, plus(used, one)) - due(terms, used) <= quantumMoney(terms));
+        const ahead = { bytes: quantumBytes(used.bytes), ms: QUANTUM_MS };
+        const cost = due(terms, plus(used, ahead)) - due(terms, used);
+        assert.ok(cost <= quantumMoney(terms, used.bytes));
+        assert.ok(quantumMoney(terms, used.bytes) <= quantumLimit(terms));
       }),
     );
+  });
+
+  test("the quantum grows with what was served, to a fiftieth of it or so, and no further than its limit", () => {
+    assert.equal(quantumBytes(0n), QUANTUM_BYTES);
+    assert.equal(quantumBytes(48n * QUANTUM_BYTES), QUANTUM_BYTES);
+    assert.equal(quantumBytes(96n * QUANTUM_BYTES), 2n * QUANTUM_BYTES);
+    assert.equal(quantumBytes(1n << 60n), QUANTUM_MAX_BYTES);
+    const used = { bytes: 480n * QUANTUM_BYTES, ms: 0 };
+    assert.equal(nextPurchase(input({ bought: plus(used, one), used })).buy?.bytes, used.bytes + 10n * QUANTUM_BYTES);
+    const over = { bytes: used.bytes + 10n * QUANTUM_BYTES + 1n, ms: 0 };
+    assert.equal(nextPurchase(input({ bought: over, used, invoice: over })).overcharged, true);
   });
 });
 
@@ -92,7 +116,7 @@ describe("payments/meter: what to buy next", (test) => {
         if (buy) {
           assert.ok(due(terms, buy) <= budget + carriedIn);
           assert.ok(buy.bytes >= bought.bytes && buy.ms >= bought.ms);
-          assert.ok(buy.bytes <= used.bytes + QUANTUM_BYTES && buy.ms <= used.ms + QUANTUM_MS);
+          assert.ok(buy.bytes <= used.bytes + quantumBytes(used.bytes) && buy.ms <= used.ms + QUANTUM_MS);
           assert.notDeepEqual(buy, bought);
         }
         if (exhausted) {

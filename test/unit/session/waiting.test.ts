@@ -109,7 +109,7 @@ describe("session: waiting for answers, both tables against each other", (test) 
 
   for (const asks of ["waits on", "tries again", "is refused"] as const)
     test(`an exit that acknowledges all, forwards nothing and sells the time holds at most one quantum, while a program ${asks}`, () => {
-      const quantum = quantumMoney(prices);
+      const quantum = quantumMoney(prices, 0n);
       const { most, reason, phase } = heldBy({}, asks);
       assert.ok(most > 0n && most <= quantum, `${most} of ${quantum}`);
       assert.deepEqual([phase, reason], ["ACTIVE", undefined]);

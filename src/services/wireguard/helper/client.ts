@@ -3,19 +3,11 @@ import { MystError } from "../../../lib/errors.ts";
 import { makeKeyPair } from "../backend/keys.ts";
 import { type KillSwitchFacts, killSwitchPlan } from "../plan/client.ts";
 import { clientMark } from "../plan/routes.ts";
-import {
-  type BackendKind,
-  counterMs,
-  type Endpoint,
-  type PeerStats,
-  type TunnelState,
-  type WgBackend,
-  type WgDevice,
-  type WgKey,
-} from "../types.ts";
-import { type Account, counted, newAccount, restarted } from "./account.ts";
+import type { BackendKind, Endpoint, PeerStats, TunnelState, WgBackend, WgDevice, WgKey } from "../types.ts";
+import { type Account, bytesOf, counted, newAccount, restarted } from "./account.ts";
 import { type ClientEvent, initialState, nextState } from "./client-state.ts";
 import type { HostPort } from "./host-port.ts";
+import { nextLookMs } from "./pace.ts";
 
 export type ClientDeps = {
   backend: WgBackend;
@@ -57,7 +49,6 @@ export function openClient(deps: ClientDeps, settings: ClientSettings): HelperCl
   let device: WgDevice | undefined;
   /** what the routes and rules are made for at the moment */
   let applied: KillSwitchFacts["tunnel"];
-  let counters: NodeJS.Timeout | undefined;
   let watch: NodeJS.Timeout | undefined;
   let tail: Promise<unknown> = Promise.resolve();
 
@@ -85,8 +76,14 @@ export function openClient(deps: ClientDeps, settings: ClientSettings): HelperCl
     if (total.rxBytes !== before.rxBytes || total.txBytes !== before.txBytes || total.handshakeMs !== before.handshakeMs)
       deps.onCounters(total);
   };
+  const keepReading = async (from: WgDevice, key: WgKey) => {
+    while (from === device) {
+      const before = bytesOf(account);
+      await read(from, key).catch(() => undefined);
+      await wait(nextLookMs(backend.kind, bytesOf(account) - before));
+    }
+  };
   const closeDevice = async (peer?: WgKey) => {
-    clearInterval(counters);
     const old = device;
     if (old && peer) await read(old, peer).catch(() => undefined);
     device = undefined;
@@ -127,7 +124,7 @@ export function openClient(deps: ClientDeps, settings: ClientSettings): HelperCl
         keepaliveS,
       });
       await firstHandshake(opened, exit.publicKey);
-      counters = setInterval(() => void read(opened, exit.publicKey).catch(() => undefined), counterMs);
+      void keepReading(opened, exit.publicKey);
       note({ type: "up" });
     } catch (error) {
       await block((error as Error).message);
