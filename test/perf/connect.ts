@@ -5,7 +5,9 @@ import { startDevnet } from "../../src/devnet/devnet.ts";
 import { visit } from "../../src/devnet/visit.ts";
 import type { ConnectStep } from "../../src/node/types.ts";
 import { createNode } from "../../src/node.ts";
-import { type Measurement, percentile } from "../support/report.ts";
+import { type Figure, type Measurement, percentile } from "../support/report.ts";
+import { enterNamespaces } from "../tunnel/backend/rig.ts";
+import { measureTunnelConnects } from "./support/tunnel-connects.ts";
 
 /** One connection of a node that runs already: each step's time from the command on, then a page's first byte through it. */
 async function connectOnce(node: Awaited<ReturnType<typeof createNode>>, webUrl: string) {
@@ -29,10 +31,33 @@ async function connectOnce(node: Awaited<ReturnType<typeof createNode>>, webUrl:
   return { found: steps.found ?? 0, agreed: steps.agreed ?? 0, open: openMs, firstByte: openMs + firstByteMs };
 }
 
+/** By WireGuard, beside the least that a tunnel takes: configured over its socket, addresses and routes in one batch, nothing else. */
+async function throughTunnels(options: Parameters<typeof measureTunnelConnects>[0]): Promise<Figure[]> {
+  const { connects, floors } = await measureTunnelConnects(options);
+  const at = (step: "found" | "agreed" | "open" | "firstByte", p: number) =>
+    percentile(
+      connects.map((one) => one[step] ?? Number.NaN),
+      p,
+    );
+  const floor = (p: number) => ({ name: `floorP${p * 100}Ms`, value: percentile(floors, p) });
+  const ms = (name: string, value: number): Figure => ({ name, value, unit: "ms", better: "lower" });
+  return [
+    ms("foundP50Ms", at("found", 0.5)),
+    ms("agreedP50Ms", at("agreed", 0.5)),
+    ms("openP50Ms", at("open", 0.5)),
+    { ...ms("firstByteP50Ms", at("firstByte", 0.5)), beside: floor(0.5) },
+    { ...ms("firstByteP95Ms", at("firstByte", 0.95)), beside: floor(0.95) },
+    ms("floorP50Ms", percentile(floors, 0.5)),
+  ];
+}
+
 const connect: Measurement = {
-  about: "command to first byte on a node that runs, by step, beside a plain fetch of the same page",
+  about: "command to first byte on a node that runs, by step: through a tunnel beside one by hand, through a proxy beside a plain fetch",
   runs: 30,
   run: async ({ runs, log, ready, signal }) => {
+    const none = enterNamespaces(process.argv[1] ?? "");
+    if (none) log(`no tunnels: ${none}`);
+    const tunnels = none ? [] : await throughTunnels({ runs, log, signal });
     const directory = await mkdtemp(join(tmpdir(), "mystnode-connect-"));
     try {
       log("starting a devnet");
@@ -55,19 +80,19 @@ const connect: Measurement = {
           p,
         );
       const floorP50 = percentile(floor, 0.5);
-      const beside = { name: "floorP50Ms", value: floorP50 };
+      const beside = { name: "plain fetch", value: floorP50 };
       return {
         runs: rounds.length,
         failures: 0,
         tried: { connect: rounds.length },
         figures: [
-          { name: "foundP50Ms", value: at("found", 0.5), unit: "ms", better: "lower" },
-          { name: "openP50Ms", value: at("open", 0.5), unit: "ms", better: "lower" },
-          { name: "openP95Ms", value: at("open", 0.95), unit: "ms", better: "lower" },
-          { name: "firstByteP50Ms", value: at("firstByte", 0.5), unit: "ms", better: "lower", beside },
-          { name: "firstByteP95Ms", value: at("firstByte", 0.95), unit: "ms", better: "lower", beside },
-          { name: "coldFirstByteMs", value: coldMs, unit: "ms", better: "lower" },
-          { name: "floorP50Ms", value: floorP50, unit: "ms", better: "lower" },
+          ...tunnels,
+          { name: "proxyFoundP50Ms", value: at("found", 0.5), unit: "ms", better: "lower" },
+          { name: "proxyOpenP50Ms", value: at("open", 0.5), unit: "ms", better: "lower" },
+          { name: "proxyOpenP95Ms", value: at("open", 0.95), unit: "ms", better: "lower" },
+          { name: "proxyFirstByteP50Ms", value: at("firstByte", 0.5), unit: "ms", better: "lower", beside },
+          { name: "proxyFirstByteP95Ms", value: at("firstByte", 0.95), unit: "ms", better: "lower", beside },
+          { name: "proxyColdFirstByteMs", value: coldMs, unit: "ms", better: "lower" },
         ],
       };
     } finally {

@@ -8,7 +8,8 @@ import { openByHand } from "./support/by-hand.ts";
 import { cpuMs } from "./support/cpu.ts";
 import { measureManyPeers } from "./support/many-peers.ts";
 
-const bytesEach = 64 * 2 ** 20;
+const bytesEach = 32 * 2 ** 20;
+const warmUps = 4;
 const ways: Way[] = ["down", "up"];
 /** one kind of tunnel: who uses it, and on which hosts it costs CPU */
 type Side = { user: Agent; hosts: Host[] };
@@ -56,7 +57,8 @@ const tunnel: Measurement = {
     const { backend } = (await market.consumer.api.call("status")).tunnel ?? {};
     log(`both by ${backend}`);
     const [byHand, byUs] = [none(), none()];
-    for (const way of ways) for (const side of [hand, ours]) await transfer(side, target.address, way);
+    // also until the quantum has grown to what a session of some length has
+    for (let i = 0; i < warmUps; i += 1) for (const way of ways) for (const side of [hand, ours]) await transfer(side, target.address, way);
     let done = 0;
     for (; done < runs && !signal.aborted; done += 1) {
       for (const way of ways) {

@@ -23,7 +23,7 @@ export type FromAgent = { id: number; done?: Done; error?: string };
 
 export const streamPort = 7000;
 export const webPort = 80;
-const limitMs = 60_000;
+const limitMs = 120_000;
 
 async function transfer(host: string, way: Way, bytes: number): Promise<Done> {
   const socket: Socket = connect({ host, port: streamPort, noDelay: true, signal: AbortSignal.timeout(limitMs) } as never);

@@ -23,6 +23,8 @@ export type TunnelMarket = AsyncDisposable & {
   /** does what it is told on the consumer's host, as any other program there */
   user: Agent;
   hosts: Map<string, Host>;
+  /** for a node of the test's own on the consumer's host, in place of the command */
+  joining: { dataDir: string; networkFile: string; peer: string; via: string };
   /** what the consumer's host may send to while its kill switch stands */
   allowed: Allowed[];
   startExit(): Promise<void>;
@@ -75,10 +77,12 @@ export async function openTunnelMarket(options: TunnelMarketOptions = {}): Promi
   await target.ask({ do: "serve" });
   const user = undo.use(await startAgent(consumerHost));
   const at = `/ip4/${exit.host.address}/tcp/${peerPort}`;
+  const via = `${at}/p2p/${identity.peerId}`;
   const sold = ["--price-gib", `${priceGib}myst`, "--price-hour", `${priceHour}myst`];
   const opened = undo.move();
   return {
     ...{ consumer, exit, user, hosts, target: hostOf("target") },
+    joining: { dataDir: join(directory, "consumer"), networkFile, peer: identity.peerId, via },
     allowed: [
       { address: exit.host.address, protocol: "tcp", port: peerPort },
       { address: exit.host.address, protocol: "udp", port: tunnelPort },
@@ -90,9 +94,8 @@ export async function openTunnelMarket(options: TunnelMarketOptions = {}): Promi
     },
     startConsumer: async () => {
       const limits = ["--max-price-gib", "1000myst", "--max-price-hour", "1000myst", "--budget", "500myst"];
-      const via = ["--via", `${at}/p2p/${identity.peerId}`];
       await consumer.start(
-        ["connect", identity.peerId, "--service", "wireguard", ...limits, ...via],
+        ["connect", identity.peerId, "--service", "wireguard", ...limits, "--via", via],
         ({ tunnel }) => tunnel?.fact === "up",
       );
     },
