@@ -20,6 +20,7 @@ export type CreditFound = {
 
 /** what may be on its way */
 export const allowance = 256 * 1024;
+const recordMs = 3_000;
 const raise = 2 * 2 ** 20;
 const quietMs = 1_500;
 const enoughBytes = 3 * 2 ** 20;
@@ -56,6 +57,8 @@ async function stopOnce(market: TunnelMarket, whose: Stopped, andRaise: boolean)
   const bytes = await carriedInTheEnd(market);
   // the other one knows what was paid for
   const other = whose === "consumer" ? exit : consumer;
+  // its record follows what it has taken in
+  await wait(recordMs);
   const paid = Number((await other.api.call("session", { id })).session.billedBytes);
   if (bytes < enoughBytes || paid < enoughBytes) throw new Error(`${bytes} bytes carried, ${paid} paid for: nothing is shown by that`);
   let overWhenRaised = 0;
@@ -64,7 +67,8 @@ async function stopOnce(market: TunnelMarket, whose: Stopped, andRaise: boolean)
       address?: string;
     };
     const quota = `inet mystnode q_${address?.replaceAll(".", "_")}`;
-    const used = Number(/used (\d+)/.exec(exit.host.run(`nft list quota ${quota}`))?.[1]);
+    // nothing is said of one that has used nothing
+    const used = Number(/used (\d+)/.exec(exit.host.run(`nft list quota ${quota}`))?.[1] ?? 0);
     exit.host.run(`nft 'add quota ${quota} { over ${used + raise} bytes; }'`);
     overWhenRaised = (await carriedInTheEnd(market)) - paid;
   }
