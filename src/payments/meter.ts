@@ -8,14 +8,17 @@ export const QUANTUM_MS = 5_000;
 /** What the quantum of bytes grows to. */
 export const QUANTUM_MAX_BYTES = 16n * MiB;
 const growth = 48n;
+const early = { most: 2n * MiB, growth: 4n };
 
 type Prices = Pick<Terms, "perHour" | "perGiB">;
 
 /**
- * How many bytes to be ahead, after `usedBytes` of a session: about 2 % of what has been served, so that on a fast line payment keeps
- * up (a quantum lasts for the way of a promise there and back) while what is at stake stays small beside what was had for it.
+ * How many bytes to be ahead, after `usedBytes` of a session: a quarter of what has been served up to 2 MiB, later about 2 % of it. So
+ * payment keeps up on a fast line (a quantum lasts for the way of a promise there and back) while what is at stake stays small beside
+ * what was had for it.
  */
-export const quantumBytes = (usedBytes: bigint): bigint => larger(QUANTUM_BYTES, smaller(usedBytes / growth, QUANTUM_MAX_BYTES));
+export const quantumBytes = (usedBytes: bigint): bigint =>
+  [smaller(usedBytes / early.growth, early.most), smaller(usedBytes / growth, QUANTUM_MAX_BYTES)].reduce(larger, QUANTUM_BYTES);
 
 /**
  * The most that one quantum ahead can cost after `usedBytes`: `due` rounds down twice, so a difference of two dues may be 2 units over
@@ -57,8 +60,8 @@ export type Purchase = {
 };
 
 /**
- * What a consumer buys next: up to its own meter + one quantum of bytes and of time, as soon as less than half a quantum of either is
- * left by its own or the provider's count. Its own meter alone says how much, so what it can lose stays under one quantum.
+ * What a consumer buys next: up to its own meter + one quantum of bytes and of time, as soon as less than three quarters of a quantum of
+ * bytes or half a quantum of time are left by its own or the provider's count. Its own meter alone says how much, so what it can lose stays under one quantum.
  */
 export function nextPurchase(input: MeterInput): Purchase {
   const { bought, used, invoice } = input;
@@ -68,7 +71,7 @@ export function nextPurchase(input: MeterInput): Purchase {
 
   const leftBytes = bought.bytes - larger(used.bytes, invoice.bytes);
   const leftMs = bought.ms - Math.max(used.ms, invoice.ms);
-  const low = leftBytes < quantum / 2n || leftMs < QUANTUM_MS / 2;
+  const low = leftBytes < (quantum * 3n) / 4n || leftMs < QUANTUM_MS / 2;
   const wanted = { bytes: larger(bought.bytes, used.bytes + quantum), ms: Math.max(bought.ms, used.ms + QUANTUM_MS) };
   if (!low || same(wanted, bought)) return { buy: undefined, exhausted: false, overcharged };
 

@@ -59,10 +59,12 @@ describe("payments/meter: due", (test) => {
     );
   });
 
-  test("the quantum grows with what was served, to a fiftieth of it or so, and no further than its limit", () => {
+  test("the quantum grows with what was served, first by a quarter of it, then by a fiftieth or so, and no further than its limit", () => {
     assert.equal(quantumBytes(0n), QUANTUM_BYTES);
-    assert.equal(quantumBytes(48n * QUANTUM_BYTES), QUANTUM_BYTES);
+    assert.equal(quantumBytes(4n * QUANTUM_BYTES), QUANTUM_BYTES);
+    assert.equal(quantumBytes(8n * QUANTUM_BYTES), 2n * QUANTUM_BYTES);
     assert.equal(quantumBytes(96n * QUANTUM_BYTES), 2n * QUANTUM_BYTES);
+    assert.equal(quantumBytes(144n * QUANTUM_BYTES), 3n * QUANTUM_BYTES);
     assert.equal(quantumBytes(1n << 60n), QUANTUM_MAX_BYTES);
     const used = { bytes: 480n * QUANTUM_BYTES, ms: 0 };
     assert.equal(nextPurchase(input({ bought: plus(used, one), used })).buy?.bytes, used.bytes + 10n * QUANTUM_BYTES);
@@ -72,11 +74,11 @@ describe("payments/meter: due", (test) => {
 });
 
 describe("payments/meter: what to buy next", (test) => {
-  test("one quantum at first, then nothing until half of either is used", () => {
+  test("one quantum at first, then nothing until a quarter of the bytes or half of the time is used", () => {
     assert.deepEqual(nextPurchase(input()), { buy: one, exhausted: false, overcharged: false });
     const at = (used: Usage) => nextPurchase(input({ bought: one, used })).buy;
-    assert.equal(at({ bytes: QUANTUM_BYTES / 2n, ms: QUANTUM_MS / 2 }), undefined);
-    assert.deepEqual(at({ bytes: QUANTUM_BYTES / 2n + 1n, ms: 0 }), { bytes: QUANTUM_BYTES / 2n + 1n + QUANTUM_BYTES, ms: QUANTUM_MS });
+    assert.equal(at({ bytes: QUANTUM_BYTES / 4n, ms: QUANTUM_MS / 2 }), undefined);
+    assert.deepEqual(at({ bytes: QUANTUM_BYTES / 4n + 1n, ms: 0 }), { bytes: QUANTUM_BYTES / 4n + 1n + QUANTUM_BYTES, ms: QUANTUM_MS });
     assert.deepEqual(at({ bytes: 10n, ms: QUANTUM_MS / 2 + 1 }), { bytes: QUANTUM_BYTES + 10n, ms: QUANTUM_MS / 2 + 1 + QUANTUM_MS });
   });
 

@@ -65,14 +65,14 @@ describe("session/consumer", (test) => {
     assert.equal(started.state.promises, 0);
   });
 
-  test("buys again when less than half a quantum is left, and not before the last purchase is acknowledged", () => {
-    const half = used(QUANTUM_BYTES / 2n, 100);
+  test("buys again when less than three quarters of a quantum are left, and not before the last purchase is acknowledged", () => {
+    const half = used(QUANTUM_BYTES / 4n, 100);
     assert.deepEqual(run(active(), half).effects, []);
-    const low = run(active(), used(QUANTUM_BYTES / 2n + 1n, 100));
+    const low = run(active(), used(QUANTUM_BYTES / 4n + 1n, 100));
     assert.deepEqual(types(low.effects), ["sign"]);
     const waiting = run(low.state, { type: "signed", promise: promise(1n) }, used(QUANTUM_BYTES, 200));
     assert.deepEqual(waiting.effects, []);
-    const acknowledged = run(waiting.state, { type: "received", message: { t: "ack", n: 1 } }, used(QUANTUM_BYTES, 300));
+    const acknowledged = run(waiting.state, { type: "received", message: { t: "ack", n: 1 } }, used(QUANTUM_BYTES / 2n, 300));
     assert.deepEqual(types(acknowledged.effects), []);
     const wrong = run(waiting.state, { type: "received", message: { t: "ack", n: 0 } }, used(QUANTUM_BYTES * 2n, 300));
     assert.deepEqual(types(wrong.effects), []);

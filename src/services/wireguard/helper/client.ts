@@ -7,7 +7,7 @@ import type { BackendKind, Endpoint, PeerStats, TunnelState, WgBackend, WgDevice
 import { type Account, bytesOf, counted, newAccount, restarted } from "./account.ts";
 import { type ClientEvent, initialState, nextState } from "./client-state.ts";
 import type { HostPort } from "./host-port.ts";
-import { nextLookMs } from "./pace.ts";
+import { createPace } from "./pace.ts";
 
 export type ClientDeps = {
   backend: WgBackend;
@@ -77,10 +77,11 @@ export function openClient(deps: ClientDeps, settings: ClientSettings): HelperCl
       deps.onCounters(total);
   };
   const keepReading = async (from: WgDevice, key: WgKey) => {
+    const nextLookMs = createPace(backend.kind);
     while (from === device) {
       const before = bytesOf(account);
       await read(from, key).catch(() => undefined);
-      await wait(nextLookMs(backend.kind, bytesOf(account) - before));
+      await wait(nextLookMs(bytesOf(account) - before, performance.now()));
     }
   };
   const closeDevice = async (peer?: WgKey) => {
