@@ -6,7 +6,7 @@ import { withHelper } from "./tunnels.ts";
 
 /** Takes away what tunnels have left on this machine: interfaces, rules, tables, a kill switch, changed sysctls. */
 export const cleanup: Run<"cleanup"> = async ({ settings, out, interrupts }) => {
-  needPrivileges("cleaning up");
+  needPrivileges("cleaning up", "");
   const running = await runningNode(settings.dataDir, interrupts.signal);
   if (running && (await running.call("status", {}, interrupts.signal)).tunnel)
     throw new MystError("DATA_DIR_LOCKED", "a node with tunnels of its own runs here", {

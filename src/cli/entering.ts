@@ -10,10 +10,10 @@ import { chooseUser, machineUsers } from "./users.ts";
 type Common = Context<CommandName>;
 
 /** @throws PRIVILEGE_NEEDED */
-export function needPrivileges(what: string): void {
+export function needPrivileges(what: string, otherwise = ", or use --service proxy, which needs no privileges"): void {
   if (mayOpenTunnels()) return;
   throw new MystError("PRIVILEGE_NEEDED", `${what} changes this machine's network, which takes root or CAP_NET_ADMIN`, {
-    hint: "run it as root (sudo mystnode ...), or use --service proxy, which needs no privileges",
+    hint: `run it as root (sudo mystnode ...)${otherwise}`,
   });
 }
 

@@ -1,6 +1,8 @@
 import { createApiClient } from "../api/client.ts";
 import { socketPathOf } from "../api/socket-path.ts";
+import { isMystError, MystError } from "../lib/errors.ts";
 import { formatBytes, formatDuration, type Unit } from "../lib/units.ts";
+import { killSwitchStands } from "../node/helper.ts";
 import type { NodeStatus } from "../node/types.ts";
 import type { Run } from "./context.ts";
 import { facts } from "./format.ts";
@@ -10,11 +12,20 @@ import { priceText, roughAmount, tunnelText } from "./texts.ts";
 /** The running node at a glance. */
 export const status: Run<"status"> = async ({ settings, out, interrupts }) => {
   const api = createApiClient({ socket: socketPathOf(settings.dataDir) });
-  const now = await api.call("status", {}, interrupts.signal);
+  const now = await api.call("status", {}, interrupts.signal).catch(async (error) => {
+    throw isMystError(error, "NODE_NOT_RUNNING") && (await killSwitchStands()) ? cutOff() : error;
+  });
   const { token } = await networkOf(api);
   out.object(now);
   out.print(facts(statusFacts(now, token)));
 };
+
+/** Intent and fact of a machine whose connection's node has ended. */
+const cutOff = (): MystError =>
+  new MystError("NODE_NOT_RUNNING", "no node runs, and the kill switch of its connection still stands: nothing leaves this machine", {
+    hint: "as root: 'mystnode connect' to go on, 'mystnode disconnect' to lift it",
+    meta: { intent: "secured", fact: "blocked" },
+  });
 
 export function statusFacts(now: NodeStatus, unit: Unit): Record<string, string | string[] | undefined> {
   const { serving, connection, tunnel, chain } = now;

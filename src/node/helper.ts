@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import type { Logger } from "../lib/ports.ts";
 import type { Helper } from "../services/wireguard/types.ts";
 
@@ -6,6 +6,16 @@ import type { Helper } from "../services/wireguard/types.ts";
 export async function startTunnelHelper({ log }: { log: Logger }): Promise<Helper> {
   const { startHelper } = await import("../services/wireguard/helper/start.ts");
   return startHelper({ log });
+}
+
+/** Whether a client's kill switch stands on this machine, whoever looks after it. Needs no privileges. */
+export async function killSwitchStands(): Promise<boolean> {
+  if (process.platform !== "linux") return false;
+  const [{ statePath }, { stateDirectory }] = await Promise.all([
+    import("../services/wireguard/host/state-file.ts"),
+    import("../services/wireguard/helper/facts.ts"),
+  ]);
+  return existsSync(statePath(stateDirectory(), "client"));
 }
 
 /** What a tunnel meets on this host. */

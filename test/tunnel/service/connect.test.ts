@@ -98,6 +98,7 @@ describe("tunnel/service: two nodes, run by commands", (register, { before, afte
 
   test("'disconnect' lifts what is left, with no node running", async () => {
     await loseTheExit();
+    assert.throws(() => market.consumer.command(["status"]), /its connection still stands/);
     assert.match(market.consumer.command(["disconnect"]), /kill switch is lifted/);
     assert.equal(look(market.consumer.host), untouched);
     assert.equal(await fetched(), market.consumer.host.address);

@@ -26,9 +26,12 @@ export type StateFile = {
   remove(): void;
 };
 
+/** Where the state of a kind of plan is kept; that it is there may be seen by anybody. */
+export const statePath = (directory: string, kind: PlanKind): string => join(directory, `host-${kind}.json`);
+
 /** In a directory that only root may write; on a tmpfs, so that a restart of the machine forgets it as the kernel forgets the rest. */
 export function stateFile(directory: string, kind: PlanKind): StateFile {
-  const path = join(directory, `host-${kind}.json`);
+  const path = statePath(directory, kind);
   return {
     read: () => {
       try {
