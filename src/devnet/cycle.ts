@@ -46,7 +46,10 @@ export async function runCycle(devnet: Devnet, { bytes, onStep, onDownload, onSe
     onBytes: (doneBytes) => onDownload?.({ doneBytes, totalBytes, mbps: megabits(doneBytes, performance.now() - beganMs) }),
   });
   if (download.bytes !== totalBytes) throw new MystError("INTERNAL", `${download.bytes} of ${totalBytes} bytes came`);
-  onStep?.(`${formatBytes(bytes)} downloaded at ${megabits(bytes, download.totalMs)} Mbit/s`);
+  const mbps = megabits(bytes, download.totalMs);
+  // its last word of progress came before its end
+  onDownload?.({ doneBytes: totalBytes, totalBytes, mbps });
+  onStep?.(`${formatBytes(bytes)} downloaded at ${mbps} Mbit/s`);
 
   devnet.expectEnd(consumer.name);
   // until now, and not longer: once disconnected it may go outside again
