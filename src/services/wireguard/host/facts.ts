@@ -29,6 +29,9 @@ const chains = z.object({
   ),
 });
 
+/** Whether the kernel has IPv6 at all. */
+export const hasIpv6 = (): boolean => existsSync("/proc/sys/net/ipv6");
+
 /** @throws TOOL_MISSING where `ip` or `nft` is */
 export async function hostFacts(run?: Run): Promise<HostFacts> {
   const tool = tools(run);
@@ -49,7 +52,7 @@ export async function hostFacts(run?: Run): Promise<HostFacts> {
     egressIf: defaults.toSorted((a, b) => (a.metric ?? 0) - (b.metric ?? 0))[0]?.dev,
     own: own.flatMap(({ addr_info = [] }) => addr_info.flatMap(({ local }) => local ?? [])),
     networks: main.filter(({ dst }) => dst !== "default").map(({ dst }) => (dst.includes("/") ? dst : `${dst}/32`)),
-    ipv6: existsSync("/proc/sys/net/ipv6"),
+    ipv6: hasIpv6(),
     forwardDrops: drops
       .filter(
         ({ hook, policy, family, table }) =>

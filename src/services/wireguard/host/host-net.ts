@@ -3,20 +3,24 @@ import type { Logger } from "../../../lib/ports.ts";
 import { exitTable, type HostPlan, type IpStep, killSwitchTable, type PlanKind, removeTable } from "../plan/host-plan.ts";
 import { clientTable } from "../plan/routes.ts";
 import { insertAccepts, missingAccepts, removeAccepts } from "./other-chains.ts";
-import { leftRules, seen } from "./seen.ts";
+import { isWhole, type Look, leftRules, looking, seen, seenByIp, seenTable } from "./seen.ts";
 import { type HostState, processBegan, stateFile } from "./state-file.ts";
 import { recordSysctls, restoreSysctls } from "./sysctls.ts";
-import { adding, procSysctl, type Run, removing, type SysctlAccess, tools } from "./tools.ts";
+import { adding, type IpLine, procSysctl, type Run, removing, type SysctlAccess, tools } from "./tools.ts";
 
 export type HostNet = {
   /**
    * Makes the host as the plan says, from whatever an earlier plan of the same kind had made of it. The nft table comes first and in one
    * transaction, so what it keeps in is kept in from then on, also when a later step fails.
+   * Resolves once the table was seen to stand.
    * @throws TOOL_MISSING, TUNNEL_FAILED with what the tool said; what was done until then stays, for `apply` or `revert`
    */
   apply(plan: HostPlan): Promise<void>;
-  /** In words for people, what is no longer as it was applied (another program may flush all tables); empty when all is. */
-  verify(kind: PlanKind): Promise<string[]>;
+  /**
+   * In words for people, what is no longer as it was applied (another program may flush all tables); empty when all is. The nft table is
+   * always looked at, rules and routes of both families or of those named. What has changed is made anew by the next `apply`.
+   */
+  verify(kind: PlanKind, families?: readonly (4 | 6)[]): Promise<string[]>;
   /** The host as it was before the first `apply`; does nothing where there is nothing. The nft table goes last. */
   revert(kind: PlanKind): Promise<void>;
   /**
@@ -39,7 +43,6 @@ export type HostNetDeps = {
 const tables: Record<PlanKind, string> = { exit: exitTable, client: killSwitchTable };
 const kinds: PlanKind[] = ["exit", "client"];
 
-const same = (one: string[], other: string[]) => one.join("\0") === other.join("\0");
 const sameStep = (one: IpStep, other: IpStep) => one.add === other.add && one.family === other.family;
 
 /**
@@ -56,17 +59,15 @@ function keeps(before: IpStep[], next: IpStep[]): IpStep[] {
 export function createHostNet({ log, run, sysctl = procSysctl, stateDirectory = "/run/mystnode" }: HostNetDeps): HostNet {
   const tool = tools(run);
   const files = { exit: stateFile(stateDirectory, "exit"), client: stateFile(stateDirectory, "client") };
-  /** what this process has applied, and how it looked right after */
-  const applied = new Map<PlanKind, { plan: HostPlan; looks: string[] }>();
+  /** what this process has applied, how it looked right after, and whether it has looked so since */
+  const applied = new Map<PlanKind, { plan: HostPlan; looks: Look; stands: boolean }>();
   const owner = { pid: process.pid, began: processBegan(process.pid) ?? "" };
 
   async function apply(plan: HostPlan): Promise<void> {
     const { kind, ifname } = plan;
     const before = files[kind].read();
     const was = applied.get(kind);
-    // where anything has changed since, such as a device that went and came back, nothing is taken for granted
-    const stands = was !== undefined && same(await seen(tool, was.plan), was.looks);
-    const kept = stands ? keeps(was.plan.steps, plan.steps) : [];
+    const kept = was?.stands ? keeps(was.plan.steps, plan.steps) : [];
     applied.delete(kind);
     const fresh = plan.steps.filter((step) => !kept.some((one) => sameStep(one, step)));
     const stale = (before?.undo ?? []).filter(({ del, family }) => !plan.steps.some((one) => one.del === del && one.family === family));
@@ -81,12 +82,28 @@ export function createHostNet({ log, run, sysctl = procSysctl, stateDirectory = 
     files[kind].write(state);
     await tool.nft(plan.nft);
     await insertAccepts(tool, plan.accepts);
-    // what is about to be made may be left from a process whose record is gone, and `rule add` would refuse
-    await tool.ipAnyway(removing([...stale, ...fresh.toReversed()]));
-    await tool.ip(adding(fresh));
+    const [table, routed] = await Promise.allSettled([seenTable(tool, plan), takeSteps(plan, removing(stale), fresh)]);
+    if (routed.status === "rejected") throw routed.reason;
+    if (table.status === "rejected") throw table.reason;
+    if (table.value === "") throw new MystError("TUNNEL_FAILED", `the nft table ${plan.table} was loaded and does not stand`);
     for (const { key, value } of plan.sysctls) if (sysctl.read(key) !== value) writeSysctl(key, value);
     files[kind].write({ ...state, undo });
-    applied.set(kind, { plan, looks: await seen(tool, plan) });
+    applied.set(kind, { plan, looks: { "the nft table": table.value, ...routed.value }, stands: true });
+  }
+
+  /**
+   * Takes for granted that what is stale is there, what is fresh is not and the rest stands. Where that turns out not to be so (a device
+   * went and came back, or a process whose record is gone has left its rules), all is made anew.
+   */
+  async function takeSteps(plan: HostPlan, stale: IpLine[], fresh: IpStep[]): Promise<Look> {
+    try {
+      const looks = seenByIp(plan, await tool.ip([...stale, ...adding(fresh), ...looking(plan)]));
+      if (isWhole(plan, looks)) return looks;
+    } catch (error) {
+      if (asMystError(error).code !== "TUNNEL_FAILED") throw error;
+    }
+    await tool.ipAnyway([...stale, ...removing(plan.steps.toReversed())]);
+    return seenByIp(plan, await tool.ip([...adding(plan.steps), ...looking(plan)]));
   }
 
   function writeSysctl(key: string, value: string): void {
@@ -100,17 +117,15 @@ export function createHostNet({ log, run, sysctl = procSysctl, stateDirectory = 
     }
   }
 
-  async function verify(kind: PlanKind): Promise<string[]> {
+  async function verify(kind: PlanKind, families?: readonly (4 | 6)[]): Promise<string[]> {
     const was = applied.get(kind);
     if (!was) return ["nothing is applied"];
-    const now = await seen(tool, was.plan);
-    const changed = (["the nft table", "the routes", "the IPv6 routes", "the address"] as const).filter(
-      (_, at) => now[at] !== was.looks[at],
-    );
-    const problems: string[] = changed.map((what) => `${what} of ${was.plan.ifname} changed`);
+    const now = Object.entries(await seen(tool, was.plan, families)) as [keyof Look, string][];
+    const problems = now.filter(([what, look]) => look !== was.looks[what]).map(([what]) => `${what} of ${was.plan.ifname} changed`);
     for (const { key, value } of was.plan.sysctls)
       if (sysctl.read(key) !== value) problems.push(`${key.replaceAll("/", ".")} is no longer ${value}`);
     if ((await missingAccepts(tool, was.plan.accepts)) > 0) problems.push("the host's firewall no longer lets clients' traffic pass");
+    if (problems.length > 0) was.stands = false;
     return problems;
   }
 

@@ -1,29 +1,74 @@
 import type { HostPlan } from "../plan/host-plan.ts";
 import { clientTable, preference } from "../plan/routes.ts";
-import type { Tools } from "./tools.ts";
+import type { IpLine, Tools } from "./tools.ts";
 
-/** How the parts of a plan look on the host now, to be compared with how they looked: nft table, routes, IPv6 routes, address. */
-export async function seen(tool: Tools, plan: HostPlan): Promise<string[]> {
-  // without counters and the contents of sets; how much a quota holds changes all the time
-  const table = (await tool.print("nft", "-s", "-t", "list", "table", "inet", plan.table)).replaceAll(/\s*quota \S+ \{[^}]*\}/g, "");
-  if (plan.kind === "exit") return [table, "", "", await address(tool, plan.ifname)];
-  const routes = async (family: 4 | 6) => {
-    const own = (await tool.print("ip", `-${family}`, "route", "show", "table", String(clientTable))).replaceAll(" linkdown", "");
-    return [...(await rules(tool, family)), own].join("\n");
-  };
-  return [table, await routes(4), await routes(6), await address(tool, plan.ifname)];
+/** How the parts of a plan look on the host now, to be compared with how they looked. What was not looked at is absent. */
+export type Look = { "the nft table"?: string; "the routes"?: string; "the IPv6 routes"?: string; "the address"?: string };
+
+/** Without counters and the contents of sets; how much a quota holds changes all the time. "" where there is no such table. */
+export const seenTable = async (tool: Tools, plan: HostPlan): Promise<string> =>
+  (await tool.print("nft", "-s", "-t", "list", "table", "inet", plan.table)).replaceAll(/\s*quota \S+ \{[^}]*\}/g, "");
+
+/** What `ip` is to print so that `seenByIp` can tell how a plan's steps look; may follow steps in their batch. */
+export const looking = (plan: HostPlan, families: readonly (4 | 6)[] = [4, 6]): IpLine[] =>
+  families
+    .filter((family) => plan.steps.some((step) => step.family === family))
+    .flatMap((family) => [
+      ...(family === 4 ? [{ family, line: "addr show" }] : []),
+      ...(plan.kind === "client"
+        ? [
+            { family, line: "rule show" },
+            { family, line: `route show table ${clientTable}` },
+          ]
+        : []),
+    ]);
+
+export function seenByIp(plan: HostPlan, printed: { 4?: string; 6?: string }): Look {
+  const looks: Look = {};
+  const routes = (text: string) => [...ourRules(text), ...linesOf(text).filter(isRoute)].join("\n");
+  if (printed[4] !== undefined) {
+    looks["the routes"] = routes(printed[4]);
+    looks["the address"] = linesOf(printed[4])
+      .map((line) => /^\d+: (\S+) +inet (\S+)/.exec(line))
+      .flatMap((found) => (found?.[1] === plan.ifname ? (found[2] ?? []) : []))
+      .join(" ");
+  }
+  if (printed[6] !== undefined) looks["the IPv6 routes"] = routes(printed[6]);
+  return looks;
 }
 
-const address = async (tool: Tools, ifname: string): Promise<string> => {
-  const text = await tool.print("ip", "-4", "-o", "addr", "show", "dev", ifname);
-  return text.match(/inet \S+/g)?.join(" ") ?? "";
-};
+/** One process for each family of the plan's steps and one for the table, beside each other. */
+export async function seen(tool: Tools, plan: HostPlan, families: readonly (4 | 6)[] = [4, 6]): Promise<Look> {
+  const [table, ...printed] = await Promise.all([
+    seenTable(tool, plan),
+    ...families.map((family) => tool.ip(looking(plan, [family])).catch(() => ({ [family]: "" }))),
+  ]);
+  return { "the nft table": table, ...seenByIp(plan, Object.assign({}, ...printed)) };
+}
+
+/** Whether each step that adds a rule, a route or an address is seen, and no more of ours than these. */
+export function isWhole(plan: HostPlan, looks: Look): boolean {
+  const count = (text: string | undefined) => linesOf(text ?? "").length;
+  const wanted = (family: 4 | 6) => plan.steps.filter((step) => step.family === family && /^(rule|route) /.test(step.add)).length;
+  const addresses = plan.steps.flatMap(({ add }) => /^addr add (\S+)/.exec(add)?.[1] ?? []);
+  return (
+    count(looks["the routes"]) === wanted(4) &&
+    count(looks["the IPv6 routes"]) === wanted(6) &&
+    addresses.every((address) => looks["the address"]?.split(" ").includes(address))
+  );
+}
+
+const linesOf = (text: string): string[] =>
+  text
+    .split("\n")
+    .map((line) => line.replaceAll(" linkdown", "").trim())
+    .filter((line) => line !== "");
+
+/** What `ip -o` prints of addresses and rules begins with a number and a colon; of IPv6's own addresses nothing is asked. */
+const isRoute = (line: string): boolean => !/^\d+:/.test(line);
 
 /** Our own of the policy rules, as `ip rule` prints them. */
-async function rules(tool: Tools, family: 4 | 6): Promise<string[]> {
-  const lines = (await tool.print("ip", `-${family}`, "rule", "show")).split("\n").map((line) => line.trim());
-  return lines.filter((line) => ours.some((pattern) => pattern.test(line)));
-}
+const ourRules = (text: string): string[] => linesOf(text).filter((line) => ours.some((pattern) => pattern.test(line)));
 
 /** By preference and form together: a rule of somebody else may have the number by chance. */
 const ours = [
@@ -34,7 +79,12 @@ const ours = [
 ];
 
 /** Lines that remove the client's policy rules that still stand. */
-export async function leftRules(tool: Tools): Promise<{ family: 4 | 6; line: string }[]> {
-  const left = await Promise.all(([4, 6] as const).map(async (family) => (await rules(tool, family)).map((rule) => ({ family, rule }))));
-  return left.flat().map(({ family, rule }) => ({ family, line: `rule del pref ${rule.replace(/^(\d+):\s*/, "$1 ")}` }));
+export async function leftRules(tool: Tools): Promise<IpLine[]> {
+  const left = await Promise.all(
+    ([4, 6] as const).map(async (family) => {
+      const rules = ourRules(await tool.print("ip", `-${family}`, "rule", "show"));
+      return rules.map((rule) => ({ family, line: `rule del pref ${rule.replace(/^(\d+):\s*/, "$1 ")}` }));
+    }),
+  );
+  return left.flat();
 }

@@ -33,12 +33,18 @@ export const procSysctl: SysctlAccess = {
   },
 };
 
+/** A line for `ip -batch` of one family. */
+export type IpLine = { family: 4 | 6; line: string };
+
 export type Tools = {
   nft(text: string): Promise<void>;
-  /** one `ip -batch` for each family; the first line that fails ends it */
-  ip(steps: { family: 4 | 6; line: string }[]): Promise<void>;
+  /**
+   * One `ip -batch` for each family that has lines, both at once; the first line that fails ends its batch. Resolves with what they
+   * print (as with -o), once both have ended.
+   */
+  ip(lines: IpLine[]): Promise<{ 4?: string; 6?: string }>;
   /** goes on after lines that fail, such as those that remove what has gone by itself */
-  ipAnyway(steps: { family: 4 | 6; line: string }[]): Promise<void>;
+  ipAnyway(lines: IpLine[]): Promise<void>;
   /** what it prints; "" where it fails, as it does for a table or a device that is not there */
   print(tool: string, ...args: string[]): Promise<string>;
 };
@@ -51,24 +57,30 @@ export function tools(run: Run = runTool): Tools {
       const said = cause instanceof Error ? cause.message : String(cause);
       throw new MystError("TUNNEL_FAILED", `this host's network could not be set up: ${said}`, { hint: "see 'mystnode doctor'", cause });
     });
-  const batch = async (steps: { family: 4 | 6; line: string }[], force: boolean) => {
-    for (const family of [4, 6] as const) {
-      const lines = steps.filter((step) => step.family === family).map(({ line }) => line);
-      if (lines.length === 0) continue;
-      const done = checked("ip", [...(force ? ["-force"] : []), `-${family}`, "-batch", "-"], { input: `${lines.join("\n")}\n` });
-      await (force ? done.catch(onlyFailed) : done);
-    }
+  const batch = async (steps: IpLine[], ...force: "-force"[]): Promise<{ 4?: string; 6?: string }> => {
+    const families = ([4, 6] as const).filter((family) => steps.some((step) => step.family === family));
+    const ended = await Promise.allSettled(
+      families.map(async (family) => {
+        const lines = steps.filter((step) => step.family === family).map(({ line }) => line);
+        return { [family]: await checked("ip", [...force, "-o", `-${family}`, "-batch", "-"], { input: `${lines.join("\n")}\n` }) };
+      }),
+    );
+    return Object.assign({}, ...ended.map((one) => (one.status === "fulfilled" ? one.value : fail(one.reason))));
   };
   return {
     nft: async (text) => void (await checked("nft", ["-f", "-"], { input: text, timeoutMs: 20_000 })),
-    ip: (steps) => batch(steps, false),
-    ipAnyway: (steps) => batch(steps, true),
+    ip: (lines) => batch(lines),
+    ipAnyway: async (lines) => void (await batch(lines, "-force").catch(onlyFailed)),
     print: (tool, ...args) =>
       checked(tool, args, { timeoutMs: 20_000 }).catch((error: unknown) => {
         onlyFailed(error);
         return "";
       }),
   };
+}
+
+function fail(error: unknown): never {
+  throw error;
 }
 
 const onlyFailed = (error: unknown): void => {
