@@ -21,7 +21,7 @@ export type CreditFound = {
 /** what may be on its way */
 export const allowance = 256 * 1024;
 const recordMs = 3_000;
-const raise = 2 * 2 ** 20;
+const raise = 4 * 2 ** 20;
 const quietMs = 1_500;
 const enoughBytes = 3 * 2 ** 20;
 
@@ -48,7 +48,8 @@ async function carriedInTheEnd({ consumer, exit }: TunnelMarket): Promise<number
 async function stopOnce(market: TunnelMarket, whose: Stopped, andRaise: boolean): Promise<{ over: number; overWhenRaised: number }> {
   const { consumer, exit, user, target } = market;
   await market.startConsumer();
-  void user.ask({ do: "transfer", host: target.address, way: "down", bytes: 2 ** 40 }).catch(() => undefined);
+  const download = () => void user.ask({ do: "transfer", host: target.address, way: "down", bytes: 2 ** 40 }).catch(() => undefined);
+  download();
   const session = async () => (await consumer.api.call("status")).connection;
   await until(async () => ((await session())?.usedBytes ?? 0n) > enoughBytes, 30_000);
   await wait(Math.random() * 1_000);
@@ -70,6 +71,8 @@ async function stopOnce(market: TunnelMarket, whose: Stopped, andRaise: boolean)
     // nothing is said of one that has used nothing
     const used = Number(/used (\d+)/.exec(exit.host.run(`nft list quota ${quota}`))?.[1] ?? 0);
     exit.host.run(`nft 'add quota ${quota} { over ${used + raise} bytes; }'`);
+    // the old connection has waited so long for an answer that it asks again only after seconds
+    download();
     overWhenRaised = (await carriedInTheEnd(market)) - paid;
   }
   still.go();
