@@ -99,9 +99,15 @@ const parts: [string, RegExp][] = [
   ["a place's process", /^sh -c set -e/],
   ["the web site", /programs\/target/],
 ];
+/** Some at a time: each takes a devnet of its own. */
+const some = parts
+  .map((part) => ({ part, order: Math.random() }))
+  .sort((a, b) => a.order - b.order)
+  .slice(0, 5)
+  .map(({ part }) => part);
 
 describe("e2e/devnet (namespaces): kill -9 at any time leaves nothing on the machine", (test) => {
-  for (const [name, pattern] of parts)
+  for (const [name, pattern] of some)
     test(
       `of ${name}`,
       () =>
