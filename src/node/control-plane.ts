@@ -48,7 +48,6 @@ export function createControlPlane(fixed: { bootstrap: string[]; rpc: string[] }
     /** `peers`: addresses of those that are connected */
     endpoints: (peers: string[]): Promise<Endpoint[]> =>
       endpointsOf([...placesOf(fixed.bootstrap), ...fixed.rpc.flatMap(placeOfUrl), ...placesOf(peers).slice(0, maxPeers)]),
-    endpointsOf: (multiaddrs: string[]): Promise<Endpoint[]> => endpointsOf(placesOf(multiaddrs)),
   };
 }
 

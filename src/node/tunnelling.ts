@@ -40,11 +40,16 @@ export function createTunnelling(deps: TunnellingDeps): Tunnelling {
   const { helper, log } = deps;
   const peers = () => deps.network()?.peers() ?? [];
   const control = createControlPlane(deps);
+  /**
+   * Addresses of the peer dialled last. It is one of `peers` only once it is identified; an exception that it loses before that would
+   * cut the very connection on which it is about to be proposed to.
+   */
+  let dialled: string[] = [];
   const client =
     helper &&
     createWireguardClient({
       helper,
-      control: () => control.endpoints(peers().flatMap(({ addresses }) => addresses)),
+      control: () => control.endpoints([...dialled, ...peers().flatMap(({ addresses }) => addresses)]),
       addressOf: (peer) => placesOf(peers().find((one) => one.peer === peer)?.addresses ?? []).find(({ host }) => isIPv4(host))?.host,
       uid: process.getuid?.() ?? 0,
       clock: deps.clock,
@@ -89,7 +94,8 @@ export function createTunnelling(deps: TunnellingDeps): Tunnelling {
     },
     dialler: {
       connect: async (peer, addresses, signal) => {
-        if (client && standing()) await client.reach(await control.endpointsOf(addresses));
+        dialled = addresses;
+        await client?.refresh();
         await deps.network()?.connect(peer, addresses, signal);
       },
     },

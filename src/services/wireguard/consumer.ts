@@ -27,8 +27,8 @@ export type WireguardClient = {
   state(): TunnelState & { interface?: string; backend?: BackendKind };
   /** Takes over the kill switch that an ended connection has left, so that this node can be reached and reach others. */
   adopt(): Promise<void>;
-  /** Lets this node reach these on top, while the kill switch stands. */
-  reach(endpoints: Endpoint[]): Promise<void>;
+  /** What this node has to reach has changed: lets it, where the kill switch stands. */
+  refresh(): Promise<void>;
   /** Lifts the kill switch: the host is as it was. */
   release(): Promise<void>;
 };
@@ -178,9 +178,8 @@ export function createWireguardClient(deps: WireguardClientDeps): WireguardClien
     adopt: async () => {
       if ((await helper.probe()).blocked) await secured();
     },
-    reach: async (endpoints) => {
-      if (tunnel?.state().intent !== "secured") return;
-      await tunnel.control([...(await deps.control()), ...endpoints]);
+    refresh: async () => {
+      if (tunnel?.state().intent === "secured") await tunnel.control(await deps.control());
     },
     release: async () => {
       const mine = tunnel;

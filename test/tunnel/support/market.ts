@@ -95,9 +95,7 @@ export async function openTunnelMarket(options: TunnelMarketOptions = {}): Promi
     startConsumer: async () => {
       const limits = ["--max-price-gib", "1000myst", "--max-price-hour", "1000myst", "--budget", "500myst"];
       const args = ["connect", identity.peerId, "--service", "wireguard", ...limits, "--via", via];
-      const start = () => consumer.start(args, ({ tunnel }) => tunnel?.fact === "up");
-      // an exit that was killed a moment ago may be met once more at its old connection: people are told to try again
-      await start().catch(start);
+      await consumer.start(args, ({ tunnel }) => tunnel?.fact === "up");
     },
     [Symbol.asyncDispose]: () => opened.disposeAsync(),
   };

@@ -133,6 +133,17 @@ describe("node/tunnelling: the kill switch outlives a session that did not end b
     assert.deepEqual(configs.control, [tcp("192.0.2.8", 4480)]);
   });
 
+  test("an exit that was dialled and is not identified yet keeps its way through when it is proposed to", async () => {
+    const { made, configs, connection } = tunnelling();
+    await made.dialler.connect("exit", ["/ip4/192.0.2.7/tcp/4480"], new AbortController().signal);
+    await made.connect({}, async (service) => {
+      await service.request?.();
+      return connection;
+    });
+    assert.deepEqual(configs.client?.control, [tcp("192.0.2.7", 4480)]);
+    assert.deepEqual(configs.control, [tcp("192.0.2.7", 4480)]);
+  });
+
   test("a node without a helper says what a tunnel takes", async () => {
     const made = createTunnelling({
       helper: undefined,

@@ -3,7 +3,7 @@ import { isMystError, MystError } from "../../../../src/lib/errors.ts";
 import { silentLogger } from "../../../../src/lib/ports.ts";
 import { createWireguardClient } from "../../../../src/services/wireguard/consumer.ts";
 import { connectionOf, readRequest } from "../../../../src/services/wireguard/handshake.ts";
-import type { HelperProbe } from "../../../../src/services/wireguard/types.ts";
+import type { Endpoint, HelperProbe } from "../../../../src/services/wireguard/types.ts";
 import { fakeHelper, newKey } from "../../../support/fake-helper.ts";
 import { describe } from "../../../support/harness.ts";
 import { until } from "../../../support/until.ts";
@@ -12,13 +12,13 @@ const code = (expected: string) => (error: unknown) => isMystError(error, expect
 const rpc = { address: "192.0.2.1", port: 443, protocol: "tcp" as const };
 const offer = { publicKey: newKey(), port: 51_820, address: "10.182.0.7", dns: "10.182.0.1", mtu: 1280 };
 
-function client(change: Partial<HelperProbe> = {}) {
+function client(change: Partial<HelperProbe> = {}, control: Endpoint[] = [rpc]) {
   const fake = fakeHelper(change);
   let nowMs = 1_000;
   const addresses = new Map([["exit", "203.0.113.9"]]);
   const made = createWireguardClient({
     helper: fake.helper,
-    control: async () => [rpc],
+    control: async () => [...control],
     addressOf: (peer) => addresses.get(peer),
     uid: 65_534,
     clock: { nowMs: () => nowMs },
@@ -199,12 +199,14 @@ describe("wireguard/consumer: the kill switch between sessions", (test) => {
   });
 
   test("what is dialled next is let through, while it stands", async () => {
-    const { fake, client: made, service } = client();
-    const exit = { address: "203.0.113.9", port: 4480, protocol: "tcp" as const };
-    await made.reach([exit]);
+    const control: Endpoint[] = [rpc];
+    const { fake, client: made, service } = client({}, control);
+    await made.refresh();
     assert.deepEqual(fake.calls, []);
     await service.request?.();
-    await made.reach([exit]);
+    const exit = { address: "203.0.113.9", port: 4480, protocol: "tcp" as const };
+    control.push(exit);
+    await made.refresh();
     assert.deepEqual(fake.configs.control, [rpc, exit]);
   });
 });
