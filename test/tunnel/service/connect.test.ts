@@ -24,6 +24,8 @@ describe("tunnel/service: two nodes, run by commands", (register, { before, afte
     async () => {
       market = await openTunnelMarket();
       await market.startExit();
+      // the kernel is done with the device's own IPv6 address when nobody else on the link has it, a second or two after it is up
+      await until(() => market.consumer.host.run("ip -6 -o address show dev eth0 scope link -tentative") !== "");
       untouched = look(market.consumer.host);
     },
     { timeoutMs: 60_000 },
