@@ -6,8 +6,7 @@ import type { IpStep } from "./host-plan.ts";
 export const clientTable = 28_025;
 export const clientMark = 28_025;
 
-/** Ours stand before the kernel's own (32766) and in this order. */
-/** Priorities of our policy rules. */
+/** Priorities of our policy rules: before the kernel's own (32766), and in this order. */
 export const preference = { control: 18_200, dns: 18_210, specific: 18_220, tunnel: 18_230 };
 
 /** Behind the tunnel's own route, so that it is met only where that one is missing. */
