@@ -24,41 +24,50 @@ export function connectUapi(path: string): Promise<UapiSocket> {
   });
 }
 
+/**
+ * One request at a time: wireguard-go reads a `set` through a buffer of its own and throws away what it has read beyond, so a request
+ * that follows before the answer may never be seen.
+ */
 function createUapiSocket(socket: Socket): UapiSocket {
-  const waiting: { resolve(answer: string): void; reject(error: unknown): void; late: NodeJS.Timeout }[] = [];
+  /** the first is the one that was sent */
+  const waiting: { request: string; resolve(answer: string): void; reject(error: unknown): void }[] = [];
+  let late: NodeJS.Timeout | undefined;
   let buffer = "";
   let gone: MystError | undefined;
   const fail = (cause?: unknown) => {
+    clearTimeout(late);
     gone ??= new MystError("INTERNAL", "the tunnel process does not answer", cause === undefined ? {} : { cause });
-    for (const { reject, late } of waiting.splice(0)) {
-      clearTimeout(late);
-      reject(gone);
-    }
+    for (const { reject } of waiting.splice(0)) reject(gone);
     socket.destroy();
+  };
+  const sendFirst = () => {
+    const [first] = waiting;
+    if (!first) return;
+    late = setTimeout(fail, answerMs);
+    socket.write(first.request);
   };
   socket.setEncoding("utf8");
   socket.on("error", fail);
   socket.on("close", () => fail());
   socket.on("data", (chunk: string) => {
-    // an answer ends with an empty line; the last of them may have begun with the chunk before
+    // an answer ends with an empty line, which may have begun with the chunk before
     const from = Math.max(0, buffer.length - 1);
     buffer += chunk;
-    if (!buffer.includes("\n\n", from)) return;
-    const parts = buffer.split("\n\n");
-    buffer = parts.pop() ?? "";
-    for (const answer of parts) {
-      const next = waiting.shift();
-      if (!next) return fail();
-      clearTimeout(next.late);
-      next.resolve(answer);
-    }
+    const end = buffer.indexOf("\n\n", from);
+    if (end < 0) return;
+    // more than one answer to the one request, or an answer to none
+    if (waiting.length === 0 || end + 2 < buffer.length) return fail();
+    clearTimeout(late);
+    waiting.shift()?.resolve(buffer.slice(0, end));
+    buffer = "";
+    sendFirst();
   });
   return {
     ask: (request) =>
       new Promise((resolve, reject) => {
         if (gone) return reject(gone);
-        waiting.push({ resolve, reject, late: setTimeout(fail, answerMs) });
-        socket.write(request);
+        waiting.push({ request, resolve, reject });
+        if (waiting.length === 1) sendFirst();
       }),
     close: () => fail(),
   };
