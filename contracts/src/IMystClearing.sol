@@ -44,7 +44,7 @@ interface IMystClearing {
     /// @param owner who deposits, closes and is given back what is left; named once, with the signer's consent
     /// @param line all deposits ever made, without bonds; it never falls
     /// @param balance what promises are paid from
-    /// @param bond what stands for the truth of promises
+    /// @param bond what stands for the truth of promises, and burns when one that said `total <= line` bounces
     /// @param closeAt when the owner may withdraw; 0 while the account is not closing
     struct Account {
         address owner;
@@ -60,13 +60,17 @@ interface IMystClearing {
     /// @param line as it is now
     event Deposited(address indexed signer, address indexed owner, uint96 amount, uint96 bond, uint96 line);
     /// @notice Emitted for every claim that was good and not yet paid in full.
-    /// @param paid what it was paid just now, the submitter's fee included
+    /// @param paid what it was paid just now: the submitter's fee and what came from the bond are included
     event Cleared(
         address indexed signer, bytes32 indexed channel, uint96 cumulative, uint96 total, uint64 seq, uint96 paid
     );
     /// @notice Emitted after Cleared when the balance did not hold what the claim was good for.
-    /// @param short what it lacked
+    /// @param short what the balance lacked
     event Bounced(address indexed signer, bytes32 indexed channel, uint96 short);
+    /// @notice Emitted after Bounced when the claim said `total <= line` and there was a bond: it is gone.
+    /// @param paid what the claim got of it: what it was short of, and at most an eighth
+    /// @param burned what stays in the contract for good
+    event BondBurned(address indexed signer, bytes32 indexed channel, uint96 paid, uint96 burned);
     /// @notice Emitted when an amount is kept for `to` to collect.
     event Credited(address indexed to, uint256 amount);
     /// @notice Emitted when the owner begins the close.
@@ -115,7 +119,8 @@ interface IMystClearing {
         bytes32 s
     ) external;
 
-    /// @notice Pays the caller's own claims in one transfer. Emits Cleared, and Bounced, for each that is good; skips the others.
+    /// @notice Pays the caller's own claims in one transfer, each as if it came alone and in this order. Emits Cleared for each that
+    /// is good, and Bounced and BondBurned where it is so; skips the others.
     /// @dev Reverts with RecipientInvalid only. A transfer that fails becomes a credit of `to`.
     /// @return sum what was paid for all of them
     function settle(Claim[] calldata claims, address to) external returns (uint256 sum);
@@ -140,7 +145,7 @@ interface IMystClearing {
     /// @notice All zero for a signer that nobody has deposited for.
     function account(address signer) external view returns (Account memory);
 
-    /// @notice What was ever paid on a channel, fees included; it never falls nor exceeds what was signed.
+    /// @notice What was ever paid on a channel, with fees and with what came from a bond; it never falls nor exceeds what was signed.
     function paid(address signer, bytes32 channel) external view returns (uint96);
 
     /// @notice What this address may collect.

@@ -17,6 +17,8 @@ contract MystClearing is IMystClearing, EIP712, ReentrancyGuardTransient {
 
     /// @notice How long promises can still be cleared after their payer has begun to close.
     uint40 public constant CLOSE_DELAY = 3 days;
+    /// @notice A claim that bounces gets at most this part of the bond: one eighth. The rest burns.
+    uint96 public constant BOND_SHARE = 8;
     uint256 private constant BPS = 10_000;
 
     /// @notice The only money here.
@@ -174,15 +176,38 @@ contract MystClearing is IMystClearing, EIP712, ReentrancyGuardTransient {
         Account storage a = _accounts[signer];
         uint96 balance = a.balance;
         unchecked {
-            uint96 owed = cumulative - before;
-            pay = owed < balance ? owed : balance;
-            if (pay > 0) {
-                c.paid = before + pay;
-                a.balance = balance - pay;
-            }
-            emit Cleared(signer, channel, cumulative, claim.total, claim.seq, pay);
-            if (pay < owed) emit Bounced(signer, channel, owed - pay);
+            pay = cumulative - before;
+            if (pay > balance) return _bounce(claim, channel, pay);
+            c.paid = cumulative;
+            a.balance = balance - pay;
         }
+        emit Cleared(signer, channel, cumulative, claim.total, claim.seq, pay);
+    }
+
+    /// @dev The balance does not hold what is owed. With `total <= line` the payer has lied in writing: truthful totals up to the
+    /// line are covered by it. The bond is then gone; an eighth of it at most goes to the claim, since all of it would go back to a
+    /// cheat by way of a payee of its own, and without any nobody would pay for the transaction.
+    function _bounce(Claim calldata claim, bytes32 channel, uint96 owed) private returns (uint96 pay) {
+        Account storage a = _accounts[claim.signer];
+        (uint96 balance, uint96 bond) = (a.balance, a.bond);
+        bool lied = bond > 0 && claim.total <= a.line;
+        unchecked {
+            uint96 short = owed - balance;
+            uint96 fromBond = lied ? _min(short, bond / BOND_SHARE) : 0;
+            pay = balance + fromBond;
+            _channels[claim.signer][channel].paid += pay;
+            a.balance = 0;
+            emit Cleared(claim.signer, channel, claim.cumulative, claim.total, claim.seq, pay);
+            emit Bounced(claim.signer, channel, short);
+            if (!lied) return pay;
+            a.bond = 0;
+            burned += bond - fromBond;
+            emit BondBurned(claim.signer, channel, fromBond, bond - fromBond);
+        }
+    }
+
+    function _min(uint96 a, uint96 b) private pure returns (uint96) {
+        return a < b ? a : b;
     }
 
     /// @dev Pays now, or keeps it as a credit: a frozen payee or a paused token holds up nobody else.

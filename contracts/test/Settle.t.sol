@@ -97,26 +97,6 @@ contract SettleTest is Fixture {
         assertEq(settle(c), 0);
     }
 
-    function test_PaysWhatThereIsAndBounces() public {
-        settle(claim(payer, 1, 900));
-        vm.expectEmit(address(clearing));
-        emit IMystClearing.Cleared(payer.addr, channelOf(provider.addr, 2), 300, 300, 300, 100);
-        vm.expectEmit(address(clearing));
-        emit IMystClearing.Bounced(payer.addr, channelOf(provider.addr, 2), 200);
-        assertEq(settle(claim(payer, 2, 300)), 100);
-        assertEq(paidTo(payer, 2), 100);
-        assertEq(clearing.account(payer.addr).balance, 0);
-        assertEq(clearing.account(payer.addr).bond, 100);
-    }
-
-    function test_ABouncedClaimIsPaidAfterATopUp() public {
-        IMystClearing.Claim memory c = claim(payer, 1, 1200);
-        assertEq(settle(c), 1000);
-        open(payer, 500, 0);
-        assertEq(settle(c), 200);
-        assertEq(paidTo(payer, 1), 1200);
-    }
-
     function test_AFrozenPayeeGetsACredit() public {
         token.freeze(payout, true);
         vm.expectEmit(address(clearing));

@@ -92,4 +92,13 @@ describe("chain: clearing", (test, { before, after }) => {
     assert.deepEqual(paid, [myst]);
     assert.equal((await provider.chain.account(poor.address)).balance, 0n);
   });
+
+  test("a promise that contradicts another of its signer is paid an eighth of the bond, and the rest burns", async () => {
+    const liar = await rig.person(18n * myst);
+    await liar.chain.deposit(10n * myst, 8n * myst);
+    const { paid } = await settle([9n, 9n].map((amount) => promised(rig.network, liar, provider, amount * myst)));
+    assert.deepEqual(paid, [9n * myst, 2n * myst]);
+    const { balance, bond, line } = await provider.chain.account(liar.address);
+    assert.deepEqual({ balance, bond, line }, { balance: 0n, bond: 0n, line: 10n * myst });
+  });
 });
