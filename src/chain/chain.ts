@@ -3,7 +3,7 @@ import type { Clock } from "../lib/clock.ts";
 import type { Hex } from "../lib/codec.ts";
 import type { NetworkConfig } from "../lib/network-config.ts";
 import type { Logger } from "../lib/ports.ts";
-import type { Claim, Settlement } from "../payments/settlement.ts";
+import type { PreparedTransaction, Settlement } from "../payments/settlement.ts";
 
 /** The key of an account on the contract: it signs promises, and once its consent to an owner. */
 export type Signer = Pick<Identity, "address" | "sign">;
@@ -26,7 +26,7 @@ export type ChainStatus = {
   problem?: string;
 };
 
-export type Prepared = { raw: Hex; hash: Hex; nonce: number };
+export type Prepared = PreparedTransaction;
 
 /** What the contract tells; the part of it that payments and wallets act on. Amounts in base units. */
 export type ChainEvent = { block: number; logIndex: number; hash: Hex } & (
@@ -63,11 +63,6 @@ export type Chain = Settlement & {
   balances(address: Hex): Promise<{ tokens: bigint; gas: bigint }>;
   /** What others' submissions and failed transfers have left for this address in the contract, base units. */
   credit(address: Hex): Promise<bigint>;
-  /**
-   * As in Settlement. The nonce is the account's next one that no prepared transaction holds: from here until its `submit` ends
-   * nobody else in this process gets it. Give `nonce` to replace a transaction that was stored and never mined.
-   */
-  prepareSettle(claims: Claim[], to: Hex, nonce?: number): Promise<Prepared>;
   /**
    * Approves what is missing and deposits; resolves when it is final. `bond` comes on top of `amount`.
    * @param signer whose account; default our own identity's. The owner is always our own identity.

@@ -36,3 +36,9 @@ export function paidOf(claims: Claim[], provider: Hex, contract: Hex, logs: Log[
   }
   return paid;
 }
+
+/** What a settlement's transaction has left in the contract because the token did not let it through, base units. */
+export const creditedOf = (contract: Hex, logs: Log[]): bigint =>
+  parseEventLogs({ abi: mystClearingAbi, eventName: "Credited", logs: logs.filter(({ address }) => address.toLowerCase() === contract) })
+    .map(({ args }) => args.amount)
+    .reduce((sum, amount) => sum + amount, 0n);

@@ -1,13 +1,14 @@
 import { encodeFunctionData, parseTransaction } from "viem";
 import type { Hex } from "../lib/codec.ts";
 import { asMystError, MystError } from "../lib/errors.ts";
-import type { Claim } from "../payments/settlement.ts";
+import { coinPriceOf } from "../lib/network-config.ts";
 import { mystClearingAbi } from "./abi/myst-clearing.ts";
 import { testTokenAbi } from "./abi/test-token.ts";
 import type { Chain, CreateChain } from "./chain.ts";
-import { claimArgs, paidOf } from "./claims.ts";
+import { claimArgs, creditedOf, paidOf } from "./claims.ts";
 import { type Client, createEndpoints } from "./endpoints.ts";
 import { createEventSource, finalBlock } from "./events.ts";
+import { clearingCosts, inWei, marketOf } from "./fees.ts";
 import { createTransactions } from "./transactions.ts";
 import { verify } from "./verify.ts";
 import { createWallet } from "./wallet.ts";
@@ -15,7 +16,7 @@ import { createWallet } from "./wallet.ts";
 /** See `Chain`. Asks nothing of the RPC by itself. */
 export const createChain: CreateChain = ({ network, identity, rpc, log, clock }) => {
   const urls = [...new Set([...(rpc === undefined ? [] : [rpc]), ...network.rpc])];
-  const endpoints = createEndpoints({ urls, verify: (client) => verify(client, network), log, clock });
+  const endpoints = createEndpoints({ urls, verify: (client) => verify(client, network, clock.nowMs()), log, clock });
   const contract = { address: network.contract, abi: mystClearingAbi } as const;
   const token = { address: network.token.address, abi: testTokenAbi } as const;
 
@@ -25,7 +26,9 @@ export const createChain: CreateChain = ({ network, identity, rpc, log, clock })
     return finalBlock(head, network);
   };
 
-  const reading: Pick<Chain, "account" | "paid" | "balances" | "credit" | "status" | "check" | "events"> = {
+  const coinPrice = coinPriceOf(network);
+
+  const reading: Pick<Chain, "costs" | "account" | "paid" | "balances" | "credit" | "status" | "check" | "events"> = {
     account: (signer) =>
       endpoints.call("reading an account", async (client) => {
         const readAtMs = clock.nowMs();
@@ -35,6 +38,10 @@ export const createChain: CreateChain = ({ network, identity, rpc, log, clock })
         const closeAtMs = closeAt === 0 ? undefined : closeAt * 1000;
         return { balance, line, bond, closeAtMs, owner: owner.toLowerCase() as Hex, readAtMs };
       }),
+    costs: () =>
+      coinPrice === 0n
+        ? Promise.resolve({ first: 0n, next: 0n })
+        : endpoints.call("asking for the price of gas", async (client) => clearingCosts(await marketOf(client), coinPrice)),
     paid: (signer, channel) =>
       endpoints.call("reading what was paid", async (client) =>
         client.readContract({ ...contract, functionName: "paid", args: [signer, channel], blockNumber: await finalOf(client) }),
@@ -63,15 +70,18 @@ export const createChain: CreateChain = ({ network, identity, rpc, log, clock })
   return {
     ...reading,
     ...createWallet({ endpoints, network, identity, transactions }),
-    prepareSettle: (claims: Claim[], to: Hex, nonce?: number) => {
+    prepareSettle: (claims, to, { maxCost, nonce } = {}) => {
       const args = [claims.map(claimArgs), to] as const;
       const data = encodeFunctionData({ abi: mystClearingAbi, functionName: "settle", args });
-      return transactions.prepare({ to: network.contract, data }, nonce);
+      const maxWei = maxCost === undefined ? undefined : inWei(maxCost, coinPrice);
+      return transactions.prepare({ to: network.contract, data }, { maxWei, ...(nonce !== undefined && { nonce }) });
     },
-    submit: async (raw, claims, signal) => {
+    raise: (raw, maxCost) => transactions.raise(raw, maxCost === undefined ? undefined : inWei(maxCost, coinPrice)),
+    submit: async (raw, claims, signal, options) => {
       const { nonce = 0 } = parseTransaction(raw);
-      const receipt = await transactions.follow(raw, nonce, network.confirmations, signal);
-      return { hash: receipt.transactionHash, paid: paidOf(claims, identity.address, network.contract, receipt.logs) };
+      const { transactionHash: hash, logs } = await transactions.follow(raw, nonce, network.confirmations, signal, options);
+      const paid = paidOf(claims, identity.address, network.contract, logs);
+      return { hash, paid, credited: creditedOf(network.contract, logs) };
     },
   };
 };
@@ -79,4 +89,4 @@ export const createChain: CreateChain = ({ network, identity, rpc, log, clock })
 const noKey = async (): Promise<never> => {
   throw new MystError("IDENTITY_MISSING", "without a key nothing can be sent to the chain");
 };
-const readOnly = { prepareSettle: noKey, submit: noKey, deposit: noKey, close: noKey, withdraw: noKey, collect: noKey };
+const readOnly = { prepareSettle: noKey, raise: noKey, submit: noKey, deposit: noKey, close: noKey, withdraw: noKey, collect: noKey };

@@ -33,6 +33,8 @@ export type DeployOptions = {
 
 const deployMs = 600_000;
 const usualConfirmations = 12;
+/** s: 50 slots of Ethereum, and far more of any faster chain */
+const usualHeadAge = 600;
 /** chains of one's own machine make no block unless something is sent */
 const developmentChain = /anvil|hardhat|ganache/i;
 
@@ -57,6 +59,7 @@ export async function deployNetwork(options: DeployOptions): Promise<NetworkConf
   const data = encodeDeployData({ abi: mystClearingAbi, bytecode: mystClearingBytecode, args: [tokenAddress] });
   const { address: contract, block } = await deployed(deploy, data);
   log.info("deployed", { chainId, contract, token: tokenAddress });
+  const isDevelopment = developmentChain.test(version);
   const whole = 10n ** BigInt(token.decimals);
   return {
     v: 1,
@@ -65,12 +68,13 @@ export async function deployNetwork(options: DeployOptions): Promise<NetworkConf
     rpc: [rpc],
     contract,
     startBlock: block,
-    confirmations: options.confirmations ?? (developmentChain.test(version) ? 0 : usualConfirmations),
+    confirmations: options.confirmations ?? (isDevelopment ? 0 : usualConfirmations),
     token,
     bootstrap,
     protocolPrefix: protocolPrefix(chainId, contract),
     minDeposit: options.minDeposit ?? whole,
     minBond: options.minBond ?? whole,
+    ...(isDevelopment ? { coinPrice: 0n } : { coinPrice: whole, maxHeadAge: usualHeadAge }),
   };
 }
 

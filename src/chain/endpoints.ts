@@ -4,7 +4,7 @@ import type { MystError } from "../lib/errors.ts";
 import { within } from "../lib/lifecycle.ts";
 import type { Logger } from "../lib/ports.ts";
 import type { ChainStatus } from "./chain.ts";
-import { chainError } from "./errors.ts";
+import { chainError, stale } from "./errors.ts";
 
 const requestMs = 8_000;
 const callMs = 10_000;
@@ -20,24 +20,40 @@ export type Endpoints = {
    * `what` names the call in errors. @throws RPC_UNREACHABLE and what `verify` throws
    */
   call<T>(what: string, work: (client: Client) => Promise<T>): Promise<T>;
+  /**
+   * Does `work` with every URL that is up, at once: a transaction that one of them only pretends to take is taken by another.
+   * @throws as `call` where none does it
+   */
+  all(what: string, work: (client: Client) => Promise<void>): Promise<void>;
   status(): ChainStatus;
-  /** to be told of the newest block seen */
+  /** To be told of the newest block that a URL shows, from within `work`. @throws RPC_STALE when it is far behind what was seen before */
   saw(block: bigint): void;
 };
 
 export type EndpointsOptions = {
   urls: string[];
-  /** asked of each URL before it is first used, and again until it has passed */
+  /** asked of each URL before it is used, again until it has passed, and again after `verifyMs`: whom one believes may change */
   verify?(client: Client): Promise<void>;
+  /** default 30 s */
+  verifyMs?: number;
   log: Logger;
   clock: Clock;
 };
 
-const passedOver = new Set(["RPC_UNREACHABLE", "RPC_WRONG_CHAIN", "CONTRACT_MISSING", "CONTRACT_MISMATCH"]);
+const defaultVerifyMs = 30_000;
+/** blocks that one URL may be behind another: several nodes are never at one */
+const lagBlocks = 5;
+/** and no chain gets on by more than this within `forgetMs` */
+const leapBlocks = 20_000;
+/** after so long without a newer block a lower one counts again: a chain may have gone back for good */
+const forgetMs = 600_000;
+
+const passedOver = new Set(["RPC_UNREACHABLE", "RPC_STALE", "RPC_WRONG_CHAIN", "CONTRACT_MISSING", "CONTRACT_MISMATCH"]);
 
 /** Several RPC URLs as one, in order. Asks nothing by itself. */
-export function createEndpoints({ urls, verify, log, clock }: EndpointsOptions): Endpoints {
-  const endpoints = urls.map((url, index) => ({ client: clientOf(url), index, verified: verify === undefined, downUntilMs: 0 }));
+export function createEndpoints({ urls, verify, verifyMs = defaultVerifyMs, log, clock }: EndpointsOptions): Endpoints {
+  const endpoints = urls.map((url, index) => ({ client: clientOf(url), index, verifiedMs: Number.NEGATIVE_INFINITY, downUntilMs: 0 }));
+  let newest = { block: -1n, atMs: 0 };
   let status: ChainStatus = { reachable: false };
   const inOrder = () => {
     const nowMs = clock.nowMs();
@@ -46,37 +62,72 @@ export function createEndpoints({ urls, verify, log, clock }: EndpointsOptions):
   };
 
   const ask = async <T>(endpoint: (typeof endpoints)[number], work: (client: Client) => Promise<T>): Promise<T> => {
-    if (!endpoint.verified) await verify?.(endpoint.client);
-    endpoint.verified = true;
+    const nowMs = clock.nowMs();
+    if (nowMs - endpoint.verifiedMs >= verifyMs) {
+      endpoint.verifiedMs = Number.NEGATIVE_INFINITY;
+      await verify?.(endpoint.client);
+      endpoint.verifiedMs = nowMs;
+    }
     return work(endpoint.client);
   };
-
-  const call = async <T>(what: string, work: (client: Client) => Promise<T>): Promise<T> => {
-    const problems: MystError[] = [];
-    for (const endpoint of inOrder()) {
-      try {
-        const value = await within(ask(endpoint, work), callMs, "RPC_UNREACHABLE", what);
-        endpoint.downUntilMs = 0;
-        status = { ...(status.block !== undefined && { block: status.block }), reachable: true };
-        return value;
-      } catch (error) {
-        const problem = chainError(error, what);
-        if (!passedOver.has(problem.code)) throw problem;
+  const tryOne = async <T>(endpoint: (typeof endpoints)[number], what: string, work: (client: Client) => Promise<T>): Promise<T> => {
+    try {
+      const value = await within(ask(endpoint, work), callMs, "RPC_UNREACHABLE", what);
+      endpoint.downUntilMs = 0;
+      status = { ...(status.block !== undefined && { block: status.block }), reachable: true };
+      return value;
+    } catch (error) {
+      const problem = chainError(error, what);
+      if (passedOver.has(problem.code)) {
         endpoint.downUntilMs = clock.nowMs() + restMs;
         log.debug("an RPC was passed over", { rpc: endpoint.index, code: problem.code, message: problem.message });
-        problems.push(problem);
       }
+      throw problem;
     }
+  };
+  const give = (problems: MystError[]): never => {
     // an answer that is wrong says more than none
     const problem = problems.find(({ code }) => code !== "RPC_UNREACHABLE") ?? (problems[0] as MystError);
     status = { ...status, reachable: problem.code !== "RPC_UNREACHABLE", problem: problem.message };
     throw problem;
   };
 
+  const call = async <T>(what: string, work: (client: Client) => Promise<T>): Promise<T> => {
+    const problems: MystError[] = [];
+    for (const endpoint of inOrder()) {
+      try {
+        return await tryOne(endpoint, what, work);
+      } catch (error) {
+        const problem = error as MystError;
+        if (!passedOver.has(problem.code)) throw problem;
+        problems.push(problem);
+      }
+    }
+    return give(problems);
+  };
+
+  const all = async (what: string, work: (client: Client) => Promise<void>): Promise<void> => {
+    const up = endpoints.filter(({ downUntilMs }) => downUntilMs <= clock.nowMs());
+    const results = await Promise.allSettled((up.length > 0 ? up : endpoints).map((endpoint) => tryOne(endpoint, what, work)));
+    if (results.some(({ status }) => status === "fulfilled")) return;
+    const problems = results.map((result) => (result as PromiseRejectedResult).reason as MystError);
+    const hard = problems.find(({ code }) => !passedOver.has(code));
+    if (hard) throw hard;
+    give(problems);
+  };
+
   return {
     call,
+    all,
     status: () => status,
     saw: (block) => {
+      const nowMs = clock.nowMs();
+      const isFresh = nowMs - newest.atMs <= forgetMs;
+      if (isFresh && newest.block >= 0n && block > newest.block + BigInt(leapBlocks))
+        throw stale(`the RPC shows block ${block} as its newest, and ${newest.block} was the newest a moment ago`);
+      if (block >= newest.block || !isFresh) newest = { block, atMs: nowMs };
+      else if (block + BigInt(lagBlocks) < newest.block)
+        throw stale(`the RPC shows block ${block} as its newest, and ${newest.block} was seen`);
       status = { ...status, block: Number(block) };
     },
   };

@@ -74,3 +74,9 @@ export const unreachable = (message: string, cause?: unknown): MystError =>
     hint: "check the network, or name another RPC with --rpc URL; deposits and promises stay safe meanwhile",
     ...(cause !== undefined && { cause }),
   });
+
+/** The error for an RPC that shows a chain of the past. */
+export const stale = (message: string): MystError =>
+  new MystError("RPC_STALE", message, {
+    hint: "it has lost touch with its chain, or this machine's clock is wrong: name another RPC with --rpc URL",
+  });

@@ -54,30 +54,46 @@ const certainMs = 2_000;
 const silentMs = { unsent: 300, sent: 30_000 };
 
 export type FollowDeps = { endpoints: Endpoints; log: Logger; clock: Clock };
-export type Following = { raw: Hex; from: Hex; confirmations: number; signal: AbortSignal };
+export type FollowOptions = {
+  /** others of the same nonce that were sent before it: any of them may be mined */
+  earlier?: Hex[] | undefined;
+  /** what is in no block after so long is given back to the caller; default 10 min, and then with RPC_UNREACHABLE */
+  patienceMs?: number | undefined;
+};
+export type Following = FollowOptions & { raw: Hex; from: Hex; confirmations: number; signal: AbortSignal };
 
 /**
- * Sends a raw transaction, again where need be, and resolves with its receipt once that is final.
- * @throws TRANSACTION_FAILED when it reverted or never will be mined, RPC_UNREACHABLE, INSUFFICIENT_GAS, INTERRUPTED
+ * Sends a raw transaction, to every RPC and again where need be, and resolves with its receipt once that is final.
+ * @throws TRANSACTION_FAILED when it reverted or never will be mined, TRANSACTION_STUCK, RPC_UNREACHABLE, INSUFFICIENT_GAS, INTERRUPTED
  */
 export async function follow({ endpoints, log, clock }: FollowDeps, following: Following): Promise<TransactionReceipt> {
-  const { raw, from, confirmations, signal } = following;
+  const { raw, earlier = [], from, confirmations, signal, patienceMs } = following;
   const { nonce = 0 } = parseTransaction(raw);
   const hash = keccak256(raw);
+  const hashes = [hash, ...earlier.map((each) => keccak256(each)).reverse()];
   const startMs = clock.nowMs();
+  let minedMs = startMs;
   let sentMs = Number.NEGATIVE_INFINITY;
   let heardMs = startMs;
   let replacedMs: number | undefined;
+  let wasMined = false;
   for (let waitMs = firstWaitMs; ; waitMs = Math.min(waitMs * 1.5, longestWaitMs)) {
     if (signal.aborted) throw new MystError("INTERRUPTED", `stopped waiting for transaction ${hash}`);
     try {
       if (clock.nowMs() - sentMs >= resendMs) {
-        await endpoints.call("sending a transaction", (client) => send(client, raw));
+        await endpoints.all("sending a transaction", (client) => send(client, raw));
         sentMs = clock.nowMs();
       }
-      const seen = await endpoints.call("waiting for a transaction", (client) => observe(client, { hash, from, confirmations }));
-      endpoints.saw(seen.head);
+      const seen = await endpoints.call("waiting for a transaction", async (client) => {
+        const observed = await observe(client, { hashes, from, confirmations });
+        endpoints.saw(observed.head);
+        return observed;
+      });
       heardMs = clock.nowMs();
+      if (seen.receipt) minedMs = heardMs;
+      // in a block once and not any more: it is out of the pools, too
+      if (wasMined && !seen.receipt) sentMs = Number.NEGATIVE_INFINITY;
+      wasMined = seen.receipt !== undefined;
       const verdict = judge(seen, nonce, confirmations);
       replacedMs = verdict === "replaced" ? (replacedMs ?? heardMs) : undefined;
       if (replacedMs !== undefined && heardMs - replacedMs >= certainMs)
@@ -91,6 +107,8 @@ export async function follow({ endpoints, log, clock }: FollowDeps, following: F
       if (!isMystError(error, "RPC_UNREACHABLE") || clock.nowMs() - heardMs > patienceMs) throw error;
       log.debug("waiting for a transaction", { hash, message: error.message });
     }
+    if (patienceMs !== undefined && clock.nowMs() - minedMs > patienceMs)
+      throw new MystError("TRANSACTION_STUCK", `transaction ${hash} is in no block yet`, { meta: { hash, nonce } });
     if (clock.nowMs() - startMs > followMs)
       throw new MystError("RPC_UNREACHABLE", `transaction ${hash} is not mined yet`, {
         hint: "it stays valid: look again later",
@@ -113,16 +131,20 @@ async function send(client: Client, raw: Hex): Promise<void> {
   }
 }
 
-async function observe(client: Client, { hash, from, confirmations }: { hash: Hex; from: Hex; confirmations: number }) {
+async function observe(client: Client, { hashes, from, confirmations }: { hashes: Hex[]; from: Hex; confirmations: number }) {
   const head = await client.getBlockNumber({ cacheTime: 0 });
   const depth = head - BigInt(confirmations);
   const finalNonce = depth < 0n ? 0 : await client.getTransactionCount({ address: from, blockNumber: depth });
-  const receipt = await client.getTransactionReceipt({ hash }).catch((error) => {
+  let receipt: TransactionReceipt | undefined;
+  for (const hash of hashes) receipt ??= await receiptOf(client, hash);
+  return { head, finalNonce, receipt };
+}
+
+const receiptOf = (client: Client, hash: Hex): Promise<TransactionReceipt | undefined> =>
+  client.getTransactionReceipt({ hash }).catch((error) => {
     if (error instanceof TransactionReceiptNotFoundError) return undefined;
     throw error;
   });
-  return { head, finalNonce, receipt };
-}
 
 const failed = (hash: Hex, why: string, meta: Record<string, boolean> = {}) =>
   new MystError("TRANSACTION_FAILED", `transaction ${hash} failed: ${why}`, { meta: { hash, ...meta } });

@@ -1,13 +1,22 @@
-import { compactSignatureToSignature, keccak256, parseCompactSignature, serializeTransaction, type TransactionReceipt, toHex } from "viem";
+import {
+  compactSignatureToSignature,
+  keccak256,
+  parseCompactSignature,
+  parseTransaction,
+  serializeTransaction,
+  type TransactionReceipt,
+  toHex,
+} from "viem";
 import type { Identity } from "../identity/identity.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Hex } from "../lib/codec.ts";
 import { MystError } from "../lib/errors.ts";
 import type { Logger } from "../lib/ports.ts";
 import type { Prepared } from "./chain.ts";
-import type { Client, Endpoints } from "./endpoints.ts";
+import type { Endpoints } from "./endpoints.ts";
+import { type Fees, feesAt, likelyPrice, marketOf, priceCap, raisedFees } from "./fees.ts";
 import { createNonces } from "./nonces.ts";
-import { follow } from "./submission.ts";
+import { type FollowOptions, follow } from "./submission.ts";
 
 /** What a transaction does; without `to` it deploys. */
 export type Call = { to?: Hex; data: Hex };
@@ -23,11 +32,23 @@ export type TransactionDeps = {
 export type Transactions = {
   /**
    * Makes and signs, without sending. Its nonce is held until `follow` ends.
-   * @throws INSUFFICIENT_GAS; what the contract would revert with, as `chainError` names it
+   * @throws INSUFFICIENT_GAS, GAS_PRICE_HIGH; what the contract would revert with, as `chainError` names it
    */
-  prepare(call: Call, nonce?: number): Promise<Prepared>;
+  prepare(call: Call, limits?: PrepareLimits): Promise<Prepared>;
+  /**
+   * The same under the same nonce, with fees that the chain takes now; undefined while its own are good enough, or where these
+   * would cost over `maxWei`. @throws TRANSACTION_FAILED when transactions before it are missing, so that it waits for ever
+   */
+  raise(raw: Hex, maxWei?: bigint): Promise<Prepared | undefined>;
   /** Sends and waits until it is final. @throws as `follow` of submission.ts */
-  follow(raw: Hex, nonce: number, confirmations: number, signal: AbortSignal): Promise<TransactionReceipt>;
+  follow(raw: Hex, nonce: number, confirmations: number, signal: AbortSignal, options?: FollowOptions): Promise<TransactionReceipt>;
+};
+
+export type PrepareLimits = {
+  /** replaces the transaction of this nonce */
+  nonce?: number;
+  /** what its gas may cost at most */
+  maxWei?: bigint | undefined;
 };
 
 const holdMs = 60_000;
@@ -37,30 +58,51 @@ export function createTransactions({ endpoints, identity, chainId, log, clock }:
   const nonces = createNonces(() => clock.nowMs(), holdMs);
   const from = identity.address;
 
-  const prepare = (call: Call, wanted?: number): Promise<Prepared> =>
+  const prepare = (call: Call, { nonce: wanted, maxWei }: PrepareLimits = {}): Promise<Prepared> =>
     endpoints.call("preparing a transaction", async (client) => {
-      const replaces = wanted !== undefined;
-      const [gas, fees, balance, pending] = await Promise.all([
+      const [gas, market, balance, pending] = await Promise.all([
         // not on top of what waits in the pool: a transaction that this one replaces would make it look cheap
         client.estimateGas({ account: from, blockTag: "latest", ...call }),
-        feesOf(client, replaces),
+        marketOf(client),
         client.getBalance({ address: from }),
         client.getTransactionCount({ address: from, blockTag: "pending" }),
       ]);
       const limit = withMargin(gas);
-      requireGas(from, balance, limit * (fees.maxFeePerGas ?? fees.gasPrice));
+      const perGas = maxWei === undefined ? undefined : maxWei / gas;
+      const fees = feesAt(market, { replaces: wanted !== undefined, ...(perGas !== undefined && { perGas }) });
+      if (!fees) throw gasTooDear(gas * likelyPrice(market), maxWei ?? 0n);
+      requireGas(from, balance, limit * priceCap(fees));
       const nonce = wanted ?? nonces.take(pending);
       nonces.hold(nonce);
-      const raw = signTransaction(identity, { ...call, ...fees, gas: limit, nonce, chainId });
-      return { raw, hash: keccak256(raw), nonce };
+      return signed(identity, { ...call, ...fees, gas: limit, nonce, chainId });
+    });
+
+  const raise = (raw: Hex, maxWei?: bigint): Promise<Prepared | undefined> =>
+    endpoints.call("raising a transaction's fees", async (client) => {
+      const stuck = parseTransaction(raw);
+      const { nonce = 0, gas = 0n, to, data = "0x" } = stuck;
+      const [market, mined, pending, balance] = await Promise.all([
+        marketOf(client),
+        client.getTransactionCount({ address: from, blockTag: "latest" }),
+        client.getTransactionCount({ address: from, blockTag: "pending" }),
+        client.getBalance({ address: from }),
+      ]);
+      if (mined < nonce && pending <= mined)
+        throw new MystError("TRANSACTION_FAILED", `transaction ${keccak256(raw)} waits for one before it that nobody has any more`);
+      const perGas = maxWei === undefined ? undefined : maxWei / withoutMargin(gas);
+      const fees = raisedFees(stuck, market, perGas);
+      if (!fees || balance < gas * priceCap(fees)) return undefined;
+      nonces.hold(nonce);
+      return signed(identity, { ...(to && { to }), data, ...fees, gas, nonce, chainId });
     });
 
   return {
     prepare,
-    follow: async (raw, nonce, confirmations, signal) => {
+    raise,
+    follow: async (raw, nonce, confirmations, signal, options) => {
       nonces.hold(nonce);
       try {
-        return await follow({ endpoints, log, clock }, { raw, from, confirmations, signal });
+        return await follow({ endpoints, log, clock }, { raw, from, confirmations, signal, ...options });
       } finally {
         nonces.release(nonce);
       }
@@ -70,19 +112,13 @@ export function createTransactions({ endpoints, identity, chainId, log, clock }:
 
 /** A quarter more than estimated: what others do in between may add a fresh storage slot or two. */
 const withMargin = (gas: bigint): bigint => gas + gas / 4n + 30_000n;
+const withoutMargin = (limit: bigint): bigint => (limit > 55_000n ? ((limit - 30_000n) * 4n) / 5n : limit);
 
-type Fees =
-  | { type: "eip1559"; maxFeePerGas: bigint; maxPriorityFeePerGas: bigint; gasPrice?: never }
-  | { type: "legacy"; gasPrice: bigint; maxFeePerGas?: never };
-
-/** Room for the base fee to double. A replacement pays a quarter more: pools want at least a tenth. */
-async function feesOf(client: Client, replaces: boolean): Promise<Fees> {
-  const raised = (fee: bigint) => (replaces ? fee + fee / 4n + 1n : fee);
-  const { baseFeePerGas } = await client.getBlock();
-  if (baseFeePerGas === null) return { type: "legacy", gasPrice: raised(await client.getGasPrice()) };
-  const tip = raised(await client.estimateMaxPriorityFeePerGas());
-  return { type: "eip1559", maxFeePerGas: raised(baseFeePerGas * 2n) + tip, maxPriorityFeePerGas: tip };
-}
+const gasTooDear = (wei: bigint, most: bigint) =>
+  new MystError("GAS_PRICE_HIGH", `clearing would cost ${wei} wei now, and is worth ${most}`, {
+    hint: "it is cleared once gas is cheaper, or at once with 'mystnode wallet settle'",
+    meta: { wei, most },
+  });
 
 function requireGas(address: Hex, available: bigint, needed: bigint): void {
   if (available >= needed) return;
@@ -94,8 +130,9 @@ function requireGas(address: Hex, available: bigint, needed: bigint): void {
 
 type Unsigned = Call & Fees & { gas: bigint; nonce: number; chainId: number };
 
-function signTransaction(identity: Pick<Identity, "sign">, transaction: Unsigned): Hex {
+function signed(identity: Pick<Identity, "sign">, transaction: Unsigned): Prepared {
   const digest = keccak256(serializeTransaction(transaction), "bytes");
   const signature = parseCompactSignature(toHex(identity.sign(digest)));
-  return serializeTransaction(transaction, compactSignatureToSignature(signature));
+  const raw = serializeTransaction(transaction, compactSignatureToSignature(signature));
+  return { raw, hash: keccak256(raw), nonce: transaction.nonce };
 }

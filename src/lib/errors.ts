@@ -68,6 +68,9 @@ export type ErrorCode =
   | "RPC_WRONG_CHAIN"
   | "CONTRACT_MISSING"
   | "CONTRACT_MISMATCH"
+  | "RPC_STALE"
+  | "GAS_PRICE_HIGH"
+  | "TRANSACTION_STUCK"
   | "TRANSACTION_FAILED"
   // services
   | "SERVICE_UNKNOWN"

@@ -31,9 +31,20 @@ export const networkSchema = z.strictObject({
   protocolPrefix: z.string().regex(/^\/mystnode\/[a-z0-9-]{1,40}$/),
   minDeposit: amount,
   minBond: amount,
+  /** what one whole coin of the chain is worth, in base units of the token: gas is weighed by it. 0: gas is free. Default one whole token */
+  coinPrice: amount.optional(),
+  /**
+   * seconds that the newest block is old at most while the chain lives; an RPC that shows an older one is not believed. Without it
+   * any age will do, as on chains that make a block only when there is something to put into it
+   */
+  maxHeadAge: z.number().int().positive().optional(),
 });
 
 export type NetworkConfig = z.output<typeof networkSchema>;
+
+/** Base units of the token that a whole coin of the chain counts as. */
+export const coinPriceOf = ({ coinPrice, token }: Pick<NetworkConfig, "coinPrice" | "token">): bigint =>
+  coinPrice ?? 10n ** BigInt(token.decimals);
 
 /**
  * Reads a network file (JSON, made by `mystnode network create`).

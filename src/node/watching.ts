@@ -9,8 +9,8 @@ import type { Settler } from "../payments/settler.ts";
 
 export type WatchingDeps = {
   chain: Pick<Chain, "events" | "paid" | "account">;
-  ledger: Pick<ProviderLedger, "channel" | "settled" | "account" | "rememberAccount" | "unsettled">;
-  settler: Pick<Settler, "requestSettle">;
+  ledger: Pick<ProviderLedger, "channel" | "channels" | "settled" | "account" | "rememberAccount" | "unsettled">;
+  settler: Pick<Settler, "requestSettle" | "reorganised">;
   store: Pick<Store, "table" | "write">;
   clock: Clock;
   log: Logger;
@@ -22,7 +22,8 @@ export type WatchingOptions = { startBlock: number; everyMs?: number };
 
 /**
  * Follows the contract while this node serves: what others have cleared for us is written down, a payer's account is read again
- * when it has changed, and a payer that closes is cleared at once, for after the delay its money is gone.
+ * when it has changed, and a payer that closes is cleared, for after the delay its money is gone. What a reorganisation has undone is
+ * cleared anew.
  */
 export function watchChain(deps: WatchingDeps, { startBlock, everyMs = 30_000 }: WatchingOptions): Poller {
   const { chain, ledger, settler, store, log, clock } = deps;
@@ -36,14 +37,17 @@ export function watchChain(deps: WatchingDeps, { startBlock, everyMs = 30_000 }:
       deps.onPaid(event.channel, paid);
     }
     if (ledger.account(event.signer)) await ledger.rememberAccount(event.signer, await chain.account(event.signer));
-    if (event.type === "closing" && ledger.unsettled(event.signer) > 0n) settler.requestSettle("the payer closes its account");
+    if (event.type === "closing" && ledger.unsettled(event.signer) > 0n)
+      for (const { signer, channel } of ledger.channels())
+        if (signer === event.signer) settler.requestSettle("the payer closes its account", { signer, channel }, "close");
   };
   return createPoller(
     { source: chain.events, table: store.table("events"), write: store.write, log: log.child("events"), clock },
     {
       startBlock,
       everyMs,
-      apply: async ({ events }) => {
+      apply: async ({ rolledBackTo, events }) => {
+        if (rolledBackTo !== undefined) await settler.reorganised();
         for (const event of events) await take(event);
         return [];
       },

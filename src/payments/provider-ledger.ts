@@ -62,8 +62,8 @@ export type ProviderLedger = {
   consume(ref: ChannelRef, consumed: bigint): Promise<void>;
   /** Says that a claim up to `cumulative` is being collected, so that the contract may have paid it at any time; kept in memory only. */
   claiming(ref: ChannelRef, cumulative: bigint): void;
-  /** Records what the contract has paid on a channel in all; never falls. */
-  settled(ref: ChannelRef, paid: bigint): Promise<void>;
+  /** Records what the contract has paid on a channel in all; falls only where the chain was `reorganised`. */
+  settled(ref: ChannelRef, paid: bigint, reorganised?: boolean): Promise<void>;
   /** The payer's account as last read, also before a restart. */
   account(signer: Hex): AccountView | undefined;
   rememberAccount(signer: Hex, view: AccountView): Promise<void>;
@@ -177,9 +177,10 @@ export async function openProviderLedger(deps: ProviderLedgerDeps, domain: Clear
       const entry = known(ref);
       entry.claimed = larger(entry.claimed, cumulative);
     },
-    settled: async (ref, paid) => {
+    settled: async (ref, paid, reorganised = false) => {
       const entry = known(ref);
-      if (paid <= entry.now.paid) return;
+      if (paid === entry.now.paid || (paid < entry.now.paid && !reorganised)) return;
+      if (paid < entry.now.paid) entry.claimed = paid;
       entry.now = { ...entry.now, paid };
       await persist(entry);
     },

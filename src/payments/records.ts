@@ -5,6 +5,9 @@ import type { Store, Table } from "../lib/store.ts";
 import type { ClearingNetwork } from "./eip712.ts";
 import { saltBytes, wireHash, wirePromise } from "./promise.ts";
 
+/** so many times the fees of one transaction are raised at most */
+export const maxRaises = 12;
+
 /** What the ledgers keep on disk, one CBOR map per record. */
 const amount = wireUint(96);
 const timeMs = z.number().int().nonnegative();
@@ -88,9 +91,18 @@ const hexBytes = (max: number) =>
   );
 /** A settlement's transaction as it is on disk before it is sent. */
 export const settlementRecord = record(
-  { nonce: timeMs, hash: wireHash, raw: hexBytes(200_000), claims: z.array(claim).min(1).max(50) },
-  300_000,
+  {
+    nonce: timeMs,
+    hash: wireHash,
+    raw: hexBytes(200_000),
+    earlier: z.array(hexBytes(200_000)).max(maxRaises).optional(),
+    claims: z.array(claim).min(1).max(50),
+  },
+  1_000_000,
 );
+
+/** What is given up on a channel. */
+export const writeOffRecord = record({ amount, atMs: timeMs }, 100);
 
 /** The part of the store that belongs to one key on one contract: another network or key never sees it. */
 export const ledgerTable = (

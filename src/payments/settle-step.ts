@@ -13,7 +13,10 @@ export type StoredSettlement = {
   nonce: number;
   hash: Hex;
   raw: Hex;
-  claims: Claim[] /** what the claims are of, in their order */;
+  /** those of the same claims and nonce that were sent before it, with lower fees: any of them may be mined */
+  earlier?: Hex[] | undefined;
+  claims: Claim[];
+  /** what the claims are of, in their order */
   channels: string[];
 };
 
@@ -35,11 +38,15 @@ export type SettleState = {
 
 export type SettleEvent =
   | { type: "restored"; pending: StoredSettlement | undefined }
-  /** `urgent`: do not wait for the time of the next try. `asker` names who waits for the outcome. */
+  /** `urgent`: goes first, and does not wait for the time of the next try. `asker` names who waits for the outcome. */
   | { type: "asked"; channels: string[]; urgent: boolean; asker?: number }
   /** of the channels asked for, these are worth no claim (any more) or were put into `pending` */
   | { type: "prepared"; channels: string[]; pending: StoredSettlement | undefined }
   | { type: "settled" }
+  /** sent, and nobody puts it into a block */
+  | { type: "stuck" }
+  /** the same with higher fees, or undefined when it is to be waited for as it is */
+  | { type: "raised"; pending: StoredSettlement | undefined }
   /** `dead`: this transaction will never be on chain, or has failed there */
   | { type: "failed"; dead: boolean }
   | { type: "retry" };
@@ -48,6 +55,7 @@ export type SettleEffect =
   | { type: "prepare"; channels: string[] }
   | { type: "persist"; pending: StoredSettlement }
   | { type: "submit"; pending: StoredSettlement }
+  | { type: "raise"; pending: StoredSettlement }
   | { type: "forget" }
   | { type: "wait"; failures: number }
   | { type: "giveUp"; channels: string[] };
@@ -66,7 +74,9 @@ export const settleStep: Step<SettleState, SettleEvent, SettleEffect> = (state, 
     case "restored":
       return state.phase === "starting" ? onward({ ...state, pending: event.pending }) : stay(state);
     case "asked": {
-      const next = { ...state, queue: [...new Set([...state.queue, ...event.channels])] };
+      const { queue } = state;
+      const order = event.urgent ? [...event.channels, ...queue] : [...queue, ...event.channels];
+      const next = { ...state, queue: [...new Set(order)] };
       return state.phase === "idle" || (state.phase === "waiting" && event.urgent) ? onward(next) : stay(next);
     }
     case "prepared": {
@@ -80,6 +90,10 @@ export const settleStep: Step<SettleState, SettleEvent, SettleEffect> = (state, 
       const next = onward({ ...state, pending: undefined, failures: 0 });
       return { state: next.state, effects: [{ type: "forget" }, ...next.effects] };
     }
+    case "stuck":
+      return state.phase === "sending" && state.pending ? { state, effects: [{ type: "raise", pending: state.pending }] } : stay(state);
+    case "raised":
+      return state.phase === "sending" ? onward({ ...state, pending: event.pending ?? state.pending }) : stay(state);
     case "failed":
       return failed(state, event.dead);
     case "retry":

@@ -1,4 +1,5 @@
 import type { Hex } from "../lib/codec.ts";
+import type { ClearingCosts } from "./clearing-policy.ts";
 
 /** An account on the contract as of a final block. Amounts in base units of the network's token. */
 export type AccountView = {
@@ -20,15 +21,34 @@ export type Receipt = {
   hash: Hex;
   /** per claim of the batch, in order: what this transaction paid for it; 0 when it was skipped */
   paid: bigint[];
+  /** of it, what the token did not let through: the contract keeps it for `to` until it is collected */
+  credited: bigint;
 };
+
+export type PreparedTransaction = { raw: Hex; hash: Hex; nonce: number };
 
 /** What payments need of a chain; chain/ fulfils it. Every call has a deadline of its own and throws RPC_UNREACHABLE. */
 export type Settlement = {
   account(signer: Hex): Promise<AccountView>;
   /** what the contract has paid so far on a channel */
   paid(signer: Hex, channel: Hex): Promise<bigint>;
-  /** Makes and signs the transaction without sending it, so that it can be on disk first. @throws INSUFFICIENT_GAS */
-  prepareSettle(claims: Claim[], to: Hex): Promise<{ raw: Hex; hash: Hex; nonce: number }>;
-  /** Sends a raw transaction (again) and waits for its receipt and the network's confirmations. @throws TRANSACTION_FAILED */
-  submit(raw: Hex, claims: Claim[], signal: AbortSignal): Promise<Receipt>;
+  /** what gas costs now; needs no RPC where gas is free */
+  costs(): Promise<ClearingCosts>;
+  /**
+   * Makes and signs the transaction without sending it, so that it can be on disk first. Its nonce is the account's next one that
+   * no prepared transaction holds: from here until its `submit` ends nobody else in this process gets it.
+   * @param limits `maxCost`: base units that its gas may cost at most, default whatever it takes; `nonce`: of a transaction that it replaces
+   * @throws INSUFFICIENT_GAS, GAS_PRICE_HIGH when it would cost more than `maxCost` now
+   */
+  prepareSettle(claims: Claim[], to: Hex, limits?: { maxCost?: bigint | undefined; nonce?: number }): Promise<PreparedTransaction>;
+  /**
+   * The same transaction under the same nonce with fees that the chain takes now, signed and not sent; undefined while its present
+   * ones do, or where more would cost more than `maxCost`. Both may be mined, but only one of them.
+   */
+  raise(raw: Hex, maxCost?: bigint): Promise<PreparedTransaction | undefined>;
+  /**
+   * Sends a raw transaction (again) and waits for its receipt, or that of one of the `earlier` ones of its nonce, and the network's
+   * confirmations. @throws TRANSACTION_FAILED, TRANSACTION_STUCK when none was mined within `patienceMs`
+   */
+  submit(raw: Hex, claims: Claim[], signal: AbortSignal, options?: { earlier?: Hex[]; patienceMs?: number }): Promise<Receipt>;
 };

@@ -18,7 +18,7 @@ import { initialProvider, type ProviderEffect, type ProviderEvent, type Provider
 
 export type ProviderDeps = {
   ledger: ProviderLedger;
-  settler: Pick<Settler, "consider" | "requestSettle" | "settleNow">;
+  settler: Pick<Settler, "consider" | "requestSettle" | "relieve">;
   /** the payer's account, read now; rejects while no RPC answers */
   readAccount(signer: Hex): Promise<AccountView>;
   limits: ProviderLimits;
@@ -197,7 +197,7 @@ export function startProviderSession(
     };
     let decision = await decide();
     if (!decision.accepted && refusals[decision.refusal].help === "settle")
-      await within(deps.settler.settleNow(), settleMs, "TRANSACTION_FAILED", "settling").catch((error) =>
+      await within(deps.settler.relieve(proposal.signer), settleMs, "TRANSACTION_FAILED", "settling").catch((error) =>
         log.warn("could not settle in time", { session: id, code: asMystError(error).code }),
       );
     if (!decision.accepted && refusals[decision.refusal].help !== "none") {

@@ -32,7 +32,7 @@ describe("chain: a transaction from its making to its end", (test, { before, aft
     const { raw, hash } = await provider.chain.prepareSettle(claims, provider.address);
     const restarted = chainOf(rig.rpc, rig.network, provider.identity);
     const receipt = await restarted.submit(raw, claims, never);
-    assert.deepEqual(receipt, { hash, paid: [myst] });
+    assert.deepEqual(receipt, { hash, paid: [myst], credited: 0n });
     assert.deepEqual(await provider.chain.submit(raw, claims, never), receipt);
     assert.equal(await nonceOf(provider.address), 1);
   });
@@ -53,7 +53,7 @@ describe("chain: a transaction from its making to its end", (test, { before, aft
     const provider = await rig.person();
     const claims = [promised(rig.network, payer, provider, myst)];
     const { raw, nonce } = await provider.chain.prepareSettle(claims, provider.address);
-    const replacement = await provider.chain.prepareSettle(claims, provider.address, nonce);
+    const replacement = await provider.chain.prepareSettle(claims, provider.address, { nonce });
     assert.equal(replacement.nonce, nonce);
     assert.notEqual(replacement.raw, raw);
     assert.deepEqual((await provider.chain.submit(replacement.raw, claims, never)).paid, [myst]);
@@ -70,7 +70,7 @@ describe("chain: a transaction from its making to its end", (test, { before, aft
       const first = provider.chain.submit(raw, claims, never);
       first.catch(() => undefined);
       await until(async () => Number(await rig.ask("eth_getTransactionCount", provider.address, "pending")) === 1);
-      const replacement = await provider.chain.prepareSettle(claims, provider.address, nonce);
+      const replacement = await provider.chain.prepareSettle(claims, provider.address, { nonce });
       const second = provider.chain.submit(replacement.raw, claims, never);
       await until(async () => (await rig.ask("eth_getTransactionByHash", replacement.hash)) !== null);
       await rig.ask("evm_mine");

@@ -43,7 +43,7 @@ describe("node: what it does about events of the contract", (test, { before, aft
       {
         chain: provider.chain,
         ledger,
-        settler: { requestSettle: (reason) => asked.push(reason) },
+        settler: { requestSettle: (reason, _, cause) => asked.push(`${reason}: ${cause}`), reorganised: async () => undefined },
         store,
         clock: systemClock,
         log: silentLogger,
@@ -56,7 +56,7 @@ describe("node: what it does about events of the contract", (test, { before, aft
       assert.deepEqual([asked, paid], [[], []]);
       await payer.chain.close();
       await watching.poll();
-      assert.deepEqual(asked, ["the payer closes its account"]);
+      assert.deepEqual(asked, ["the payer closes its account: close"]);
       assert.ok(ledger.account(payer.address)?.closeAtMs);
 
       const { raw } = await provider.chain.prepareSettle([claim], provider.address);

@@ -50,7 +50,7 @@ export async function sessionMarket() {
       settler: {
         consider: () => undefined,
         requestSettle: (reason) => settled.push(reason),
-        settleNow: async () => ({ claims: 0, paid: 0n }),
+        relieve: async () => undefined,
       },
       readAccount: async () => {
         accountReads += 1;

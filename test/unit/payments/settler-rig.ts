@@ -3,10 +3,11 @@ import { createIdentity } from "../../../src/identity/identity.ts";
 import type { Hex } from "../../../src/lib/codec.ts";
 import { type ErrorCode, isMystError, MystError } from "../../../src/lib/errors.ts";
 import { silentLogger } from "../../../src/lib/ports.ts";
+import type { ClearingCosts } from "../../../src/payments/clearing-policy.ts";
 import { channelId, signPromise } from "../../../src/payments/promise.ts";
 import { type ChannelRef, openProviderLedger, type ProviderLedger } from "../../../src/payments/provider-ledger.ts";
 import { readRecord, settlementRecord } from "../../../src/payments/records.ts";
-import type { Claim, Settlement } from "../../../src/payments/settlement.ts";
+import type { Claim, Receipt, Settlement } from "../../../src/payments/settlement.ts";
 import { createSettler, type Settled, type SettlerOptions } from "../../../src/payments/settler.ts";
 import { account, clockAt, domain, memoryStore, nowMs, provider, salt } from "./fixtures.ts";
 
@@ -20,13 +21,14 @@ export type Trouble = "down" | "dead" | "lostAnswer" | "noGas";
 /** A contract with a mempool of its own: pays cumulative - paid once per transaction, however often that is sent. */
 export function fakeChain(balance = 10n ** 18n) {
   const paid = new Map<string, bigint>();
-  const mined = new Map<Hex, { hash: Hex; paid: bigint[] }>();
+  const mined = new Map<Hex, Receipt>();
   const prepared = new Map<Hex, Claim[]>();
   let nonce = 0;
   const chain = {
     /** what the next call of each kind meets */
     trouble: [] as Trouble[],
     down: false,
+    costs: { first: 0n, next: 0n } as ClearingCosts,
     paid,
     mined,
     transactions: () => [...mined.values()],
@@ -37,6 +39,11 @@ export function fakeChain(balance = 10n ** 18n) {
   };
   const settlement: Settlement = {
     account: async () => account(),
+    costs: async () => {
+      reach();
+      return chain.costs;
+    },
+    raise: async () => undefined,
     paid: async (signer, id) => {
       reach();
       return paid.get(`${signer}/${id}`) ?? 0n;
@@ -60,6 +67,7 @@ export function fakeChain(balance = 10n ** 18n) {
       if (trouble === "dead") throw new MystError("TRANSACTION_FAILED", "the nonce is taken");
       const receipt = mined.get(raw) ?? {
         hash: `0x${raw.slice(2).padStart(64, "0")}` as Hex,
+        credited: 0n,
         paid: claims.map((claim) => {
           const before = paid.get(keyOf(claim)) ?? 0n;
           const owed = claim.cumulative > before ? claim.cumulative - before : 0n;

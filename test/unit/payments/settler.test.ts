@@ -58,23 +58,30 @@ describe("payments/settler: clearing", (test) => {
     await settler.stop();
   });
 
-  test("at a session's end its channel alone; dust is left until it is asked for by hand", async () => {
-    const { ledger, settler, events } = await setUp({ options: { dustBelow: 50n } });
+  test("at a session's end what is worth its gas, others that are along with it; dust is left until it is asked for by hand", async () => {
+    const { ledger, settler, events, chain } = await setUp();
+    chain.costs = { first: 3n, next: 2n };
+    await promise(ledger, 0, 59n);
+    await promise(ledger, 1, 39n);
+    await promise(ledger, 2, 40n);
+    settler.requestSettle("session end", refOf(1));
+    await still();
+    assert.equal(events.length, 0);
     await promise(ledger, 0, 60n);
-    await promise(ledger, 1, 60n);
-    await promise(ledger, 2, 49n);
     settler.requestSettle("session end", refOf(0));
-    settler.requestSettle("session end", refOf(2));
     await until(() => events.length === 1);
     await still();
     assert.deepEqual(
       events.map(({ claims }) => claims.map(({ signer, paid }) => [signer, paid])),
-      [[[refOf(0).signer, 60n]]],
+      [
+        [
+          [refOf(0).signer, 60n],
+          [refOf(2).signer, 40n],
+        ],
+      ],
     );
-    settler.requestSettle("all");
-    await until(() => events.length === 2);
-    assert.equal(ledger.channel(refOf(2))?.paid, 0n);
-    assert.deepEqual((await settler.settleNow()).paid, 49n);
+    assert.equal(ledger.channel(refOf(1))?.paid, 0n);
+    assert.deepEqual((await settler.settleNow()).paid, 39n);
     await settler.stop();
   });
 
@@ -83,7 +90,8 @@ describe("payments/settler: clearing", (test) => {
     await promise(first.ledger, 0, 60n);
     await promise(first.ledger, 1, 10n);
     await first.settler.stop();
-    const { settler, events, ledger } = await setUp({ store: first.store, options: { dustBelow: 50n } });
+    const { settler, events, ledger, chain } = await setUp({ store: first.store });
+    chain.costs = { first: 3n, next: 3n };
     settler.start();
     await until(() => events.length === 1);
     assert.deepEqual([ledger.channel(refOf(0))?.paid, ledger.channel(refOf(1))?.paid], [60n, 0n]);

@@ -1,0 +1,253 @@
+import type { Clock } from "../lib/clock.ts";
+import type { Hex } from "../lib/codec.ts";
+import { asMystError, MystError } from "../lib/errors.ts";
+import { runMachine } from "../lib/machine.ts";
+import type { Logger } from "../lib/ports.ts";
+import type { Store } from "../lib/store.ts";
+import type { Clearing } from "./clearing.ts";
+import { channelId } from "./promise.ts";
+import { type ChannelRef, keyOf, type ProviderChannel, type ProviderLedger } from "./provider-ledger.ts";
+import { ledgerTable, maxRaises, readRecord, settlementRecord } from "./records.ts";
+import {
+  retryAfterMs,
+  type SettleEffect,
+  type SettleEvent,
+  type SettleState,
+  type StoredSettlement,
+  settleStart,
+  settleStep,
+} from "./settle-step.ts";
+import type { Settlement } from "./settlement.ts";
+import { createWaiters } from "./waiters.ts";
+
+export type SettlerDeps = {
+  settlement: Settlement;
+  ledger: ProviderLedger;
+  store: Pick<Store, "table" | "write">;
+  log: Logger;
+  clock: Clock;
+  /** where the money goes */
+  payout: Hex;
+};
+
+/** One channel's part of a settlement that is on chain. */
+export type SettledClaim = ChannelRef & {
+  /** what this settlement paid on it, base units */ paid: bigint /** what the contract has paid in all */;
+  paidInAll: bigint;
+};
+export type Settled = {
+  hash: Hex;
+  paid: bigint;
+  /** of it, what the contract keeps for the payout address because the token did not let it through */
+  credited: bigint;
+  claims: SettledClaim[];
+};
+
+export type SettleDriverOptions = { retryMs: number; stuckMs: number };
+
+/** Performs what settle-step.ts decides: one transaction at a time, on disk before it is sent, tried again until its fate is known. */
+export function createSettleDriver(deps: SettlerDeps & { clearing: Clearing }, { retryMs, stuckMs }: SettleDriverOptions) {
+  const { settlement, ledger, store, log, clock, payout, clearing } = deps;
+  const table = ledgerTable(store, "settler", ledger.network, ledger.self);
+  const listeners = new Set<(settled: Settled) => void>();
+  const waiters = createWaiters();
+  const stopped = new AbortController();
+  const underWay = new Set<Promise<void>>();
+  let retryTimer = new AbortController();
+  let lastError = interrupted();
+  let restoring: Promise<void> | undefined;
+
+  const machine = runMachine<SettleState, SettleEvent, SettleEffect>({
+    initial: settleStart,
+    step: settleStep,
+    perform,
+    onTransition: (_, event, to) => waiters.observe(event, to, lastError),
+  });
+  const send = (event: SettleEvent) =>
+    void machine.send(event).catch((cause) => {
+      const { code, message } = asMystError(cause);
+      log.error("a settlement step failed", { code, message });
+    });
+  /** Long work of the chain: the machine stays open to what is asked meanwhile. */
+  const launch = (work: () => Promise<SettleEvent>, failed: (error: MystError) => SettleEvent) => {
+    const done = work()
+      .catch((error) => {
+        lastError = asMystError(error);
+        if (!stopped.signal.aborted) log.warn("not settled yet", { code: lastError.code, message: lastError.message });
+        return failed(lastError);
+      })
+      .then((event) => {
+        underWay.delete(done);
+        if (!stopped.signal.aborted) send(event);
+      });
+    underWay.add(done);
+  };
+
+  async function perform(effect: SettleEffect): Promise<void> {
+    if (stopped.signal.aborted) return;
+    switch (effect.type) {
+      case "prepare":
+        return launch(
+          () => prepare(effect.channels),
+          () => ({ type: "failed", dead: false }),
+        );
+      case "persist":
+        return persist(effect.pending);
+      case "submit":
+        return launch(
+          () => submit(effect.pending),
+          (error) =>
+            error.code === "TRANSACTION_STUCK" ? { type: "stuck" } : { type: "failed", dead: error.code === "TRANSACTION_FAILED" },
+        );
+      case "raise":
+        return launch(
+          () => raise(effect.pending),
+          () => ({ type: "failed", dead: false }),
+        );
+      case "forget":
+        return store.write([table.del("pending")]);
+      case "wait": {
+        retryTimer.abort();
+        retryTimer = new AbortController();
+        const signal = AbortSignal.any([retryTimer.signal, stopped.signal]);
+        clock.sleep(retryAfterMs(retryMs, effect.failures), signal).then(
+          () => send({ type: "retry" }),
+          () => undefined,
+        );
+        return;
+      }
+      case "giveUp":
+        clearing.givenUp(effect.channels);
+        log.error("settling failed again and again; left alone for an hour", { channels: effect.channels.length });
+    }
+  }
+
+  async function prepare(channels: string[]): Promise<SettleEvent> {
+    const refs = channels.map(refOf);
+    await Promise.all(refs.map(readPaid));
+    const owed = refs.map((ref) => ledger.channel(ref)).filter((channel) => channel !== undefined && unsettledOn(channel) > 0n);
+    const claims = (owed as ProviderChannel[]).map(({ signer, salt, best: { channel: _, ...claim } }) => ({ signer, salt, ...claim }));
+    if (claims.length === 0) {
+      clearing.cleared(channels);
+      return { type: "prepared", channels, pending: undefined };
+    }
+    const maxCost = clearing.mostFor(owed as ProviderChannel[]);
+    const transaction = await settlement.prepareSettle(claims, payout, { maxCost });
+    const pending = { ...transaction, claims, channels: (owed as ProviderChannel[]).map(keyOf) };
+    return { type: "prepared", channels, pending };
+  }
+
+  /** Higher fees for one that nobody mines, as far as what it brings allows. */
+  async function raise(pending: StoredSettlement): Promise<SettleEvent> {
+    const { earlier = [], raw, channels } = pending;
+    if (earlier.length >= maxRaises) return { type: "raised", pending: undefined };
+    const worth = channels.map((channel) => ledger.channel(refOf(channel))).filter((channel) => channel !== undefined);
+    const raised = await settlement.raise(raw, clearing.mostFor(worth));
+    if (raised) log.info("a settlement is sent with higher fees", { hash: raised.hash, nonce: raised.nonce });
+    return { type: "raised", pending: raised && { ...pending, ...raised, earlier: [...earlier, raw] } };
+  }
+
+  /** A transaction that cannot be written down is not sent. */
+  async function persist(pending: StoredSettlement): Promise<void> {
+    try {
+      await store.write([table.put("pending", settlementRecord.encode(pending))]);
+    } catch (error) {
+      lastError = asMystError(error);
+      send({ type: "failed", dead: false });
+      throw error;
+    }
+  }
+
+  async function submit(pending: StoredSettlement): Promise<SettleEvent> {
+    pending.claims.forEach(({ cumulative }, i) => {
+      const channel = pending.channels[i] as string;
+      clearing.claim(channel, cumulative);
+      if (ledger.channel(refOf(channel))) ledger.claiming(refOf(channel), cumulative);
+    });
+    const { earlier = [] } = pending;
+    const receipt = await settlement.submit(pending.raw, pending.claims, stopped.signal, { earlier, patienceMs: stuckMs });
+    const claims = await Promise.all(
+      pending.channels.map(async (channel, i) => {
+        const ref = refOf(channel);
+        return { ...ref, paid: receipt.paid[i] ?? 0n, paidInAll: await readPaid(ref) };
+      }),
+    );
+    const { hash, credited } = receipt;
+    const settled = { hash, credited, claims, paid: claims.reduce((sum, { paid }) => sum + paid, 0n) };
+    clearing.cleared(pending.channels);
+    log.info("settled", { hash: settled.hash, claims: claims.length, paid: settled.paid });
+    const short = pending.claims.filter(({ cumulative }, i) => cumulative > (claims[i]?.paidInAll ?? 0n)).length;
+    if (short > 0) log.warn("the contract did not pay all that was promised", { hash: settled.hash, claims: short });
+    if (credited > 0n)
+      log.warn("the token did not let the payment through; the contract keeps it until it is collected", { to: payout, amount: credited });
+    waiters.add(settled);
+    for (const listener of listeners) listener(settled);
+    return { type: "settled" };
+  }
+
+  /** Asks the chain what it has paid on a channel, and writes it down. */
+  async function readPaid(ref: ChannelRef): Promise<bigint> {
+    const paid = await settlement.paid(ref.signer, ref.channel);
+    if (ledger.channel(ref)) await ledger.settled(ref, paid);
+    return paid;
+  }
+
+  const restore = () => {
+    restoring ??= table
+      .get("pending")
+      .then((bytes) => bytes && withChannels(readRecord(settlementRecord, bytes), ledger.self))
+      .catch((error) => {
+        // No money is lost with it: what it claims is in the ledger, and what it has done is on chain.
+        log.error("the stored transaction cannot be read", { code: asMystError(error).code });
+        return undefined;
+      })
+      .then((pending) => send({ type: "restored", pending }));
+  };
+  const ask = (channels: string[], urgent: boolean, asker?: number) => {
+    if (stopped.signal.aborted) return waiters.fail(interrupted());
+    restore();
+    clearing.asked(channels);
+    send({ type: "asked", channels, urgent, ...(asker !== undefined && { asker }) });
+  };
+
+  return {
+    /** Takes up what a former run has left. */
+    restore,
+    ask,
+    /** As `ask`, by hand, and waits for the end of it. */
+    askAndWait: (channels: string[]) => {
+      const { asker, outcome } = waiters.wait();
+      ask(channels, true, asker);
+      return outcome;
+    },
+    /** Work that an end waits for. */
+    track: (work: Promise<void>) => {
+      underWay.add(work);
+      void work.finally(() => underWay.delete(work));
+    },
+    ended: () => stopped.signal.aborted,
+    onSettled: (listener: (settled: Settled) => void) => {
+      listeners.add(listener);
+      return () => void listeners.delete(listener);
+    },
+    stop: async () => {
+      stopped.abort();
+      await restoring;
+      await Promise.all(underWay);
+      waiters.fail(interrupted());
+    },
+  };
+}
+
+const interrupted = () => new MystError("INTERRUPTED", "the settler was stopped; the next start goes on with it");
+export const unsettledOn = ({ cumulative, paid }: ProviderChannel): bigint => (cumulative > paid ? cumulative - paid : 0n);
+
+const refOf = (key: string): ChannelRef => {
+  const [signer, channel] = key.split("/") as [Hex, Hex];
+  return { signer, channel };
+};
+
+const withChannels = (stored: Omit<StoredSettlement, "channels">, self: Hex): StoredSettlement => ({
+  ...stored,
+  channels: stored.claims.map(({ signer, salt }) => keyOf({ signer, channel: channelId(self, salt) })),
+});
