@@ -11,18 +11,14 @@ interface IMystClearing {
         bytes32 vs;
     }
 
-    /// @notice A promise as its payer signed it, with the salt that shows whose channel it is on.
-    /// @param signer who signed Promise(bytes32 channel,uint96 cumulative,uint96 total,uint64 seq)
-    /// @param salt channel = keccak256(abi.encodePacked(provider, salt))
-    /// @param cumulative all that was ever promised on this channel
-    /// @param total all that was ever promised by this signer to anybody
-    /// @param seq never used by the signer for two contents
+    /// @notice A promise as its payer signed it, with the salt that shows whose channel it is on; packed, since calldata and logs are paid by the byte.
+    /// @param payer signer, 20 bytes, who signed Promise(bytes32 channel,uint96 cumulative,uint96 total,uint64 seq); then the
+    /// salt, 12 bytes: channel = keccak256(abi.encodePacked(provider, salt))
+    /// @param content cumulative, 12 bytes: all that was ever promised on this channel; total, 12 bytes: all that was ever promised
+    /// by this signer to anybody; seq, 8 bytes: never used by the signer for two contents
     struct Claim {
-        address signer;
-        uint96 salt;
-        uint96 cumulative;
-        uint96 total;
-        uint64 seq;
+        bytes32 payer;
+        bytes32 content;
         Signature signature;
     }
 
@@ -30,7 +26,7 @@ interface IMystClearing {
     /// is credited in full, and `to`, `feeBps` and `deadline` mean nothing.
     /// @param provider who signed Check(bytes32 promiseHash,address to,uint16 feeBps,uint40 deadline), where promiseHash is the
     /// EIP-712 digest of the promise
-    /// @param to who is credited what remains after the fee
+    /// @param to who is credited what remains after the fee; neither zero nor this contract
     /// @param feeBps the submitter's part, in 1/10,000
     /// @param deadline the last second at which it may be submitted
     struct Check {
@@ -60,10 +56,9 @@ interface IMystClearing {
     /// @param line as it is now
     event Deposited(address indexed signer, address indexed owner, uint96 amount, uint96 bond, uint96 line);
     /// @notice Emitted for every claim that was good and not yet paid in full.
+    /// @param content cumulative, total and seq, as in the claim
     /// @param paid what it was paid just now: the submitter's fee and what came from the bond are included
-    event Cleared(
-        address indexed signer, bytes32 indexed channel, uint96 cumulative, uint96 total, uint64 seq, uint96 paid
-    );
+    event Cleared(address indexed signer, bytes32 indexed channel, bytes32 content, uint96 paid);
     /// @notice Emitted after Cleared when the balance did not hold what the claim was good for.
     /// @param short what the balance lacked
     event Bounced(address indexed signer, bytes32 indexed channel, uint96 short);
@@ -126,7 +121,7 @@ interface IMystClearing {
     function settle(Claim[] calldata claims, address to) external returns (uint256 sum);
 
     /// @notice Credits providers for their claims, whoever submits them; the caller is paid the fees that their checks allow.
-    /// @dev Reverts with LengthMismatch only. A claim whose check is signed wrongly or too late is skipped whole.
+    /// @dev Reverts with LengthMismatch only. A claim whose check is signed wrongly, too late or for a fee over the whole is skipped whole.
     /// @param checks one for each claim, in the same order
     /// @return fees what the caller is paid in all
     function clear(Claim[] calldata claims, Check[] calldata checks) external returns (uint256 fees);

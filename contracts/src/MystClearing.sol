@@ -7,12 +7,17 @@ import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol
 import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
 import {ReentrancyGuardTransient} from "@openzeppelin/contracts/utils/ReentrancyGuardTransient.sol";
 import {IMystClearing} from "./IMystClearing.sol";
+import {Claims} from "./libraries/Claims.sol";
+import {Funds, FundsLibrary} from "./libraries/Funds.sol";
 import {SignedData} from "./libraries/SignedData.sol";
 
 /// @title MystClearing
 /// @notice See IMystClearing.
 contract MystClearing is IMystClearing, EIP712, ReentrancyGuardTransient {
     using SafeERC20 for IERC20;
+    using Claims for Claim;
+    using SignedData for Claim;
+    using SignedData for Check;
     using SignedData for Signature;
 
     /// @notice How long promises can still be cleared after their payer has begun to close.
@@ -24,11 +29,17 @@ contract MystClearing is IMystClearing, EIP712, ReentrancyGuardTransient {
     /// @notice The only money here.
     IERC20 public immutable token;
 
-    mapping(address signer => Account) private _accounts;
+    /// @dev Account as it is stored: in two slots, of which a claim that is covered touches the second only.
+    struct Held {
+        address owner;
+        uint96 line;
+        Funds funds;
+    }
+    mapping(address signer => Held) private _accounts;
 
-    /// @dev A struct, so that one storage pointer serves the read and the write.
+    /// @dev A struct, so that one storage pointer serves the read and the write; a whole word, so that writing it needs no read.
     struct Channel {
-        uint96 paid;
+        uint256 paid;
     }
     mapping(address signer => mapping(bytes32 channel => Channel)) private _channels;
     /// @inheritdoc IMystClearing
@@ -43,12 +54,14 @@ contract MystClearing is IMystClearing, EIP712, ReentrancyGuardTransient {
 
     /// @inheritdoc IMystClearing
     function account(address signer) external view returns (Account memory) {
-        return _accounts[signer];
+        Held storage a = _accounts[signer];
+        (uint96 balance, uint96 bond, uint40 closeAt) = a.funds.unpack();
+        return Account(a.owner, a.line, balance, bond, closeAt);
     }
 
     /// @inheritdoc IMystClearing
     function paid(address signer, bytes32 channel) external view returns (uint96) {
-        return _channels[signer][channel].paid;
+        return uint96(_channels[signer][channel].paid);
     }
 
     /// @inheritdoc IMystClearing
@@ -76,9 +89,10 @@ contract MystClearing is IMystClearing, EIP712, ReentrancyGuardTransient {
     function settle(Claim[] calldata claims, address to) external returns (uint256 sum) {
         bytes32 separator = _domainSeparatorV4();
         for (uint256 i = 0; i < claims.length; ++i) {
-            Claim calldata claim = claims[i];
-            bytes32 channel = SignedData.channelOf(msg.sender, claim.salt);
-            sum += _take(claim, channel, SignedData.promiseDigest(separator, claim, channel));
+            unchecked {
+                // no more than all deposits, each of which is 96 bits wide
+                sum += _take(separator, claims[i], msg.sender);
+            }
         }
         _pay(to, sum);
     }
@@ -104,28 +118,35 @@ contract MystClearing is IMystClearing, EIP712, ReentrancyGuardTransient {
 
     /// @inheritdoc IMystClearing
     function close(address signer) external {
-        Account storage a = _accounts[signer];
-        if (a.owner != msg.sender) revert NotOwner(signer, msg.sender);
-        if (a.closeAt != 0) revert AccountClosing(signer, a.closeAt);
-        a.closeAt = uint40(block.timestamp) + CLOSE_DELAY;
-        emit Closing(signer, a.closeAt);
+        Held storage a = _owned(signer);
+        (uint96 balance, uint96 bond, uint40 closeAt) = a.funds.unpack();
+        if (closeAt != 0) revert AccountClosing(signer, closeAt);
+        closeAt = uint40(block.timestamp) + CLOSE_DELAY;
+        a.funds = FundsLibrary.pack(balance, bond, closeAt);
+        emit Closing(signer, closeAt);
     }
 
     /// @inheritdoc IMystClearing
     function withdraw(address signer, address to) external returns (uint256 amount) {
-        Account storage a = _accounts[signer];
-        if (a.owner != msg.sender) revert NotOwner(signer, msg.sender);
-        if (a.closeAt == 0 || block.timestamp < a.closeAt) revert TooEarly(signer, a.closeAt);
-        amount = uint256(a.balance) + a.bond;
+        Held storage a = _owned(signer);
+        (uint96 balance, uint96 bond, uint40 closeAt) = a.funds.unpack();
+        if (closeAt == 0 || block.timestamp < closeAt) revert TooEarly(signer, closeAt);
+        amount = uint256(balance) + bond;
         // closeAt stays: a signer that has closed is never used again
-        (a.balance, a.bond) = (0, 0);
+        a.funds = FundsLibrary.pack(0, 0, closeAt);
         emit Withdrawn(signer, to, amount);
         _pay(to, amount);
     }
 
+    /// @dev The account, if it is the caller's.
+    function _owned(address signer) private view returns (Held storage a) {
+        a = _accounts[signer];
+        if (a.owner != msg.sender) revert NotOwner(signer, msg.sender);
+    }
+
     /// @dev The guard above it matters: a token that calls back could otherwise count one transfer for two deposits.
     function _deposit(address signer, uint96 amount, uint96 bond, Signature calldata consent) private {
-        Account storage a = _accounts[signer];
+        Held storage a = _accounts[signer];
         if (a.owner == address(0)) {
             bytes32 digest = SignedData.openDigest(_domainSeparatorV4(), msg.sender);
             if (!consent.isFrom(digest, signer)) revert ConsentInvalid(signer, msg.sender);
@@ -133,10 +154,10 @@ contract MystClearing is IMystClearing, EIP712, ReentrancyGuardTransient {
         } else if (a.owner != msg.sender) {
             revert NotOwner(signer, msg.sender);
         }
-        if (a.closeAt != 0) revert AccountClosing(signer, a.closeAt);
+        (uint96 balance, uint96 bonded, uint40 closeAt) = a.funds.unpack();
+        if (closeAt != 0) revert AccountClosing(signer, closeAt);
         a.line += amount;
-        a.balance += amount;
-        a.bond += bond;
+        a.funds = FundsLibrary.pack(balance + amount, bonded + bond, 0);
         emit Deposited(signer, msg.sender, amount, bond, a.line);
         _receive(uint256(amount) + bond);
     }
@@ -151,63 +172,66 @@ contract MystClearing is IMystClearing, EIP712, ReentrancyGuardTransient {
 
     /// @dev One claim of a batch by anybody. The check is verified before any effect.
     function _clear(bytes32 separator, Claim calldata claim, Check calldata check) private returns (uint256 fee) {
-        bytes32 channel = SignedData.channelOf(check.provider, claim.salt);
-        bytes32 digest = SignedData.promiseDigest(separator, claim, channel);
         if (check.signature.isAbsent()) {
-            _credit(check.provider, _take(claim, channel, digest));
+            _credit(check.provider, _take(separator, claim, check.provider));
             return 0;
         }
-        if (check.feeBps > BPS || block.timestamp > check.deadline) return 0;
-        bytes32 checkDigest = SignedData.checkDigest(separator, check, digest);
-        if (!check.signature.isFrom(checkDigest, check.provider)) return 0;
-        uint256 pay = _take(claim, channel, digest);
+        if (check.feeBps > BPS || block.timestamp > check.deadline || _isNowhere(check.to)) return 0;
+        bytes32 promiseHash = claim.digest(separator, claim.channel(check.provider));
+        if (!check.signature.isFrom(check.digest(separator, promiseHash), check.provider)) return 0;
+        uint256 pay = _take(separator, claim, check.provider);
         fee = pay * check.feeBps / BPS;
         _credit(check.to, pay - fee);
     }
 
     /// @dev Takes from the payer what the claim is good for and not yet paid, as far as its balance goes.
     /// @return pay 0 for a claim that is not good; the caller must pass it on
-    function _take(Claim calldata claim, bytes32 channel, bytes32 digest) private returns (uint96 pay) {
-        address signer = claim.signer;
-        uint96 cumulative = claim.cumulative;
-        Channel storage c = _channels[signer][channel];
-        uint96 before = c.paid;
-        if (cumulative <= before || !claim.signature.isFrom(digest, signer)) return 0;
-        Account storage a = _accounts[signer];
-        uint96 balance = a.balance;
+    function _take(bytes32 separator, Claim calldata claim, address provider) private returns (uint256 pay) {
+        address signer = claim.signer();
+        bytes32 name = claim.channel(provider);
+        Channel storage channel = _channels[signer][name];
+        uint256 before = channel.paid;
+        uint256 cumulative = claim.cumulative();
+        if (cumulative <= before || !claim.signature.isFrom(claim.digest(separator, name), signer)) return 0;
+        Held storage a = _accounts[signer];
+        Funds funds = a.funds;
         unchecked {
             pay = cumulative - before;
-            if (pay > balance) return _bounce(claim, channel, pay);
-            c.paid = cumulative;
-            a.balance = balance - pay;
         }
-        emit Cleared(signer, channel, cumulative, claim.total, claim.seq, pay);
+        if (pay > funds.balance()) return _bounce(claim, name, a, channel);
+        a.funds = funds.less(pay);
+        channel.paid = cumulative;
+        // no more than the balance
+        // forge-lint: disable-next-line(unsafe-typecast)
+        emit Cleared(signer, name, claim.content, uint96(pay));
     }
 
     /// @dev The balance does not hold what is owed. With `total <= line` the payer has lied in writing: truthful totals up to the
     /// line are covered by it. The bond is then gone; an eighth of it at most goes to the claim, since all of it would go back to a
     /// cheat by way of a payee of its own, and without any nobody would pay for the transaction.
-    function _bounce(Claim calldata claim, bytes32 channel, uint96 owed) private returns (uint96 pay) {
-        Account storage a = _accounts[claim.signer];
-        (uint96 balance, uint96 bond) = (a.balance, a.bond);
-        bool lied = bond > 0 && claim.total <= a.line;
+    // all casts are of what is no more than cumulative or bond
+    // forge-lint: disable-next-item(unsafe-typecast)
+    function _bounce(Claim calldata claim, bytes32 name, Held storage a, Channel storage channel)
+        private
+        returns (uint256 pay)
+    {
+        address signer = claim.signer();
+        (uint96 balance, uint96 bond, uint40 closeAt) = a.funds.unpack();
+        bool lied = bond > 0 && claim.total() <= a.line;
         unchecked {
-            uint96 short = owed - balance;
-            uint96 fromBond = lied ? _min(short, bond / BOND_SHARE) : 0;
+            // paid < cumulative, and the balance is less than the difference
+            uint256 short = claim.cumulative() - channel.paid - balance;
+            uint256 fromBond;
+            if (lied) fromBond = short < bond / BOND_SHARE ? short : bond / BOND_SHARE;
             pay = balance + fromBond;
-            _channels[claim.signer][channel].paid += pay;
-            a.balance = 0;
-            emit Cleared(claim.signer, channel, claim.cumulative, claim.total, claim.seq, pay);
-            emit Bounced(claim.signer, channel, short);
+            channel.paid += pay;
+            a.funds = FundsLibrary.pack(0, lied ? 0 : bond, closeAt);
+            emit Cleared(signer, name, claim.content, uint96(pay));
+            emit Bounced(signer, name, uint96(short));
             if (!lied) return pay;
-            a.bond = 0;
             burned += bond - fromBond;
-            emit BondBurned(claim.signer, channel, fromBond, bond - fromBond);
+            emit BondBurned(signer, name, uint96(fromBond), uint96(bond - fromBond));
         }
-    }
-
-    function _min(uint96 a, uint96 b) private pure returns (uint96) {
-        return a < b ? a : b;
     }
 
     /// @dev Pays now, or keeps it as a credit: a frozen payee or a paused token holds up nobody else.
@@ -223,6 +247,11 @@ contract MystClearing is IMystClearing, EIP712, ReentrancyGuardTransient {
     }
 
     function _requireRecipient(address to) private view {
-        if (to == address(0) || to == address(this)) revert RecipientInvalid(to);
+        if (_isNowhere(to)) revert RecipientInvalid(to);
+    }
+
+    /// @dev From where nobody would ever take it out.
+    function _isNowhere(address to) private view returns (bool) {
+        return to == address(0) || to == address(this);
     }
 }

@@ -2,7 +2,7 @@
 pragma solidity ^0.8.28;
 
 import {IMystClearing} from "../src/IMystClearing.sol";
-import {Fixture} from "./support/Fixture.sol";
+import {Fixture, Promised} from "./support/Fixture.sol";
 
 /// @dev In the fixture a promise's total is its own cumulative: two channels of one payer contradict each other.
 contract BounceTest is Fixture {
@@ -14,7 +14,7 @@ contract BounceTest is Fixture {
 
     function test_PaysAnEighthOfTheBondAndBurnsTheRest() public {
         vm.expectEmit(address(clearing));
-        emit IMystClearing.Cleared(payer.addr, channelOf(provider.addr, 2), 300, 300, 300, 112);
+        emit IMystClearing.Cleared(payer.addr, channelOf(provider.addr, 2), content(300, 300, 300), 112);
         vm.expectEmit(address(clearing));
         emit IMystClearing.Bounced(payer.addr, channelOf(provider.addr, 2), 200);
         vm.expectEmit(address(clearing));
@@ -73,7 +73,7 @@ contract BounceTest is Fixture {
     }
 
     function test_WhatTheBondPaidIsNotPaidAgain() public {
-        IMystClearing.Claim memory c = claim(payer, 2, 300);
+        Promised memory c = claim(payer, 2, 300);
         settle(c);
         open(payer, 500, 80);
         assertEq(settle(c), 188);
@@ -99,7 +99,7 @@ contract BounceTest is Fixture {
     }
 
     function test_WhoeverClearsItIsPaidItsFeeOfTheBondsPartToo() public {
-        IMystClearing.Claim memory c = claim(payer, 2, 300);
+        Promised memory c = claim(payer, 2, 300);
         assertEq(clear(c, check(c, 1000, type(uint40).max)), 11);
         assertEq(clearing.credits(payout), 101);
         stands(0, 0, 88);
@@ -112,7 +112,7 @@ contract BounceTest is Fixture {
     }
 
     function test_AForgedClaimBurnsNothing() public {
-        IMystClearing.Claim memory c = claim(payer, 2, 300);
+        Promised memory c = claim(payer, 2, 300);
         c.total = 299;
         assertEq(settle(c), 0);
         c = claim(payer, 2, 300);

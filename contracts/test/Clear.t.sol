@@ -2,7 +2,7 @@
 pragma solidity ^0.8.28;
 
 import {IMystClearing} from "../src/IMystClearing.sol";
-import {Fixture} from "./support/Fixture.sol";
+import {Fixture, Promised} from "./support/Fixture.sol";
 
 contract ClearTest is Fixture {
     uint40 private later;
@@ -14,9 +14,9 @@ contract ClearTest is Fixture {
     }
 
     function test_PaysTheFeeAndCreditsThePayee() public {
-        IMystClearing.Claim memory c = claim(payer, 1, 300);
+        Promised memory c = claim(payer, 1, 300);
         vm.expectEmit(address(clearing));
-        emit IMystClearing.Cleared(payer.addr, channelOf(provider.addr, 1), 300, 300, 300, 300);
+        emit IMystClearing.Cleared(payer.addr, channelOf(provider.addr, 1), content(300, 300, 300), 300);
         vm.expectEmit(address(clearing));
         emit IMystClearing.Credited(payout, 291);
         assertEq(clear(c, check(c, 300, later)), 9);
@@ -28,7 +28,7 @@ contract ClearTest is Fixture {
     }
 
     function test_WithoutACheckTheProviderIsCreditedAndNobodyEarns() public {
-        IMystClearing.Claim memory c = claim(payer, 1, 300);
+        Promised memory c = claim(payer, 1, 300);
         assertEq(clear(c, noCheck()), 0);
         assertEq(clearing.credits(provider.addr), 300);
         assertEq(token.balanceOf(stranger), 0);
@@ -43,7 +43,7 @@ contract ClearTest is Fixture {
     }
 
     function test_SkipsACheckThatIsNotSignedSo() public {
-        IMystClearing.Claim memory c = claim(payer, 1, 300);
+        Promised memory c = claim(payer, 1, 300);
         IMystClearing.Check memory k = check(c, 300, later);
         k.feeBps = 301;
         refused(c, k);
@@ -65,7 +65,7 @@ contract ClearTest is Fixture {
     }
 
     function test_SkipsACheckFromYesterday() public {
-        IMystClearing.Claim memory c = claim(payer, 1, 300);
+        Promised memory c = claim(payer, 1, 300);
         IMystClearing.Check memory k = check(c, 300, later);
         vm.warp(uint256(later) + 1);
         refused(c, k);
@@ -74,26 +74,26 @@ contract ClearTest is Fixture {
     }
 
     function test_SkipsAFeeOverTheWhole() public {
-        IMystClearing.Claim memory c = claim(payer, 1, 300);
+        Promised memory c = claim(payer, 1, 300);
         refused(c, check(c, 10_001, later));
         assertEq(clear(c, check(c, 10_000, later)), 300);
         assertEq(clearing.credits(payout), 0);
     }
 
     function test_AGoodEntryIsPaidBesideABadOne() public {
-        IMystClearing.Claim memory bad = claim(payer, 1, 300);
-        IMystClearing.Claim memory good = claim(payer, 2, 200);
+        Promised memory bad = claim(payer, 1, 300);
+        Promised memory good = claim(payer, 2, 200);
         IMystClearing.Check[] memory checks = new IMystClearing.Check[](2);
         (checks[0], checks[1]) = (check(good, 100, later), check(good, 100, later));
         vm.prank(stranger);
-        assertEq(clearing.clear(list(bad, good), checks), 2);
+        assertEq(clearing.clear(pack(list(bad, good)), checks), 2);
         assertEq(paidTo(payer, 1), 0);
         assertEq(paidTo(payer, 2), 200);
     }
 
     function test_AFrozenSubmitterHoldsUpNobody() public {
         token.freeze(stranger, true);
-        IMystClearing.Claim memory c = claim(payer, 1, 300);
+        Promised memory c = claim(payer, 1, 300);
         clear(c, check(c, 300, later));
         assertEq(clearing.credits(stranger), 9);
         assertEq(clearing.credits(payout), 291);
@@ -101,18 +101,18 @@ contract ClearTest is Fixture {
 
     function test_NeedsACheckForEachClaim() public {
         vm.expectRevert(abi.encodeWithSelector(IMystClearing.LengthMismatch.selector, 1, 0));
-        clearing.clear(list(claim(payer, 1, 300)), new IMystClearing.Check[](0));
+        clearing.clear(pack(list(claim(payer, 1, 300))), new IMystClearing.Check[](0));
     }
 
     function test_NoCheckIsSubmittedTwice() public {
-        IMystClearing.Claim memory c = claim(payer, 1, 300);
+        Promised memory c = claim(payer, 1, 300);
         clear(c, check(c, 300, later));
         assertEq(clear(c, check(c, 300, later)), 0);
         assertEq(settle(c), 0);
         assertEq(token.balanceOf(stranger), 9);
     }
 
-    function refused(IMystClearing.Claim memory c, IMystClearing.Check memory k) private {
+    function refused(Promised memory c, IMystClearing.Check memory k) private {
         assertEq(clear(c, k), 0);
         assertEq(paidTo(payer, c.salt), 0);
         assertEq(clearing.account(payer.addr).balance, 1000);

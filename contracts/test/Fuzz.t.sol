@@ -2,7 +2,7 @@
 pragma solidity ^0.8.28;
 
 import {IMystClearing} from "../src/IMystClearing.sol";
-import {Fixture} from "./support/Fixture.sol";
+import {Fixture, Promised} from "./support/Fixture.sol";
 
 contract FuzzTest is Fixture {
     function testFuzz_PaysTheLesserOfOwedAndBalance(uint96 amount, uint96 first, uint96 second) public {
@@ -19,7 +19,7 @@ contract FuzzTest is Fixture {
         public
     {
         open(payer, deposit, 0);
-        IMystClearing.Claim[] memory claims = new IMystClearing.Claim[](4);
+        Promised[] memory claims = new Promised[](4);
         for (uint256 i = 0; i < 4; ++i) {
             claims[i] = claim(payer, salts[i] % 3, amounts[i]);
         }
@@ -39,7 +39,7 @@ contract FuzzTest is Fixture {
 
     function testFuzz_FeeAndCreditAreThePayment(uint96 deposit, uint96 amount, uint16 feeBps) public {
         open(payer, deposit, 0);
-        IMystClearing.Claim memory c = claim(payer, 1, amount);
+        Promised memory c = claim(payer, 1, amount);
         uint256 fee = clear(c, check(c, feeBps, type(uint40).max));
         uint256 pay = feeBps > 10_000 ? 0 : amount < deposit ? amount : deposit;
         assertEq(fee, pay * feeBps / 10_000, "fee");
@@ -49,7 +49,7 @@ contract FuzzTest is Fixture {
 
     function testFuzz_AnyOtherSignatureIsRefused(bytes32 r, bytes32 vs) public {
         open(payer, 100, 0);
-        IMystClearing.Claim memory c = claim(payer, 1, 50);
+        Promised memory c = claim(payer, 1, 50);
         vm.assume(r != c.signature.r || vs != c.signature.vs);
         c.signature = IMystClearing.Signature(r, vs);
         assertEq(settle(c), 0);

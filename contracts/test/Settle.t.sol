@@ -2,7 +2,7 @@
 pragma solidity ^0.8.28;
 
 import {IMystClearing} from "../src/IMystClearing.sol";
-import {Fixture} from "./support/Fixture.sol";
+import {Fixture, Promised} from "./support/Fixture.sol";
 
 contract SettleTest is Fixture {
     uint256 private constant ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141;
@@ -15,7 +15,7 @@ contract SettleTest is Fixture {
 
     function test_PaysTheProviderAndTellsSo() public {
         vm.expectEmit(address(clearing));
-        emit IMystClearing.Cleared(payer.addr, channelOf(provider.addr, 1), 300, 300, 300, 300);
+        emit IMystClearing.Cleared(payer.addr, channelOf(provider.addr, 1), content(300, 300, 300), 300);
         assertEq(settle(claim(payer, 1, 300)), 300);
         assertEq(token.balanceOf(payout), 300);
         assertEq(paidTo(payer, 1), 300);
@@ -30,7 +30,7 @@ contract SettleTest is Fixture {
     }
 
     function test_AClaimTwiceCountsOnce() public {
-        IMystClearing.Claim memory c = claim(payer, 1, 300);
+        Promised memory c = claim(payer, 1, 300);
         assertEq(settle(list(c, c)), 300);
         assertEq(settle(c), 0);
         assertEq(token.balanceOf(payout), 300);
@@ -43,15 +43,15 @@ contract SettleTest is Fixture {
     }
 
     function test_NobodyElseSettlesIt() public {
-        IMystClearing.Claim memory c = claim(payer, 1, 300);
+        Promised memory c = claim(payer, 1, 300);
         vm.prank(stranger);
-        assertEq(clearing.settle(list(c), stranger), 0);
+        assertEq(clearing.settle(pack(list(c)), stranger), 0);
         assertEq(token.balanceOf(stranger), 0);
     }
 
     function test_SkipsWhatIsNotSignedSo() public {
-        IMystClearing.Claim memory good = claim(payer, 2, 40);
-        IMystClearing.Claim memory bad = claim(payer, 1, 300);
+        Promised memory good = claim(payer, 2, 40);
+        Promised memory bad = claim(payer, 1, 300);
         bad.cumulative = 301;
         assertEq(settle(list(bad, good)), 40);
         bad = claim(payer, 1, 300);
@@ -70,7 +70,7 @@ contract SettleTest is Fixture {
 
     /// @dev 64 bytes leave room for few high s, which nobody meets by chance: with k = 1 and a wished-for s, the key is worked out.
     function test_SkipsAHighS() public {
-        IMystClearing.Claim memory c = claim(payer, 1, 300);
+        Promised memory c = claim(payer, 1, 300);
         bytes32 digest = promiseDigest(provider.addr, c);
         uint256 s = ORDER / 2 + 1;
         uint256 key = mulmod(addmod(s, ORDER - uint256(digest) % ORDER, ORDER), inverse(uint256(GENERATOR_X)), ORDER);
@@ -91,7 +91,7 @@ contract SettleTest is Fixture {
     }
 
     function test_SkipsSignaturesOfNobody() public {
-        IMystClearing.Claim memory c = claim(payer, 1, 300);
+        Promised memory c = claim(payer, 1, 300);
         c.signer = address(0);
         c.signature = IMystClearing.Signature(0, 0);
         assertEq(settle(c), 0);
@@ -123,23 +123,23 @@ contract SettleTest is Fixture {
     }
 
     function test_MoneyNeverGoesNowhere() public {
-        IMystClearing.Claim[] memory claims = list(claim(payer, 1, 300));
+        Promised[] memory claims = list(claim(payer, 1, 300));
         address[2] memory nowhere = [address(0), address(clearing)];
         for (uint256 i = 0; i < nowhere.length; ++i) {
             vm.expectRevert(abi.encodeWithSelector(IMystClearing.RecipientInvalid.selector, nowhere[i]));
             vm.prank(provider.addr);
-            clearing.settle(claims, nowhere[i]);
+            clearing.settle(pack(claims), nowhere[i]);
         }
     }
 
     function test_TheDomainFollowsTheChain() public {
-        IMystClearing.Claim memory before = claim(payer, 1, 300);
+        Promised memory before = claim(payer, 1, 300);
         vm.chainId(block.chainid + 1);
         assertEq(settle(before), 0);
         assertEq(settle(claim(payer, 1, 300)), 300);
     }
 
     function test_AnEmptyBatchDoesNothing() public {
-        assertEq(settle(new IMystClearing.Claim[](0)), 0);
+        assertEq(settle(new Promised[](0)), 0);
     }
 }

@@ -3,7 +3,7 @@ pragma solidity ^0.8.28;
 
 import {IMystClearing} from "../src/IMystClearing.sol";
 import {MystClearing} from "../src/MystClearing.sol";
-import {Fixture} from "./support/Fixture.sol";
+import {Fixture, Promised} from "./support/Fixture.sol";
 
 /// @dev contracts/vectors/eip712.json is made with viem; the TypeScript side reads the same file.
 contract VectorsTest is Fixture {
@@ -59,7 +59,7 @@ contract VectorsTest is Fixture {
     }
 
     function bothAre(string memory path, string memory checkAt) private {
-        IMystClearing.Claim memory c = IMystClearing.Claim({
+        Promised memory c = Promised({
             signer: payer.addr,
             salt: uint96(number(path, ".salt")),
             cumulative: uint96(number(path, ".cumulative")),

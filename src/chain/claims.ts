@@ -1,4 +1,4 @@
-import { type Log, parseEventLogs, toHex } from "viem";
+import { concat, encodePacked, type Log, parseEventLogs, toHex } from "viem";
 import type { Hex } from "../lib/codec.ts";
 import { channelId } from "../payments/promise.ts";
 import type { Claim } from "../payments/settlement.ts";
@@ -10,14 +10,23 @@ export const signatureWords = (signature: Uint8Array): { r: Hex; vs: Hex } => ({
   vs: toHex(signature.subarray(32)),
 });
 
-/** A claim as the contract takes it. */
-export const claimArgs = ({ signer, salt, cumulative, total, seq, signature }: Claim) => ({
-  signer,
-  salt: BigInt(toHex(salt)),
-  cumulative,
-  total,
-  seq,
-  signature: signatureWords(signature),
+type Content = { cumulative: bigint; total: bigint; seq: bigint };
+
+/** What a promise says, in the one word in which the contract takes and logs it: cumulative ‖ total ‖ seq. */
+export const packContent = ({ cumulative, total, seq }: Content): Hex =>
+  encodePacked(["uint96", "uint96", "uint64"], [cumulative, total, seq]);
+
+/** The word of `packContent` taken apart. */
+export function unpackContent(word: Hex): Content {
+  const bits = BigInt(word);
+  return { cumulative: bits >> 160n, total: BigInt.asUintN(96, bits >> 64n), seq: BigInt.asUintN(64, bits) };
+}
+
+/** A claim as the contract takes it: signer ‖ salt in one word, what was promised in another. */
+export const claimArgs = (claim: Claim) => ({
+  payer: concat([claim.signer, toHex(claim.salt)]),
+  content: packContent(claim),
+  signature: signatureWords(claim.signature),
 });
 
 /**
@@ -26,10 +35,10 @@ export const claimArgs = ({ signer, salt, cumulative, total, seq, signature }: C
  */
 export function paidOf(claims: Claim[], provider: Hex, contract: Hex, logs: Log[]): bigint[] {
   const paid = claims.map(() => 0n);
-  const open = claims.map(({ signer, salt, cumulative }) => `${signer}/${channelId(provider, salt)}/${cumulative}` as string | undefined);
+  const open = claims.map((claim) => `${claim.signer}/${channelId(provider, claim.salt)}/${packContent(claim)}` as string | undefined);
   const ours = logs.filter(({ address }) => address.toLowerCase() === contract);
   for (const { args } of parseEventLogs({ abi: mystClearingAbi, eventName: "Cleared", logs: ours })) {
-    const index = open.indexOf(`${args.signer.toLowerCase()}/${args.channel}/${args.cumulative}`);
+    const index = open.indexOf(`${args.signer.toLowerCase()}/${args.channel}/${args.content}`);
     if (index < 0) continue;
     paid[index] = args.paid;
     open[index] = undefined;

@@ -3,6 +3,7 @@ import type { Hex } from "../lib/codec.ts";
 import type { NetworkConfig } from "../lib/network-config.ts";
 import { mystClearingAbi } from "./abi/myst-clearing.ts";
 import type { ChainEvent, EventSource } from "./chain.ts";
+import { unpackContent } from "./claims.ts";
 import type { Client, Endpoints } from "./endpoints.ts";
 
 /** The newest block that counts. Never before the contract was there: until that block is final it is the best there is. */
@@ -48,8 +49,8 @@ async function readEvents(client: Client, address: Hex, fromBlock: bigint, toBlo
         return [{ ...at, type: "deposited", signer: lower(signer), owner: lower(owner), amount, bond, line }];
       }
       case "Cleared": {
-        const { signer, channel, cumulative, total, seq, paid } = log.args;
-        return [{ ...at, type: "cleared", signer: lower(signer), channel, cumulative, total, seq, paid }];
+        const { signer, channel, content, paid } = log.args;
+        return [{ ...at, type: "cleared", signer: lower(signer), channel, ...unpackContent(content), paid }];
       }
       case "Closing":
         return [{ ...at, type: "closing", signer: lower(log.args.signer), closeAtMs: log.args.closeAt * 1000 }];

@@ -6,6 +6,16 @@ import {MystClearing} from "../../src/MystClearing.sol";
 import {FlakyToken} from "./Tokens.sol";
 import {Test} from "./Test.sol";
 
+/// @dev A claim taken apart, so that tests can change one thing of it.
+struct Promised {
+    address signer;
+    uint96 salt;
+    uint96 cumulative;
+    uint96 total;
+    uint64 seq;
+    IMystClearing.Signature signature;
+}
+
 /// @dev A contract, two payers, a provider and the means to sign. Digests are worked out here once more, apart from the contract's code.
 abstract contract Fixture is Test {
     struct Person {
@@ -24,8 +34,9 @@ abstract contract Fixture is Test {
     address internal stranger = makeAddr("stranger");
     address internal payout = makeAddr("payout");
 
+    /// @dev Set what stands in for it before, or a token comes that can do everything a token should not.
     function setUp() public virtual {
-        token = new FlakyToken();
+        if (address(token) == address(0)) token = new FlakyToken();
         clearing = new MystClearing(token);
         payer = person("payer");
         other = person("other");
@@ -74,18 +85,14 @@ abstract contract Fixture is Test {
         return keccak256(bytes.concat(bytes20(to), bytes12(salt)));
     }
 
-    function promiseDigest(address to, IMystClearing.Claim memory c) internal view returns (bytes32) {
+    function promiseDigest(address to, Promised memory c) internal view returns (bytes32) {
         bytes32 kind = keccak256("Promise(bytes32 channel,uint96 cumulative,uint96 total,uint64 seq)");
         return digestOf(keccak256(abi.encode(kind, channelOf(to, c.salt), c.cumulative, c.total, c.seq)));
     }
 
     /// @dev A promise of `p` to the provider, its total and seq as large as the amount.
-    function claim(Person memory p, uint96 salt, uint96 cumulative)
-        internal
-        view
-        returns (IMystClearing.Claim memory c)
-    {
-        c = IMystClearing.Claim({
+    function claim(Person memory p, uint96 salt, uint96 cumulative) internal view returns (Promised memory c) {
+        c = Promised({
             signer: p.addr,
             salt: salt,
             cumulative: cumulative,
@@ -96,7 +103,7 @@ abstract contract Fixture is Test {
         c.signature = signed(p, promiseDigest(provider.addr, c));
     }
 
-    function check(IMystClearing.Claim memory c, uint16 feeBps, uint40 deadline)
+    function check(Promised memory c, uint16 feeBps, uint40 deadline)
         internal
         view
         returns (IMystClearing.Check memory k)
@@ -113,33 +120,45 @@ abstract contract Fixture is Test {
         k.provider = provider.addr;
     }
 
-    function settle(IMystClearing.Claim memory c) internal returns (uint256) {
+    function pack(Promised memory c) internal pure returns (IMystClearing.Claim memory) {
+        bytes32 who = bytes32(bytes.concat(bytes20(c.signer), bytes12(c.salt)));
+        return IMystClearing.Claim(who, content(c.cumulative, c.total, c.seq), c.signature);
+    }
+
+    function content(uint96 cumulative, uint96 total, uint64 seq) internal pure returns (bytes32) {
+        return bytes32(bytes.concat(bytes12(cumulative), bytes12(total), bytes8(seq)));
+    }
+
+    function pack(Promised[] memory list_) internal pure returns (IMystClearing.Claim[] memory claims) {
+        claims = new IMystClearing.Claim[](list_.length);
+        for (uint256 i = 0; i < claims.length; ++i) {
+            claims[i] = pack(list_[i]);
+        }
+    }
+
+    function settle(Promised memory c) internal returns (uint256) {
         return settle(list(c));
     }
 
-    function settle(IMystClearing.Claim[] memory claims) internal returns (uint256) {
+    function settle(Promised[] memory claims) internal returns (uint256) {
         vm.prank(provider.addr);
-        return clearing.settle(claims, payout);
+        return clearing.settle(pack(claims), payout);
     }
 
-    function clear(IMystClearing.Claim memory c, IMystClearing.Check memory k) internal returns (uint256) {
+    function clear(Promised memory c, IMystClearing.Check memory k) internal returns (uint256) {
         IMystClearing.Check[] memory checks = new IMystClearing.Check[](1);
         checks[0] = k;
         vm.prank(stranger);
-        return clearing.clear(list(c), checks);
+        return clearing.clear(pack(list(c)), checks);
     }
 
-    function list(IMystClearing.Claim memory a) internal pure returns (IMystClearing.Claim[] memory claims) {
-        claims = new IMystClearing.Claim[](1);
+    function list(Promised memory a) internal pure returns (Promised[] memory claims) {
+        claims = new Promised[](1);
         claims[0] = a;
     }
 
-    function list(IMystClearing.Claim memory a, IMystClearing.Claim memory b)
-        internal
-        pure
-        returns (IMystClearing.Claim[] memory claims)
-    {
-        claims = new IMystClearing.Claim[](2);
+    function list(Promised memory a, Promised memory b) internal pure returns (Promised[] memory claims) {
+        claims = new Promised[](2);
         (claims[0], claims[1]) = (a, b);
     }
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { encodeAbiParameters, encodeEventTopics, type Log } from "viem";
 import { mystClearingAbi } from "../../../src/chain/abi/myst-clearing.ts";
-import { claimArgs, paidOf } from "../../../src/chain/claims.ts";
+import { claimArgs, packContent, paidOf, unpackContent } from "../../../src/chain/claims.ts";
 import { finalBlock } from "../../../src/chain/events.ts";
 import type { Hex } from "../../../src/lib/codec.ts";
 import { channelId } from "../../../src/payments/promise.ts";
@@ -20,13 +20,16 @@ const claim = (signer: Hex, cumulative: bigint): Claim => ({
   seq: 1n,
   signature: new Uint8Array(64).fill(7),
 });
-const uint96 = { type: "uint96" } as const;
 
-const cleared = ({ signer, cumulative, total, seq }: Claim, paid: bigint, from = contract): Log =>
+const cleared = (promised: Claim, paid: bigint, from = contract): Log =>
   ({
     address: from,
-    topics: encodeEventTopics({ abi: mystClearingAbi, eventName: "Cleared", args: { signer, channel: channelId(provider, salt) } }),
-    data: encodeAbiParameters([uint96, uint96, { type: "uint64" }, uint96], [cumulative, total, seq, paid]),
+    topics: encodeEventTopics({
+      abi: mystClearingAbi,
+      eventName: "Cleared",
+      args: { signer: promised.signer, channel: channelId(provider, salt) },
+    }),
+    data: encodeAbiParameters([{ type: "bytes32" }, { type: "uint96" }], [packContent(promised), paid]),
   }) as unknown as Log;
 
 describe("chain/claims", (test) => {
@@ -52,11 +55,17 @@ describe("chain/claims", (test) => {
     assert.deepEqual(paidOf([one], address("b"), contract, [cleared(one, 100n)]), [0n]);
   });
 
-  test("the salt is a number on chain, the signature two words", () => {
-    const args = claimArgs(one);
-    assert.equal(args.salt, 0x000102030405060708090a0bn);
+  test("signer and salt are one word on chain, what is promised another, the signature two", () => {
+    const args = claimArgs({ ...one, total: 2n ** 96n - 1n });
+    assert.equal(args.payer, `${address("1")}000102030405060708090a0b`);
+    assert.equal(args.content, `0x${"64".padStart(24, "0")}${"f".repeat(24)}${"1".padStart(16, "0")}`);
     assert.equal(args.signature.r, `0x${"07".repeat(32)}`);
     assert.equal(args.signature.vs, args.signature.r);
+  });
+
+  test("what is promised comes out of its word as it went in", () => {
+    const most = { cumulative: 2n ** 96n - 1n, total: 2n ** 96n - 2n, seq: 2n ** 64n - 1n };
+    for (const content of [most, { cumulative: 1n, total: 2n, seq: 3n }]) assert.deepEqual(unpackContent(packContent(content)), content);
   });
 });
 
