@@ -14,6 +14,8 @@ export type ChainDeps = {
   identity?: Identity;
   /** an RPC URL that goes before the network file's */
   rpc?: string;
+  /** how long an RPC that has shown the right chain and contract is believed before it is asked again; default 30 s */
+  verifyMs?: number;
   log: Logger;
   clock: Clock;
 };

@@ -14,9 +14,12 @@ import { verify } from "./verify.ts";
 import { createWallet } from "./wallet.ts";
 
 /** See `Chain`. Asks nothing of the RPC by itself. */
-export const createChain: CreateChain = ({ network, identity, rpc, log, clock }) => {
+export const createChain: CreateChain = ({ network, identity, rpc, verifyMs, log, clock }) => {
   const urls = [...new Set([...(rpc === undefined ? [] : [rpc]), ...network.rpc])];
-  const endpoints = createEndpoints({ urls, verify: (client) => verify(client, network, clock.nowMs()), log, clock });
+  const endpoints = createEndpoints({
+    ...{ urls, verify: (client) => verify(client, network, clock.nowMs()), log, clock },
+    ...(verifyMs !== undefined && { verifyMs }),
+  });
   const contract = { address: network.contract, abi: mystClearingAbi } as const;
   const token = { address: network.token.address, abi: testTokenAbi } as const;
 

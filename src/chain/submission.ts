@@ -29,11 +29,12 @@ export function judge({ head, finalNonce, receipt }: Observation, nonce: number,
 
 /**
  * What an RPC's refusal of a raw transaction means. `there`: it or another of its nonce is known, the chain will tell which.
- * `later`: may be taken another time; so is whatever is not understood, since a transaction that counts as dead is made anew.
+ * `dear`: its fees are too low now. `later`: may be taken another time; so is whatever is not understood, since a transaction that counts as dead is made anew.
  */
-export function readRefusal(details: string): "there" | "later" | "no-gas" | "never" {
+export function readRefusal(details: string): "there" | "later" | "dear" | "no-gas" | "never" {
   if (/already known|already imported|known transaction|already exists|nonce (is )?too low|old nonce|already been used/i.test(details))
     return "there";
+  if (/underpriced|base ?fee|fee cap/i.test(details)) return "dear";
   if (/insufficient funds/i.test(details)) return "no-gas";
   if (/intrinsic gas|exceeds (the )?block gas limit|invalid (sender|signature|chain)|not supported|oversized/i.test(details))
     return "never";
@@ -104,7 +105,8 @@ export async function follow({ endpoints, log, clock }: FollowDeps, following: F
       }
     } catch (error) {
       const patienceMs = sentMs === Number.NEGATIVE_INFINITY ? silentMs.unsent : silentMs.sent;
-      if (!isMystError(error, "RPC_UNREACHABLE") || clock.nowMs() - heardMs > patienceMs) throw error;
+      const mayPass = isMystError(error, "RPC_UNREACHABLE") || (patienceMs === undefined && isMystError(error, "TRANSACTION_STUCK"));
+      if (!mayPass || clock.nowMs() - heardMs > patienceMs) throw error;
       log.debug("waiting for a transaction", { hash, message: error.message });
     }
     if (patienceMs !== undefined && clock.nowMs() - minedMs > patienceMs)
@@ -126,6 +128,8 @@ async function send(client: Client, raw: Hex): Promise<void> {
     const meaning = readRefusal(details);
     if (meaning === "there") return;
     if (meaning === "never") throw failed(keccak256(raw), details);
+    if (meaning === "dear")
+      throw new MystError("TRANSACTION_STUCK", `the chain does not take transaction ${keccak256(raw)} for its fees: ${details}`);
     if (meaning === "no-gas") throw chainError(error, "sending a transaction");
     throw unreachable(`the chain does not take the transaction now: ${details}`);
   }

@@ -2,6 +2,7 @@ import type { Chain, ChainEvent } from "../chain/chain.ts";
 import { createPoller, type Poller } from "../chain/poller.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Hex } from "../lib/codec.ts";
+import { MystError } from "../lib/errors.ts";
 import type { Logger } from "../lib/ports.ts";
 import type { Store } from "../lib/store.ts";
 import type { ProviderLedger } from "../payments/provider-ledger.ts";
@@ -33,10 +34,16 @@ export function watchChain(deps: WatchingDeps, { startBlock, everyMs = 30_000 }:
       const ref = { signer: event.signer, channel: event.channel };
       if (!ledger.channel(ref)) return;
       const paid = await chain.paid(event.signer, event.channel);
+      if (paid < event.paid) throw contradiction();
       await ledger.settled(ref, paid);
       deps.onPaid(event.channel, paid);
     }
-    if (ledger.account(event.signer)) await ledger.rememberAccount(event.signer, await chain.account(event.signer));
+    if (ledger.account(event.signer)) {
+      const view = await chain.account(event.signer);
+      // whoever this happens to has deposited once
+      if (view.line === 0n) throw contradiction();
+      await ledger.rememberAccount(event.signer, view);
+    }
     if (event.type === "closing" && ledger.unsettled(event.signer) > 0n)
       for (const { signer, channel } of ledger.channels())
         if (signer === event.signer) settler.requestSettle("the payer closes its account", { signer, channel }, "close");
@@ -47,10 +54,17 @@ export function watchChain(deps: WatchingDeps, { startBlock, everyMs = 30_000 }:
       startBlock,
       everyMs,
       apply: async ({ rolledBackTo, events }) => {
-        if (rolledBackTo !== undefined) await settler.reorganised();
+        if (rolledBackTo !== undefined) {
+          for (const signer of new Set(ledger.channels().map((channel) => channel.signer)))
+            if (ledger.account(signer)) await ledger.rememberAccount(signer, await chain.account(signer));
+          await settler.reorganised();
+        }
         for (const event of events) await take(event);
         return [];
       },
     },
   );
 }
+
+/** The events are read again: from an RPC that has come to itself, or another. */
+const contradiction = () => new MystError("RPC_STALE", "the RPC contradicts itself or what it has shown before");

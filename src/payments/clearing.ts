@@ -30,10 +30,14 @@ export function createClearing({ ledger, clock }: ClearingDeps, settleAt: bigint
   const closeAtOf = (signer: ChannelRef["signer"]) => ledger.account(signer)?.closeAtMs;
   const causeOf = (channel: ProviderChannel): ClearingCause =>
     causes.get(keyOf(channel)) ?? (closeAtOf(channel.signer) === undefined ? "due" : "close");
+  /** it has closed and taken out what there was */
+  const isGone = (signer: ChannelRef["signer"]): boolean => {
+    const account = ledger.account(signer);
+    return account?.closeAtMs !== undefined && account.closeAtMs <= clock.nowMs() && account.balance + account.bond === 0n;
+  };
   /** unsettled, as far as it is not claimed and may be had at all */
   const openOn = (channel: ProviderChannel): bigint => {
-    const account = ledger.account(channel.signer);
-    if (account && account.balance + account.bond === 0n) return 0n;
+    if (isGone(channel.signer)) return 0n;
     const open = channel.cumulative - larger(channel.paid, claimed.get(keyOf(channel)) ?? 0n);
     return larger(open, 0n);
   };
@@ -138,10 +142,8 @@ export function createClearing({ ledger, clock }: ClearingDeps, settleAt: bigint
       ledger.channels().flatMap((channel) => {
         const amount = channel.cumulative - channel.paid;
         if (amount <= 0n || !costs) return [];
-        const account = ledger.account(channel.signer);
-        const empty = account !== undefined && account.line > 0n && account.balance + account.bond === 0n;
         const cause = closeAtOf(channel.signer) === undefined ? ("due" as const) : ("close" as const);
-        return empty || isDust({ unsettled: amount, cause }, costs) ? [{ channel, amount }] : [];
+        return isGone(channel.signer) || isDust({ unsettled: amount, cause }, costs) ? [{ channel, amount }] : [];
       }),
   };
 }

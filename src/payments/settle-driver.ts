@@ -173,6 +173,8 @@ export function createSettleDriver(deps: SettlerDeps & { clearing: Clearing }, {
       }),
     );
     const { hash, credited } = receipt;
+    if (claims.some(({ paid, paidInAll }) => paidInAll < paid))
+      throw new MystError("RPC_STALE", `the RPC shows that ${hash} has paid, and that nothing was paid`);
     const settled = { hash, credited, claims, paid: claims.reduce((sum, { paid }) => sum + paid, 0n) };
     clearing.cleared(pending.channels);
     log.info("settled", { hash: settled.hash, claims: claims.length, paid: settled.paid });

@@ -7,6 +7,8 @@ export const batchSize = 50;
 /** A transaction that fails on chain costs gas: after so many in a row the settler waits to be asked again. */
 export const maxFailedTransactions = 5;
 const longestWaitMs = 300_000;
+/** doublings of the first wait, for a transaction that may be mined at any time */
+const longestPatience = 6;
 
 /** A transaction as it is on disk before it is sent. */
 export type StoredSettlement = {
@@ -93,7 +95,8 @@ export const settleStep: Step<SettleState, SettleEvent, SettleEffect> = (state, 
     case "stuck":
       return state.phase === "sending" && state.pending ? { state, effects: [{ type: "raise", pending: state.pending }] } : stay(state);
     case "raised":
-      return state.phase === "sending" ? onward({ ...state, pending: event.pending ?? state.pending }) : stay(state);
+      if (state.phase !== "sending") return stay(state);
+      return event.pending ? onward({ ...state, pending: event.pending }) : patiently(state);
     case "failed":
       return failed(state, event.dead);
     case "retry":
@@ -116,6 +119,12 @@ function onward(state: SettleState): Next {
     };
   if (state.queue.length === 0) return stay({ ...state, phase: "idle" });
   return { state: { ...state, phase: "preparing" }, effects: [{ type: "prepare", channels: state.queue.slice(0, batchSize) }] };
+}
+
+/** The same transaction again in a while, and not too late to see what has become of it. */
+function patiently(state: SettleState): Next {
+  const failures = state.failures + 1;
+  return { state: { ...state, phase: "waiting", failures }, effects: [{ type: "wait", failures: Math.min(failures, longestPatience) }] };
 }
 
 function failed(state: SettleState, dead: boolean): Next {

@@ -33,7 +33,7 @@ export function createWaiters() {
       const waiter = event.type === "asked" && event.asker !== undefined ? waiting.get(event.asker) : undefined;
       if (waiter) waiter.asked = true;
       if (to.phase === "idle") end(({ resolve, outcome }) => resolve(outcome));
-      if (event.type === "failed") end(({ reject }) => reject(lastError));
+      if (event.type === "failed" || (event.type === "raised" && !event.pending)) end(({ reject }) => reject(lastError));
     },
     fail: (error: MystError) => end(({ reject }) => reject(error), true),
   };
