@@ -274,15 +274,21 @@ export async function createNode(options: NodeOptions): Promise<Node> {
     }),
     wallet: createWallet({
       chain,
-      address,
+      network: config,
+      identity,
       payer,
       provider,
+      store,
+      clock,
+      log,
+      active: () => new Set([...(serving?.sessions() ?? []), ...(connection ? [connection.session()] : [])].map(({ channel }) => channel)),
       payout: () => serving?.options.payout ?? address,
       withSettler: async (use) => {
         if (settler) return use(settler);
         await using brief = openSettler(0n);
         return await use(brief);
       },
+      signal: stopping.signal,
     }),
     stop,
     [Symbol.asyncDispose]: () => stop(),

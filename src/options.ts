@@ -62,7 +62,8 @@ export type OptionRow = OptionSpec & { commands: "all" | readonly CommandName[];
 const of = <const C extends OptionRow["commands"], const R extends readonly OptionSpec[]>(commands: C, group: string, rows: R) =>
   rows.map((row) => ({ ...row, commands, group })) as unknown as { -readonly [I in keyof R]: R[I] & { commands: C; group: string } };
 
-const wallets = ["wallet", "wallet deposit", "wallet withdraw", "wallet channels", "wallet settle"] as const;
+const owners = ["wallet deposit", "wallet close", "wallet withdraw"] as const;
+const wallets = ["wallet", ...owners, "wallet channels", "wallet settle", "wallet consent"] as const;
 
 /**
  * Every option, once. The parser, `--help`, the environment variables, the schema of the config file and docs/cli.md all come
@@ -150,7 +151,17 @@ export const options = [
   ...of(["wallet deposit"], "Options", [
     { name: "bond", kind: "amount", help: "bond on top; default: what the network asks for and is missing" },
   ]),
-  ...of(["wallet deposit", "wallet withdraw"], "Options", [{ name: "yes", kind: "flag", once: true, help: "do not ask" }]),
+  ...of(["wallet deposit"], "Another wallet", [
+    { name: "owner", kind: "account", once: true, help: "this wallet shall pay, and own the account: print what it has to send" },
+    { name: "consent", kind: "string", once: true, help: "with --for, the first time: what 'wallet consent' has printed there" },
+  ]),
+  ...of(["wallet withdraw"], "Options", [{ name: "to", kind: "account", once: true, help: "where it goes; default: the owner" }]),
+  ...of(["wallet settle"], "Options", [{ name: "all", kind: "flag", once: true, help: "also what is not worth its gas" }]),
+  ...of(owners, "Another wallet", [
+    { name: "for", kind: "account", once: true, help: "the account of this signer; default: this node's" },
+    { name: "wait", kind: "flag", once: true, help: "when another wallet has to send it: return once it is on chain" },
+  ]),
+  ...of(owners, "Options", [{ name: "yes", kind: "flag", once: true, help: "do not ask" }]),
   ...of(["init"], "Options", [{ name: "import", kind: "path", once: true, help: "take the key from this keystore or hex file" }]),
   ...of(["init", "identity import"], "Options", [
     { name: "import-password-file", kind: "path", once: true, help: "file with the imported keystore's passphrase; default: ask" },

@@ -4,7 +4,7 @@ import { z } from "zod";
 import { asMystError, MystError } from "../lib/errors.ts";
 import { networkText } from "../lib/network-config.ts";
 import { type Logger, silentLogger } from "../lib/ports.ts";
-import type { Connection, Node } from "../node/types.ts";
+import type { Connection, Node, SentView, WalletOptions } from "../node/types.ts";
 import { errorBody } from "./error-body.ts";
 import { type CallName, type Input, type Output, type RouteName, routes, type StreamName } from "./routes.ts";
 import { createQueue } from "./stream.ts";
@@ -74,9 +74,14 @@ function handlersOf(node: ApiNode, onStop: () => void): Handlers {
     unblock: async () => ({ released: await node.unblock() }),
     wallet: () => node.wallet.show(),
     channels: async () => ({ channels: await node.wallet.channels() }),
-    deposit: ({ amount, bond }) => node.wallet.deposit(amount, bond),
-    withdraw: () => node.wallet.withdraw(),
-    settle: () => node.wallet.settle(),
+    account: ({ signer }) => node.wallet.account(signer),
+    consent: ({ owner }) => node.wallet.consent(owner),
+    outside: (request) => node.wallet.outside(request),
+    deposit: ({ amount, bond, ...account }, signal) =>
+      sending((options) => node.wallet.deposit(amount, bond, { ...account, ...options }), signal),
+    close: (account, signal) => sending((options) => node.wallet.close({ ...account, ...options }), signal),
+    withdraw: (account, signal) => sending((options) => node.wallet.withdraw({ ...account, ...options }), signal),
+    settle: (which, signal) => sending((options) => node.wallet.settle({ ...which, ...options }), signal),
     stop: () => {
       setImmediate(onStop);
       return { stopping: true as const };
@@ -91,6 +96,21 @@ function handlersOf(node: ApiNode, onStop: () => void): Handlers {
       return queue.items;
     },
   };
+}
+
+type Sending<R> = { type: "sent"; sent: SentView } | { type: "done"; result: R };
+
+/** What goes out as it does, then the result. */
+function sending<R>(work: (options: Required<WalletOptions>) => Promise<R>, signal: AbortSignal): AsyncIterable<Sending<R>> {
+  const queue = createQueue<Sending<R>>(100);
+  work({ signal, onSent: (sent) => queue.push({ type: "sent", sent }) }).then(
+    (result) => {
+      queue.push({ type: "done", result });
+      queue.end();
+    },
+    (error) => queue.end(error),
+  );
+  return queue.items;
 }
 
 const statusOf = (error: MystError) => {

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import * as view from "./schema.ts";
+import * as wallet from "./wallet-schema.ts";
 
 const nothing = z.strictObject({});
 const byId = z.strictObject({ id: z.string().min(1).max(100) });
@@ -10,6 +11,10 @@ const connectItem = z.union([
   z.object({ type: z.literal("step"), step: view.connectStep }),
   z.object({ type: z.literal("connected"), connection: view.connectionView }),
 ]);
+
+/** Each transaction as it goes out, then what has become of it. Who goes away ends the waiting; asked again, the node goes on with it. */
+const sending = <S extends z.ZodType>(result: S) =>
+  z.union([z.object({ type: z.literal("sent"), sent: wallet.sentView }), z.object({ type: z.literal("done"), result })]);
 
 /**
  * Every route, once: the server checks what comes in by it, the client has its types from it. `:id` in a path is a member of
@@ -30,11 +35,21 @@ export const routes = {
   disconnect: { method: "POST", path: "/v1/disconnect", input: nothing, output: session },
   /** lifts the kill switch that an ended connection has left */
   unblock: { method: "POST", path: "/v1/unblock", input: nothing, output: z.object({ released: z.boolean() }) },
-  wallet: { method: "GET", path: "/v1/wallet", input: nothing, output: view.walletView },
-  channels: { method: "GET", path: "/v1/wallet/channels", input: nothing, output: z.object({ channels: z.array(view.channelView) }) },
-  deposit: { method: "POST", path: "/v1/wallet/deposit", input: view.depositInput, output: view.depositOutput },
-  withdraw: { method: "POST", path: "/v1/wallet/withdraw", input: nothing, output: view.withdrawOutput },
-  settle: { method: "POST", path: "/v1/wallet/settle", input: nothing, output: view.settleOutput },
+  wallet: { method: "GET", path: "/v1/wallet", input: nothing, output: wallet.walletView },
+  channels: { method: "GET", path: "/v1/wallet/channels", input: nothing, output: z.object({ channels: z.array(wallet.channelView) }) },
+  account: { method: "GET", path: "/v1/wallet/account", input: wallet.accountInput, output: wallet.accountSummary },
+  consent: { method: "POST", path: "/v1/wallet/consent", input: wallet.consentInput, output: wallet.consentView },
+  outside: { method: "POST", path: "/v1/wallet/outside", input: wallet.outsideInput, output: wallet.outsideView },
+  deposit: { method: "POST", path: "/v1/wallet/deposit", input: wallet.depositInput, output: sending(wallet.depositOutput), stream: true },
+  close: { method: "POST", path: "/v1/wallet/close", input: wallet.closeInput, output: sending(wallet.closeOutput), stream: true },
+  withdraw: {
+    method: "POST",
+    path: "/v1/wallet/withdraw",
+    input: wallet.withdrawInput,
+    output: sending(wallet.withdrawOutput),
+    stream: true,
+  },
+  settle: { method: "POST", path: "/v1/wallet/settle", input: wallet.settleInput, output: sending(wallet.settleView), stream: true },
   stop: { method: "POST", path: "/v1/stop", input: nothing, output: z.object({ stopping: z.literal(true) }) },
   events: { method: "GET", path: "/v1/events", input: nothing, output: z.object({ event: view.nodeEvent }), stream: true },
 } as const satisfies Record<string, { method: "GET" | "POST"; path: string; input: z.ZodType; output: z.ZodType; stream?: true }>;

@@ -1,7 +1,6 @@
 import { z } from "zod";
 import type { Hex } from "../lib/codec.ts";
 import type {
-  ChannelView,
   Connection,
   ConnectOptions,
   ConnectStep,
@@ -11,27 +10,26 @@ import type {
   NodeEvent,
   NodeStatus,
   SessionView,
-  WalletView,
 } from "../node/types.ts";
 
 /**
  * What goes over the socket, both ways: amounts and byte counts are decimal strings there and bigint on either side. Unknown
  * members of an answer are dropped, so that an older client can read a newer node.
  */
-const decimal = z.codec(z.string().regex(/^\d{1,78}$/, "expected base units as a decimal string"), z.bigint(), {
+export const decimal = z.codec(z.string().regex(/^\d{1,78}$/, "expected base units as a decimal string"), z.bigint(), {
   decode: BigInt,
   encode: String,
 });
 /** a number in a query string */
 const numeric = z.codec(z.string().regex(/^\d{1,9}$/), z.number().int().nonnegative(), { decode: Number, encode: String });
-const hex = z.custom<Hex>((value) => /^0x[0-9a-f]*$/.test(String(value)), "expected lower-case hex");
+export const hex = z.custom<Hex>((value) => /^0x[0-9a-f]*$/.test(String(value)), "expected lower-case hex");
 const name = z.string().min(1).max(200);
 const names = z.array(name).max(100);
 const source = z.enum(["gossip", "snapshot", "dht"]);
 const endpoint = z.record(z.string(), z.string());
 
 /** Keeps a schema and the type it stands for in step: the compiler refuses a member that only one of them has. */
-const as =
+export const as =
   <T>() =>
   <S extends z.ZodType<T>>(schema: keyof T extends keyof z.output<S> ? S : never): S =>
     schema;
@@ -137,33 +135,6 @@ export const nodeStatus = as<NodeStatus>()(
   }),
 );
 
-export const walletView = as<WalletView>()(
-  z.object({
-    address: hex,
-    tokens: decimal,
-    gas: decimal,
-    deposit: decimal,
-    bond: decimal,
-    line: decimal,
-    promised: decimal,
-    liabilities: decimal,
-    unsettled: decimal,
-    credit: decimal,
-    closeAtMs: z.number().optional(),
-  }),
-);
-
-export const channelView = as<ChannelView>()(
-  z.object({
-    role: z.enum(["payer", "provider"]),
-    channel: hex,
-    peer: z.string(),
-    cumulative: decimal,
-    consumed: decimal,
-    paid: decimal,
-  }),
-);
-
 export const connectStep: z.ZodType<ConnectStep> = z.discriminatedUnion("step", [
   z.object({ step: z.literal("found"), atMs: z.number(), matching: z.number(), exit: exitView }),
   z.object({ step: z.literal("agreed"), atMs: z.number(), perGiB: decimal, perHour: decimal, quantum: decimal, budget: decimal }),
@@ -218,7 +189,3 @@ export const exitsInput = as<ExitQuery>()(
     waitMs: numeric.optional(),
   }),
 );
-export const depositInput = z.strictObject({ amount: decimal, bond: decimal });
-export const depositOutput = z.object({ hash: hex });
-export const withdrawOutput = z.object({ hash: hex, closeAtMs: z.number().optional(), withdrawn: decimal.optional() });
-export const settleOutput = z.object({ hash: hex.optional(), claims: z.number(), paid: decimal, collected: decimal });

@@ -7,6 +7,23 @@ import type { PreparedTransaction, Settlement } from "../payments/settlement.ts"
 
 /** The key of an account on the contract: it signs promises, and once its consent to an owner. */
 export type Signer = Pick<Identity, "address" | "sign">;
+/** An account whose key is elsewhere, with its consent to our owning it; without one only an account that we own already. */
+export type Consented = { address: Hex; consent?: Hex };
+
+/** A transaction of a wallet, whole enough to be taken up again after a crash. */
+export type Sent = Prepared & {
+  step: "approve" | "deposit" | "close" | "withdraw" | "collect";
+  /** the same with lower fees, sent before it: any of them may be mined */
+  earlier: Hex[];
+};
+export type Sending = {
+  /** Awaited before it goes out: what cannot be written down is not sent. Again for each variant with higher fees. */
+  onPrepared?(sent: Sent): Promise<void>;
+  /** ends the waiting, not the transaction */
+  signal?: AbortSignal;
+};
+/** Amounts in base units. */
+export type WalletOutcome = { hash: Hex; closeAtMs?: number; withdrawn?: bigint; collected?: bigint };
 
 export type ChainDeps = {
   network: NetworkConfig;
@@ -66,17 +83,24 @@ export type Chain = Settlement & {
   /** What others' submissions and failed transfers have left for this address in the contract, base units. */
   credit(address: Hex): Promise<bigint>;
   /**
-   * Approves what is missing and deposits; resolves when it is final. `bond` comes on top of `amount`.
-   * @param signer whose account; default our own identity's. The owner is always our own identity.
-   * @throws DEPOSIT_TOO_SMALL when the account would stay under the network's minimum, INSUFFICIENT_FUNDS, ACCOUNT_CLOSING
+   * Deposits, with a permit where the token takes one, else after an approval where that is missing; resolves when it is final.
+   * `bond` comes on top of `amount`.
+   * @param account whose; default our own identity's. The owner is always our own identity.
+   * @throws DEPOSIT_TOO_SMALL when the account would stay under the network's minimum, INSUFFICIENT_FUNDS, ACCOUNT_CLOSING, NOT_OWNER,
+   * BAD_SIGNATURE when a new account's consent is missing or not its signer's
    */
-  deposit(amount: bigint, bond: bigint, signer?: Signer, signal?: AbortSignal): Promise<{ hash: Hex }>;
-  /** Begins the close of an account that our identity owns; final. @throws NO_DEPOSIT, ACCOUNT_CLOSING when it has begun already */
-  close(signer?: Hex, signal?: AbortSignal): Promise<{ hash: Hex; closeAtMs: number }>;
-  /** Takes balance and bond out once the delay is over. @throws NO_DEPOSIT, ACCOUNT_CLOSING while it is not */
-  withdraw(signer?: Hex, signal?: AbortSignal): Promise<{ hash: Hex; withdrawn: bigint }>;
+  deposit(amount: bigint, bond: bigint, account?: Signer | Consented, sending?: Sending): Promise<{ hash: Hex }>;
+  /** Begins the close of an account that our identity owns; final. @throws NO_DEPOSIT, NOT_OWNER, ACCOUNT_CLOSING when it has begun already */
+  close(signer?: Hex, sending?: Sending): Promise<{ hash: Hex; closeAtMs: number }>;
+  /**
+   * Takes balance and bond out once the delay is over. @param to default our own address
+   * @throws NO_DEPOSIT, NOT_OWNER, ACCOUNT_OPEN before a close, ACCOUNT_CLOSING while its delay is not over
+   */
+  withdraw(signer?: Hex, to?: Hex, sending?: Sending): Promise<{ hash: Hex; withdrawn: bigint }>;
   /** Takes out our credit. @throws NO_DEPOSIT when there is none */
-  collect(to: Hex, signal?: AbortSignal): Promise<{ hash: Hex; collected: bigint }>;
+  collect(to: Hex, sending?: Sending): Promise<{ hash: Hex; collected: bigint }>;
+  /** Takes up a transaction that was sent, or was to be, by an earlier run. @throws TRANSACTION_FAILED when it reverted or never will be mined */
+  finish(sent: Sent, sending?: Sending): Promise<WalletOutcome>;
   /** for a poller (poller.ts) */
   events: EventSource;
 };

@@ -92,4 +92,13 @@ export const createChain: CreateChain = ({ network, identity, rpc, verifyMs, log
 const noKey = async (): Promise<never> => {
   throw new MystError("IDENTITY_MISSING", "without a key nothing can be sent to the chain");
 };
-const readOnly = { prepareSettle: noKey, raise: noKey, submit: noKey, deposit: noKey, close: noKey, withdraw: noKey, collect: noKey };
+const readOnly = {
+  prepareSettle: noKey,
+  raise: noKey,
+  submit: noKey,
+  deposit: noKey,
+  close: noKey,
+  withdraw: noKey,
+  collect: noKey,
+  finish: noKey,
+};

@@ -41,7 +41,8 @@ const revertCodes: Record<string, [ErrorCode, string]> = {
   AccountClosing: ["ACCOUNT_CLOSING", "the account is closing"],
   TooEarly: ["ACCOUNT_CLOSING", "the account is not closed yet"],
   NothingToCollect: ["NO_DEPOSIT", "the contract holds no credit for this address"],
-  NotOwner: ["TRANSACTION_FAILED", "the account belongs to another owner"],
+  NotOwner: ["NOT_OWNER", "the account belongs to another owner"],
+  ConsentInvalid: ["BAD_SIGNATURE", "the signer has not consented to this owner"],
   ERC20InsufficientBalance: ["INSUFFICIENT_FUNDS", "the wallet does not hold enough tokens"],
 };
 

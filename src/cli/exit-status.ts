@@ -63,6 +63,8 @@ export const exitStatus: Record<ErrorCode, number> = {
   BUDGET_EXHAUSTED: budget,
   DEPOSIT_TOO_SMALL: funds,
   ACCOUNT_CLOSING: funds,
+  ACCOUNT_OPEN: failure,
+  NOT_OWNER: failure,
   PROMISE_REFUSED: failure,
   CREDIT_MISMATCH: failure,
   OVERCHARGED: failure,

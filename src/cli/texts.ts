@@ -23,6 +23,16 @@ export const roughAmount = (amount: bigint, unit: Unit): string => formatAmount(
 
 export const timeText = (ms: number): string => new Date(ms).toISOString().slice(0, 16).replace("T", " ");
 
+/** "now", "40s", "7m", "5h", "12d": how long ago, for tables */
+export function agoText(ms: number): string {
+  const seconds = Math.max(0, Math.floor(ms / 1000));
+  if (seconds < 5) return "now";
+  if (seconds < 60) return `${seconds}s`;
+  if (seconds < 3_600) return `${Math.floor(seconds / 60)}m`;
+  if (seconds < 86_400) return `${Math.floor(seconds / 3_600)}h`;
+  return `${Math.floor(seconds / 86_400)}d`;
+}
+
 export const lastedMs = ({ startedMs, endedMs }: Pick<SessionView, "startedMs" | "endedMs">, nowMs: number): number =>
   Math.max(0, (endedMs ?? nowMs) - startedMs);
 

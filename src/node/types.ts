@@ -5,8 +5,10 @@ import type { NetworkConfig } from "../lib/network-config.ts";
 import type { Logger } from "../lib/ports.ts";
 import type { PeerSummary } from "../network/network.ts";
 import type { BackendKind, Helper, TunnelState } from "../services/wireguard/types.ts";
+import type { Wallet } from "./wallet-types.ts";
 
 export type { BackendKind, Helper, HelperProbe } from "../services/wireguard/types.ts";
+export type * from "./wallet-types.ts";
 
 export type DiscoverySource = "gossip" | "snapshot" | "dht";
 
@@ -180,36 +182,6 @@ export type NodeStatus = {
 
 export type TunnelView = TunnelState & { interface?: string; backend?: BackendKind };
 
-export type WalletView = {
-  address: Hex;
-  /** in the wallet, not deposited */
-  tokens: bigint;
-  /** wei for fees */
-  gas: bigint;
-  deposit: bigint;
-  bond: bigint;
-  line: bigint;
-  /** all ever promised to all exits */
-  promised: bigint;
-  /** promised and not cleared yet */
-  liabilities: bigint;
-  /** owed to this node and not cleared yet */
-  unsettled: bigint;
-  /** paid to this node by the contract and kept there: others cleared it, or a transfer failed */
-  credit: bigint;
-  closeAtMs?: number;
-};
-
-export type ChannelView = {
-  role: "payer" | "provider";
-  channel: Hex;
-  peer: string;
-  cumulative: bigint;
-  /** of it, used up by service */
-  consumed: bigint;
-  paid: bigint;
-};
-
 /** `waitMs`: when none is known, ask and wait so long; without it only what is known already counts. */
 export type ExitQuery = {
   waitMs?: number;
@@ -247,16 +219,7 @@ export type Node = AsyncDisposable & {
   exits(query: ExitQuery): Promise<ExitView[]>;
   sessions(): Promise<SessionView[]>;
   status(): Promise<NodeStatus>;
-  wallet: {
-    show(): Promise<WalletView>;
-    /** Approves and deposits; `bond` comes on top of `amount`. @throws DEPOSIT_TOO_SMALL, INSUFFICIENT_FUNDS, INSUFFICIENT_GAS */
-    deposit(amount: bigint, bond: bigint): Promise<{ hash: Hex }>;
-    /** Begins the close, or takes everything out once its delay is over. */
-    withdraw(): Promise<{ hash: Hex; closeAtMs?: number; withdrawn?: bigint }>;
-    channels(): Promise<ChannelView[]>;
-    /** Clears all that is owed to this node now, and collects its credit. */
-    settle(): Promise<{ hash?: Hex; claims: number; paid: bigint; collected: bigint }>;
-  };
+  wallet: Wallet;
   /** Ends sessions, settles what can be settled within `graceMs`, closes everything. */
   stop(graceMs?: number): Promise<void>;
 };

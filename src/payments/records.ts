@@ -15,7 +15,7 @@ const peer = z.string().max(100);
 const salt = fixedBytes(saltBytes);
 
 /** A record's fields under a version number, which its reader never sees. What else a value has, or is undefined in it, is left out. */
-function record<Shape extends z.ZodRawShape>(fields: Shape, maxBytes: number): Codec<z.output<z.ZodObject<Shape>>> {
+export function record<Shape extends z.ZodRawShape>(fields: Shape, maxBytes: number): Codec<z.output<z.ZodObject<Shape>>> {
   type Fields = z.output<z.ZodObject<Shape>>;
   const codec = cborCodec(z.strictObject({ ...fields, v: z.literal(1) }), maxBytes) as Codec<{ v: 1 }>;
   const names = Object.keys(fields) as (keyof Fields)[];
@@ -80,7 +80,7 @@ const claim = z.strictObject({
   seq: wireUint(64),
   signature: fixedBytes(64),
 });
-const hexBytes = (max: number) =>
+export const hexBytes = (max: number) =>
   z.codec(
     boundedBytes(max),
     z.custom<Hex>((value) => /^0x([0-9a-f]{2})*$/.test(String(value))),
@@ -107,7 +107,7 @@ export const writeOffRecord = record({ amount, atMs: timeMs }, 100);
 /** The part of the store that belongs to one key on one contract: another network or key never sees it. */
 export const ledgerTable = (
   store: Pick<Store, "table">,
-  kind: "payer" | "provider" | "settler",
+  kind: "payer" | "provider" | "settler" | "wallet",
   network: ClearingNetwork,
   self: Hex,
 ): Table => store.table(`${kind}/${network.chainId}/${network.contract}/${self}`);

@@ -3,7 +3,7 @@ import { asMystError } from "../lib/errors.ts";
 import { every, type Loop } from "../lib/lifecycle.ts";
 import { createClearing } from "./clearing.ts";
 import type { ClearingCause } from "./clearing-policy.ts";
-import { type ChannelRef, keyOf } from "./provider-ledger.ts";
+import { type ChannelRef, keyOf, type ProviderChannel } from "./provider-ledger.ts";
 import { createSettleDriver, type Settled, type SettlerDeps, unsettledOn } from "./settle-driver.ts";
 import { createWriteOffs } from "./write-offs.ts";
 
@@ -36,8 +36,8 @@ export type Settler = AsyncDisposable & {
   requestSettle(reason: string, ref?: ChannelRef, cause?: Exclude<ClearingCause, "hand">): void;
   /** Clears now what this payer owes, where that is worth the gas, and waits for it. @throws as settleNow */
   relieve(signer: Hex): Promise<void>;
-  /** Clears all that is unsettled, whatever it costs, and waits for it. @throws RPC_UNREACHABLE, INSUFFICIENT_GAS, TRANSACTION_FAILED (it stays queued) */
-  settleNow(): Promise<{ hash?: Hex; claims: number; paid: bigint }>;
+  /** Clears all that is unsettled, or what is `chosen` of it, whatever it costs, and waits for it. @throws RPC_UNREACHABLE, INSUFFICIENT_GAS, TRANSACTION_FAILED (it stays queued) */
+  settleNow(chosen?: (channel: ProviderChannel) => boolean): Promise<{ hash?: Hex; claims: number; paid: bigint }>;
   /** Something should be on chain by now that is not: no new credit until it is. */
   overdue(): boolean;
   /** The chain was reorganised: reads again what it has paid, and clears anew what it has forgotten. */
@@ -118,8 +118,8 @@ export function createSettler(deps: SettlerDeps, options: SettlerOptions): Settl
       );
       if (chosen.length > 0) await driver.askAndWait(chosen);
     },
-    settleNow: () => {
-      const all = ledger.channels().filter((channel) => unsettledOn(channel) > 0n);
+    settleNow: (chosen = () => true) => {
+      const all = ledger.channels().filter((channel) => unsettledOn(channel) > 0n && chosen(channel));
       for (const channel of all) clearing.want(keyOf(channel), "hand");
       return driver.askAndWait(all.map(keyOf));
     },

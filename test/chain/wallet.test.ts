@@ -15,7 +15,7 @@ describe("chain: an owner's account", (test, { before, after }) => {
     const payer = await rig.person(10n * myst);
     const provider = await rig.person();
     await payer.chain.deposit(4n * myst, myst);
-    await fails(payer.chain.withdraw(), "TRANSACTION_FAILED");
+    await fails(payer.chain.withdraw(), "ACCOUNT_OPEN");
     const { closeAtMs } = await payer.chain.close();
     assert.equal((await payer.chain.account(payer.address)).closeAtMs, closeAtMs);
     const early = await fails(payer.chain.withdraw(), "ACCOUNT_CLOSING");
@@ -49,7 +49,7 @@ describe("chain: an owner's account", (test, { before, after }) => {
     assert.equal(account.owner, owner.address);
     assert.equal(account.balance, myst);
     const other = await rig.person(10n * myst);
-    const refused = await fails(other.chain.deposit(myst, myst, signer.identity), "TRANSACTION_FAILED");
+    const refused = await fails(other.chain.deposit(myst, myst, signer.identity), "NOT_OWNER");
     assert.match(refused.message, /another owner/);
     await owner.chain.close(signer.address);
     assert.notEqual((await owner.chain.account(signer.address)).closeAtMs, undefined);

@@ -104,6 +104,7 @@ describe("e2e/wrong turns: with a chain", (register, { before, after }) => {
 
   test("no deposit yet", () => wrong(connect(), "NO_DEPOSIT", 5, /mystnode wallet deposit/));
   test("nothing to withdraw", () => wrong("wallet withdraw --yes", "NO_DEPOSIT", 5, /mystnode wallet deposit/));
+  test("nothing to close", () => wrong("wallet close --yes", "NO_DEPOSIT", 5, /mystnode wallet deposit/));
   test("money without a yes, and nobody to ask", () => wrong("wallet deposit 5myst", "USAGE", 2, /--yes/));
   test("a deposit of tokens that are not there", () => wrong("wallet deposit 5myst --yes", "INSUFFICIENT_FUNDS", 5, /0x[0-9a-f]{40}/));
   test("a deposit in another unit", () => wrong("wallet deposit 5usd --yes", "BAD_AMOUNT", 2, /0\.1myst/));
@@ -171,7 +172,10 @@ describe("e2e/wrong turns: with a chain", (register, { before, after }) => {
   });
 
   test("an account that is closing", async () => {
-    await right(market.place, "wallet withdraw --yes");
+    await wrong("wallet withdraw --yes", "ACCOUNT_OPEN", 1, /wallet close/);
+    await wrong("wallet close", "USAGE", 2, /--yes/);
+    await right(market.place, "wallet close --yes");
+    await wrong("wallet close --yes", "ACCOUNT_CLOSING", 5, /wallet withdraw/);
     await wrong("wallet withdraw --yes", "ACCOUNT_CLOSING", 5, /wallet withdraw/);
     await wrong("wallet deposit 5myst --yes", "ACCOUNT_CLOSING", 5, /wallet withdraw/);
     await wrong(connect(), "ACCOUNT_CLOSING", 5, /wallet withdraw/);

@@ -37,7 +37,7 @@ describe("api: calls", (test) => {
     assert.equal(raw.v, 1);
     assert.equal(raw.sessions[0].promised, (2n ** 90n).toString());
     assert.deepEqual((await client.call("sessions")).sessions, [session]);
-    await client.call("deposit", { amount: 2n ** 80n, bond: 0n });
+    await collect(client.stream("deposit", { amount: 2n ** 80n, bond: 0n }));
     assert.deepEqual(calls.at(-1), ["deposit", { amount: 2n ** 80n, bond: 0n }]);
   });
 
@@ -62,7 +62,9 @@ describe("api: calls", (test) => {
     assert.deepEqual(await client.call("wallet"), await node.wallet.show());
     assert.deepEqual((await client.call("exits", {})).exits, [exit]);
     assert.equal((await client.call("network")).network.minBond, "1000000000000000000");
-    assert.deepEqual(await client.call("withdraw"), { hash: "0xbb", withdrawn: 10n });
+    assert.deepEqual(await client.call("account"), await node.wallet.account());
+    assert.deepEqual(await collect(client.stream("withdraw")), [{ type: "done", result: { hash: "0xbb", withdrawn: 10n } }]);
+    assert.deepEqual(await collect(client.stream("close")), [{ type: "done", result: { hash: "0xcc", closeAtMs: 7 } }]);
   });
 
   test("stop is answered first, then done", async () => {
@@ -118,11 +120,55 @@ describe("api: what it refuses", (test) => {
   });
 
   test("an error that is not ours arrives as INTERNAL, without its stack", async () => {
-    const { app, client } = inProcess();
-    const response = await app.request("/v1/wallet/settle", { method: "POST" });
+    const { app, client, node } = inProcess();
+    node.sessions = async () => {
+      throw new TypeError("something of ours broke");
+    };
+    const response = await app.request("/v1/sessions");
     assert.equal(response.status, 500);
     assert.deepEqual(await response.json(), { v: 1, error: { code: "INTERNAL", message: "something of ours broke" } });
-    assert.equal((await errorOf(client.call("settle"))).code, "INTERNAL");
+    assert.equal((await errorOf(client.call("sessions"))).code, "INTERNAL");
+    assert.equal((await errorOf(collect(client.stream("settle")))).code, "INTERNAL");
+  });
+});
+
+describe("api: transactions", (test) => {
+  test("each is told as it goes out, then the result", async () => {
+    const { client, calls } = inProcess();
+    const signer = `0x${"12".repeat(20)}` as const;
+    assert.deepEqual(await collect(client.stream("deposit", { amount: 1n, bond: 2n, signer })), [
+      { type: "sent", sent: { what: "deposit", hash: "0xaa" } },
+      { type: "done", result: { hash: "0xaa" } },
+    ]);
+    assert.deepEqual(calls.at(-1), ["deposit", { amount: 1n, bond: 2n, signer }]);
+  });
+
+  test("who goes away ends the waiting", async () => {
+    const { client } = inProcess();
+    const leaving = new AbortController();
+    const error = errorOf(
+      (async () => {
+        for await (const item of client.stream("deposit", { amount: 99n, bond: 0n }, leaving.signal)) {
+          assert.equal(item.type, "sent");
+          leaving.abort();
+        }
+      })(),
+    );
+    assert.equal((await error).code, "INTERRUPTED");
+  });
+
+  test("what another wallet has to send is asked for by checked members only", async () => {
+    const { app, client, calls } = inProcess();
+    const owner = `0x${"34".repeat(20)}` as const;
+    await client.call("outside", { action: "deposit", owner, amount: 2n ** 90n });
+    assert.deepEqual(calls.at(-1), ["outside", { action: "deposit", owner, amount: 2n ** 90n }]);
+    for (const body of [
+      '{"action":"close","signer":"0x12"}',
+      '{"action":"steal"}',
+      `{"action":"deposit","consent":"0x${"0".repeat(127)}"}`,
+    ])
+      assert.equal((await app.request("/v1/wallet/outside", { method: "POST", body })).status, 400, body);
+    assert.equal((await client.call("consent", { owner })).owner, owner);
   });
 });
 

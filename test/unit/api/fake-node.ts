@@ -131,15 +131,32 @@ export function fakeNode() {
         deposit: 3n,
         bond: 4n,
         line: 5n,
+        spent: 2n ** 95n,
         promised: 6n,
         liabilities: 7n,
         unsettled: 8n,
+        unsettledChannels: 1,
+        writtenOff: 1n,
         credit: 9n,
+        owner: address,
+        atRisk: { prepaid: 1n, bond: 4n, owed: 7n },
+        closeAtMs: 12,
+        unfinished: { what: "deposit", hash: "0xaa" },
       }),
-      deposit: async (amount, bond) => {
-        calls.push(["deposit", { amount, bond }]);
+      account: async (signer = address) => ({ signer, owner: address, balance: 3n, bond: 4n, line: 5n }),
+      consent: async (owner) => ({ signer: address, owner, consent: `0x${"cc".repeat(64)}` }),
+      outside: async (request) => {
+        calls.push(["outside", request]);
+        return { owner: address, signer: address, chainId: 1, transactions: [] };
+      },
+      deposit: async (amount, bond, { onSent, signal, ...account } = {}) => {
+        calls.push(["deposit", { amount, bond, ...account }]);
+        onSent?.({ what: "deposit", hash: "0xaa" });
+        if (amount === 99n)
+          await new Promise((_, reject) => signal?.addEventListener("abort", () => reject(new MystError("INTERRUPTED", "gone"))));
         return { hash: "0xaa" };
       },
+      close: async () => ({ hash: "0xcc", closeAtMs: 7 }),
       withdraw: async () => ({ hash: "0xbb", withdrawn: 10n }),
       channels: async () => [],
       settle: async () => {

@@ -33,7 +33,7 @@ describe("api/socket", (test) => {
       assert.equal((await stat(listening.path)).mode & 0o777, 0o660);
       const client = clientOf(directory);
       assert.deepEqual((await client.call("sessions")).sessions, [session]);
-      await client.call("deposit", { amount: 1n, bond: 2n });
+      for await (const item of client.stream("deposit", { amount: 1n, bond: 2n })) assert.match(item.type, /sent|done/);
       const events = client.stream("events");
       const first = events.next();
       while (fake.listeners.size === 0) await new Promise((resolve) => setTimeout(resolve, 5));

@@ -1,0 +1,119 @@
+import { formatAmount, type Unit } from "../lib/units.ts";
+import type { ChannelView, OutsideView, SentView, SettleView, WalletView } from "../node/types.ts";
+import { type Column, facts, shortPeer, table } from "./format.ts";
+import { agoText, timeText } from "./texts.ts";
+
+const ether: Unit = { symbol: "ETH", decimals: 18 };
+const digits = 9;
+
+/** What a wallet shows, within 80 columns: amounts cut at nine digits, exact in the JSON. */
+export function walletText(wallet: WalletView, unit: Unit): string {
+  const amount = (value: bigint) => formatAmount(value, unit, digits);
+  const { owner, atRisk, unfinished } = wallet;
+  const isOutside = owner !== undefined && owner !== wallet.address;
+  return facts({
+    address: wallet.address,
+    owner: isOutside ? `${owner}, a wallet elsewhere` : undefined,
+    "in wallet": `${amount(wallet.tokens)}, ${formatAmount(wallet.gas, ether, 6)} for fees`,
+    "on deposit": `${amount(wallet.deposit)} of ${amount(wallet.line)} ever deposited`,
+    bond: amount(wallet.bond),
+    promised: `${amount(wallet.promised)} in all, ${amount(wallet.spent)} cleared`,
+    liabilities: `${amount(wallet.liabilities)} promised and not cleared yet`,
+    "owed to you": owedText(wallet, amount),
+    "kept for you":
+      wallet.credit === 0n ? undefined : [`${amount(wallet.credit)} in the contract:`, "'mystnode wallet settle' collects it"],
+    "at risk": [
+      `${amount(atRisk.prepaid)} paid ahead, if exits stop serving`,
+      ...(wallet.bond > 0n ? [`${amount(atRisk.bond)} bond, if this key signs elsewhere too`] : []),
+      ...(atRisk.owed > 0n ? [`${amount(atRisk.owed)} owed to you, if all who owe it cheat`] : []),
+    ],
+    closing: wallet.closeAtMs === undefined ? undefined : closingText(wallet.closeAtMs, wallet.deposit + wallet.bond),
+    unfinished: unfinished && [`${unfinished.what}: the same command goes on with it`, unfinished.hash],
+  });
+}
+
+function owedText({ unsettled, unsettledChannels, writtenOff }: WalletView, amount: (value: bigint) => string): string | string[] {
+  const on = unsettledChannels === 0 ? "" : ` on ${unsettledChannels} channel${unsettledChannels === 1 ? "" : "s"}`;
+  const owed = `${amount(unsettled)} not cleared yet${on}`;
+  return writtenOff > 0n ? [owed, `${amount(writtenOff)} of it written off as dust or bounced`] : owed;
+}
+
+const closingText = (closeAtMs: number, left: bigint): string =>
+  left === 0n ? "closed for good, and empty" : `everything can be taken out from ${timeText(closeAtMs)} UTC on`;
+
+/** Channels as payer and as provider, each in a table of 80 columns. */
+export function channelsText(channels: readonly ChannelView[], unit: Unit, nowMs: number): string {
+  const titles = { payer: "What you have promised", provider: "What was promised to you" } as const;
+  const parts = (["payer", "provider"] as const).flatMap((role) => {
+    const rows = channels.filter((channel) => channel.role === role);
+    return rows.length > 0 ? [`${titles[role]}, in ${unit.symbol}\n${table(rows, channelColumns(unit, nowMs))}`] : [];
+  });
+  return parts.length > 0 ? parts.join("\n\n") : "no channels";
+}
+
+/** Without its unit, which stands above: eight characters hold most of what a channel sees. */
+const bare = (value: bigint, unit: Unit): string => formatAmount(value, unit, 6).split(" ")[0] ?? "";
+
+const channelColumns = (unit: Unit, nowMs: number): Column<ChannelView>[] => [
+  { title: "CHANNEL", cell: ({ channel }) => channel.slice(0, 8) },
+  { title: "PEER", cell: ({ peer }) => shortPeer(peer), flexible: true },
+  { title: "PROMISED", cell: ({ cumulative }) => bare(cumulative, unit), right: true },
+  { title: "USED", cell: ({ consumed }) => bare(consumed, unit), right: true },
+  { title: "CLEARED", cell: ({ paid }) => bare(paid, unit), right: true },
+  { title: "NOT YET", cell: ({ unsettled }) => bare(unsettled, unit), right: true },
+  { title: "LAST", cell: ({ lastMs }) => agoText(nowMs - lastMs), right: true },
+  { title: "STATE", cell: ({ state }) => state },
+];
+
+const verbs: Record<SentView["what"], string> = {
+  approve: "approval",
+  deposit: "deposit",
+  close: "close",
+  withdraw: "withdrawal",
+  collect: "collection",
+  settle: "settlement",
+};
+
+/** What is told of a transaction that goes out. */
+export function sentText({ what, again }: SentView, confirmations: number): string {
+  if (what === "settle") return "cleared in transaction";
+  const wait = confirmations > 0 && what !== "approve" ? `waiting for ${confirmations} confirmations` : "waiting for its block";
+  return again ? `going on with the ${verbs[what]} that an earlier command has sent` : `${verbs[what]} sent, ${wait}`;
+}
+
+export const verbOf = (what: SentView["what"]): string => verbs[what];
+
+/** What was cleared, a line each. */
+export function settledText({ settled, paid, claims, collected, left }: SettleView, unit: Unit): string {
+  const amount = (value: bigint) => formatAmount(value, unit, digits);
+  const rows = table(settled, [
+    { title: "CHANNEL", cell: ({ channel }) => channel.slice(0, 10) },
+    { title: "PEER", cell: ({ peer }) => shortPeer(peer), flexible: true },
+    { title: "PAID", cell: (row) => amount(row.paid), right: true },
+    { title: "TRANSACTION", cell: ({ hash }) => `${hash.slice(0, 18)}…` },
+  ]);
+  const sums = facts({
+    cleared: claims > 0 ? `${amount(paid)} in ${claims} ${claims === 1 ? "claim" : "claims"}` : "nothing",
+    collected: collected > 0n ? amount(collected) : undefined,
+    left: left > 0n ? `${amount(left)}, not worth its gas now: --all clears it too` : undefined,
+  });
+  return settled.length > 0 ? `${rows}\n\n${sums}` : sums;
+}
+
+/** What the wallet elsewhere has to do. Links and data are lines of their own, to be copied. */
+export function outsideText({ owner, chainId, closeAtMs, transactions }: OutsideView, network: string): string {
+  const count = transactions.length === 1 ? "one transaction" : `${transactions.length} transactions, in this order`;
+  const parts = transactions.map(({ what, to, data, link }, index) =>
+    [`${index + 1}  ${verbs[what]}`, `   link  ${link}`, `   to    ${to}`, `   data  ${data}`].join("\n"),
+  );
+  return [
+    `The wallet that owns the account, ${owner},`,
+    `sends ${count}, on chain ${chainId} (${network}):`,
+    ...(closeAtMs === undefined ? [] : [`not before ${timeText(closeAtMs)} UTC.`]),
+    "",
+    parts.join("\n\n"),
+    "",
+    "A wallet that does not understand the link (few know all of EIP-681, and a deposit's",
+    "signature is a tuple in it) takes `to` and `data` as they are, with a value of 0.",
+  ].join("\n");
+}
