@@ -62,7 +62,7 @@ export function chooseBatch(channels: Owed[], { first, next }: ClearingCosts, se
     if (owed.cause !== "due") return owed.unsettled > gas;
     return owed.unsettled >= (owed.exposed ? gasShare * gas : clearingThreshold(gas, owed.earning, settleAt));
   };
-  const along = channels.filter(isDue(next));
+  const along = channels.filter((owed) => isDue(first)(owed) || isDue(next)(owed));
   const idle = along.filter(({ earning }) => !earning);
   const sum = idle.reduce((total, { unsettled }) => total + unsettled, 0n);
   const asBatch = idle.length > 0 && sum >= gasShare * (first + next * BigInt(idle.length - 1));

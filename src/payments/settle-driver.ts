@@ -102,7 +102,7 @@ export function createSettleDriver(deps: SettlerDeps & { clearing: Clearing }, {
       case "raise":
         return launch(
           () => raise(effect.pending),
-          () => ({ type: "failed", dead: false }),
+          (error) => ({ type: "failed", dead: error.code === "TRANSACTION_FAILED" }),
         );
       case "forget":
         return store.write([table.del("pending")]);

@@ -16,7 +16,7 @@ const channel = channelId(provider.address, salt);
 export const refOf = (n: number): ChannelRef => ({ signer: (payers[n] as (typeof payers)[0]).address, channel });
 const keyOf = (claim: Pick<Claim, "signer" | "salt">) => `${claim.signer}/${channelId(provider.address, claim.salt)}`;
 
-export type Trouble = "down" | "dead" | "lostAnswer" | "noGas";
+export type Trouble = "down" | "dead" | "lostAnswer" | "noGas" | "stuck";
 
 /** A contract with a mempool of its own: pays cumulative - paid once per transaction, however often that is sent. */
 export function fakeChain(balance = 10n ** 18n) {
@@ -28,6 +28,13 @@ export function fakeChain(balance = 10n ** 18n) {
     /** what the next call of each kind meets */
     trouble: [] as Trouble[],
     down: false,
+    dear: false,
+    /** whether a transaction may be replaced by one with higher fees */
+    raisable: true,
+    /** what each transaction, and each raise, might have cost */
+    limits: [] as (bigint | undefined)[],
+    raises: [] as (bigint | undefined)[],
+    submits: [] as { raw: Hex; earlier: Hex[] }[],
     costs: { first: 0n, next: 0n } as ClearingCosts,
     paid,
     mined,
@@ -43,13 +50,22 @@ export function fakeChain(balance = 10n ** 18n) {
       reach();
       return chain.costs;
     },
-    raise: async () => undefined,
+    raise: async (raw, maxCost) => {
+      reach();
+      chain.raises.push(maxCost);
+      if (!chain.raisable) return undefined;
+      const higher: Hex = `${raw}ff`;
+      prepared.set(higher, prepared.get(raw) ?? []);
+      return { raw: higher, hash: `0x${higher.slice(2).padStart(64, "0")}`, nonce };
+    },
     paid: async (signer, id) => {
       reach();
       return paid.get(`${signer}/${id}`) ?? 0n;
     },
-    prepareSettle: async (claims) => {
+    prepareSettle: async (claims, _, { maxCost } = {}) => {
       reach();
+      chain.limits.push(maxCost);
+      if (chain.dear) throw new MystError("GAS_PRICE_HIGH", "dear");
       if (chain.trouble[0] === "noGas") {
         chain.trouble.shift();
         throw new MystError("INSUFFICIENT_GAS", "no gas");
@@ -59,11 +75,13 @@ export function fakeChain(balance = 10n ** 18n) {
       prepared.set(raw, claims);
       return { raw, hash: `0x${nonce.toString(16).padStart(64, "0")}`, nonce };
     },
-    submit: async (raw, claims) => {
+    submit: async (raw, claims, _, { earlier = [] } = {}) => {
       await chain.onSubmit(raw);
+      chain.submits.push({ raw, earlier });
       reach();
       const trouble = chain.trouble.shift();
       if (trouble === "down") throw new MystError("RPC_UNREACHABLE", "no answer");
+      if (trouble === "stuck") throw new MystError("TRANSACTION_STUCK", "in no block");
       if (trouble === "dead") throw new MystError("TRANSACTION_FAILED", "the nonce is taken");
       const receipt = mined.get(raw) ?? {
         hash: `0x${raw.slice(2).padStart(64, "0")}` as Hex,
@@ -103,7 +121,7 @@ export async function setUp({ store = memoryStore(), options = {}, fake = fakeCh
   const settler = createSettler(deps, { settleAt: 1_000n, ...options });
   const events: Settled[] = [];
   settler.onSettled((settled) => events.push(settled));
-  return { ...fake, store, ledger, settler, events };
+  return { ...fake, store, ledger, settler, events, clock };
 }
 export const until = async (condition: () => boolean) => {
   for (let i = 0; i < 2_000 && !condition(); i += 1) await new Promise((resolve) => setImmediate(resolve));
@@ -114,7 +132,8 @@ export const still = async () => {
 };
 export const fails = (code: ErrorCode) => (error: unknown) => isMystError(error, code);
 
-export function storedRaw(disk: Map<string, Uint8Array>): Hex | undefined {
+export function stored(disk: Map<string, Uint8Array>) {
   const bytes = [...disk].find(([key]) => key.endsWith("/pending"))?.[1];
-  return bytes && readRecord(settlementRecord, bytes).raw;
+  return bytes && readRecord(settlementRecord, bytes);
 }
+export const storedRaw = (disk: Map<string, Uint8Array>): Hex | undefined => stored(disk)?.raw;
