@@ -1,9 +1,9 @@
 import { createChain } from "./chain/client.ts";
-import type { Poller } from "./chain/poller.ts";
 import type { Discovery } from "./discovery/discovery.ts";
 import { openIdentity } from "./identity/open.ts";
 import { systemClock } from "./lib/clock.ts";
 import { MystError } from "./lib/errors.ts";
+import type { Loop } from "./lib/lifecycle.ts";
 import { silentLogger } from "./lib/ports.ts";
 import { openStore } from "./lib/store.ts";
 import { version } from "./lib/version.ts";
@@ -20,7 +20,7 @@ import { createTunnelling } from "./node/tunnelling.ts";
 import type { Connection, ConnectOptions, DiscoverySource, ExitView, Node, NodeOptions, ServeOptions, TunnelView } from "./node/types.ts";
 import { exitViews, interruptedSession, type StoredSession, sessionView } from "./node/views.ts";
 import { createWallet } from "./node/wallet.ts";
-import { watchChain } from "./node/watching.ts";
+import { followContract, notLetThrough } from "./node/watching.ts";
 import { clearingDomain, termsDigest } from "./payments/eip712.ts";
 import { openPayerLedger } from "./payments/payer-ledger.ts";
 import { openProviderLedger } from "./payments/provider-ledger.ts";
@@ -72,15 +72,16 @@ export async function createNode(options: NodeOptions): Promise<Node> {
   let online: { network: Network; discovery: Discovery } | undefined;
   let serving: Serving | undefined;
   let settler: Settler | undefined;
-  let watching: Poller | undefined;
+  let watching: Loop | undefined;
   let connection: Connection | undefined;
   let connecting = false;
 
   const openSettler = (settleAt: bigint, payout = address): Settler => {
     const made = createSettler({ settlement: chain, ledger: provider, store, log: log.child("settler"), clock, payout }, { settleAt });
-    made.onSettled(({ hash, paid, claims }) => {
+    made.onSettled(({ hash, paid, claims, credited }) => {
       for (const { channel, paidInAll } of claims) recording.onPaid(channel, paidInAll);
       events.emit({ type: "settled", hash, claims: claims.length, paid });
+      if (credited > 0n) events.emit({ type: "warning", ...notLetThrough });
     });
     return made;
   };
@@ -163,7 +164,9 @@ export async function createNode(options: NodeOptions): Promise<Node> {
       },
       serveOptions,
     );
-    watching = watchChain({ chain, ledger: provider, settler, store, clock, log, onPaid: recording.onPaid }, config);
+    const { payout = address } = serveOptions;
+    const ours = { address, payout, signal: stopping.signal };
+    watching = followContract({ chain, ledger: provider, settler, store, clock, log, onPaid: recording.onPaid, ...ours }, config);
   };
 
   const connect = async (connectOptions: ConnectOptions): Promise<Connection> => {

@@ -44,6 +44,7 @@ export function readRefusal(details: string): "there" | "later" | "dear" | "no-g
 const resendMs = 30_000;
 const firstWaitMs = 40;
 const longestWaitMs = 2_000;
+const refusedMs = 500;
 /** after so long without a receipt the caller is told; the transaction stays what it is and may be followed again */
 const followMs = 600_000;
 /**
@@ -106,6 +107,8 @@ export async function follow({ endpoints, log, clock }: FollowDeps, following: F
     } catch (error) {
       const patienceMs = sentMs === Number.NEGATIVE_INFINITY ? silentMs.unsent : silentMs.sent;
       const mayPass = isMystError(error, "RPC_UNREACHABLE") || (patienceMs === undefined && isMystError(error, "TRANSACTION_STUCK"));
+      // whoever raises its fees, or waits, is not to ask again at once
+      if (isMystError(error, "TRANSACTION_STUCK")) await clock.sleep(refusedMs, signal).catch(() => undefined);
       if (!mayPass || clock.nowMs() - heardMs > patienceMs) throw error;
       log.debug("waiting for a transaction", { hash, message: error.message });
     }

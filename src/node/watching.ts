@@ -3,10 +3,12 @@ import { createPoller, type Poller } from "../chain/poller.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Hex } from "../lib/codec.ts";
 import { MystError } from "../lib/errors.ts";
+import type { Loop } from "../lib/lifecycle.ts";
 import type { Logger } from "../lib/ports.ts";
 import type { Store } from "../lib/store.ts";
 import type { ProviderLedger } from "../payments/provider-ledger.ts";
 import type { Settler } from "../payments/settler.ts";
+import { type CollectingDeps, keepCollecting } from "./collecting.ts";
 
 export type WatchingDeps = {
   chain: Pick<Chain, "events" | "paid" | "account">;
@@ -68,3 +70,15 @@ export function watchChain(deps: WatchingDeps, { startBlock, everyMs = 30_000 }:
 
 /** The events are read again: from an RPC that has come to itself, or another. */
 const contradiction = () => new MystError("RPC_STALE", "the RPC contradicts itself or what it has shown before");
+
+/** All that a node that serves does about the contract beside clearing: follows its events, and takes out what it keeps for us. */
+export function followContract(deps: WatchingDeps & CollectingDeps, options: WatchingOptions): Loop {
+  const parts = [watchChain(deps, options), keepCollecting({ ...deps, log: deps.log.child("collecting") })];
+  const stop = async () => {
+    await Promise.all(parts.map((part) => part.stop()));
+  };
+  return { stop, [Symbol.asyncDispose]: stop };
+}
+
+/** For those who watch a node: what became of a settlement that was not paid out. */
+export const notLetThrough = { code: "TRANSACTION_FAILED", message: "the token did not let a payment through; the contract keeps it" };

@@ -61,6 +61,7 @@ export function createSettler(deps: SettlerDeps, options: SettlerOptions): Settl
   const driver = createSettleDriver({ ...deps, clearing }, { retryMs, stuckMs });
   let pricedMs: number | undefined;
   let reviewing: Loop | undefined;
+  let wasLate = false;
 
   const price = async () => {
     if (pricedMs !== undefined && Math.abs(clock.nowMs() - pricedMs) < priceFreshMs) return;
@@ -77,6 +78,9 @@ export function createSettler(deps: SettlerDeps, options: SettlerOptions): Settl
     const chosen = clearing.choose(ledger.channels());
     if (chosen.length > 0) driver.ask(chosen, urgent);
     await writeOffs.note(clearing.lost());
+    const isLate = clearing.overdue();
+    if (isLate && !wasLate) log.error("a settlement is overdue: no new credit is given until it is on chain");
+    wasLate = isLate;
   };
   const reviewSoon = (urgent = false) => {
     driver.track(review(urgent).catch((error) => log.error("a review of what is owed failed", { code: asMystError(error).code })));

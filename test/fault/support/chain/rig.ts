@@ -45,8 +45,23 @@ export async function openWorld(over: Partial<NetworkConfig> = {}): Promise<Worl
   let held = false;
   let baseFee: bigint | undefined;
   let aheadMs = 0;
-  let over_ = false;
+  let ended = false;
   let busy: Promise<unknown> = Promise.resolve();
+  const sleepers = new Set<{ untilMs: number; wake(): void }>();
+  const nowMs = () => Date.now() + aheadMs;
+  /** Sleep is over also when time has been moved on past its end. */
+  const sleep: Clock["sleep"] = async (ms, signal) => {
+    const woken = new AbortController();
+    const sleeper = { untilMs: nowMs() + ms, wake: () => woken.abort() };
+    sleepers.add(sleeper);
+    try {
+      await systemClock.sleep(ms, signal ? AbortSignal.any([signal, woken.signal]) : woken.signal);
+    } catch (error) {
+      if (!woken.signal.aborted) throw error;
+    } finally {
+      sleepers.delete(sleeper);
+    }
+  };
   const inTurn = <T>(work: () => Promise<T>): Promise<T> => {
     const done = busy.then(work);
     busy = done.catch(() => undefined);
@@ -58,7 +73,7 @@ export async function openWorld(over: Partial<NetworkConfig> = {}): Promise<Worl
   };
   await rig.ask("evm_setAutomine", false);
   const ticking = (async () => {
-    while (!over_) {
+    while (!ended) {
       await inTurn(async () => held || block()).catch(() => undefined);
       await wait(blockMs);
     }
@@ -67,7 +82,7 @@ export async function openWorld(over: Partial<NetworkConfig> = {}): Promise<Worl
   return {
     rig,
     network: { ...rig.network, ...over },
-    clock: { nowMs: () => Date.now() + aheadMs, sleep: systemClock.sleep },
+    clock: { nowMs, sleep },
     // in turn with the blocks, or a reorganisation would meet one half made
     ask: (method, ...params) => inTurn(() => rig.ask(method, ...params)),
     hold: (on) => {
@@ -84,11 +99,12 @@ export async function openWorld(over: Partial<NetworkConfig> = {}): Promise<Worl
         await rig.ask("evm_increaseTime", hours * 3600);
         await block();
         aheadMs += hours * hourMs;
+        for (const { untilMs, wake } of sleepers) if (untilMs <= nowMs()) wake();
       });
     },
     height,
     [Symbol.asyncDispose]: async () => {
-      over_ = true;
+      ended = true;
       await ticking;
       await rig[Symbol.asyncDispose]();
     },
