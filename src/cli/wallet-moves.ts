@@ -38,7 +38,8 @@ export const deposit: Run<"wallet deposit"> = async (context) => {
       return handOver(context, { api, network }, { action: "deposit", owner, amount, bond, ...given }, { ...settings, before, isDone });
     }
     const whose = settings.for === undefined ? "" : ` for ${settings.for}`;
-    const text = `${formatAmount(amount, token)} and a bond of ${formatAmount(bond, token)}${whose} from ${self} on ${name}`;
+    const withBond = bond > 0n ? ` and a bond of ${formatAmount(bond, token)}` : "";
+    const text = `${formatAmount(amount, token)}${withBond} on ${name}${whose}`;
     if (!settings.yes) await confirm(`Deposit ${text}?`, interrupts);
     out.progress(`depositing ${text}`);
     const { hash } = await carry(api.stream("deposit", { amount, bond, ...given }, signal));

@@ -9,24 +9,21 @@ const digits = 9;
 /** What a wallet shows, within 80 columns: amounts cut at nine digits, exact in the JSON. */
 export function walletText(wallet: WalletView, unit: Unit): string {
   const amount = (value: bigint) => formatAmount(value, unit, digits);
-  const { owner, atRisk, unfinished } = wallet;
+  const { owner, unfinished } = wallet;
+  const isPayer = wallet.line > 0n || wallet.promised > 0n;
   const isOutside = owner !== undefined && owner !== wallet.address;
   return facts({
     address: wallet.address,
     owner: isOutside ? `${owner}, a wallet elsewhere` : undefined,
     "in wallet": `${amount(wallet.tokens)}, ${formatAmount(wallet.gas, ether, 6)} for fees`,
-    "on deposit": `${amount(wallet.deposit)} of ${amount(wallet.line)} ever deposited`,
-    bond: amount(wallet.bond),
-    promised: `${amount(wallet.promised)} in all, ${amount(wallet.spent)} cleared`,
-    liabilities: `${amount(wallet.liabilities)} promised and not cleared yet`,
+    "on deposit": isPayer ? `${amount(wallet.deposit)} of ${amount(wallet.line)} ever deposited` : "nothing",
+    bond: isPayer ? amount(wallet.bond) : undefined,
+    promised: isPayer ? `${amount(wallet.promised)} in all, ${amount(wallet.spent)} cleared` : undefined,
+    liabilities: isPayer ? `${amount(wallet.liabilities)} promised and not cleared yet` : undefined,
     "owed to you": owedText(wallet, amount),
     "kept for you":
       wallet.credit === 0n ? undefined : [`${amount(wallet.credit)} in the contract:`, "'mystnode wallet settle' collects it"],
-    "at risk": [
-      `${amount(atRisk.prepaid)} paid ahead, if exits stop serving`,
-      ...(wallet.bond > 0n ? [`${amount(atRisk.bond)} bond, if this key signs elsewhere too`] : []),
-      ...(atRisk.owed > 0n ? [`${amount(atRisk.owed)} owed to you, if all who owe it cheat`] : []),
-    ],
+    "at risk": riskText(wallet, amount),
     closing: wallet.closeAtMs === undefined ? undefined : closingText(wallet.closeAtMs, wallet.deposit + wallet.bond),
     unfinished: unfinished && [`${unfinished.what}: the same command goes on with it`, unfinished.hash],
   });
@@ -36,6 +33,16 @@ function owedText({ unsettled, unsettledChannels, writtenOff }: WalletView, amou
   const on = unsettledChannels === 0 ? "" : ` on ${unsettledChannels} channel${unsettledChannels === 1 ? "" : "s"}`;
   const owed = `${amount(unsettled)} not cleared yet${on}`;
   return writtenOff > 0n ? [owed, `${amount(writtenOff)} of it written off as dust or bounced`] : owed;
+}
+
+/** The most that may be lost from here on, and when. */
+function riskText({ atRisk }: WalletView, amount: (value: bigint) => string): string[] {
+  const lines = [
+    atRisk.prepaid > 0n && `${amount(atRisk.prepaid)} paid ahead, if those exits serve no more`,
+    atRisk.bond > 0n && `${amount(atRisk.bond)} of bond, if this key signs anywhere else too`,
+    atRisk.owed > 0n && `${amount(atRisk.owed)} owed to you, if all who owe it cheat`,
+  ].filter((line) => line !== false);
+  return lines.length > 0 ? lines : ["nothing"];
 }
 
 const closingText = (closeAtMs: number, left: bigint): string =>
@@ -113,7 +120,7 @@ export function outsideText({ owner, chainId, closeAtMs, transactions }: Outside
     "",
     parts.join("\n\n"),
     "",
-    "A wallet that does not understand the link (few know all of EIP-681, and a deposit's",
-    "signature is a tuple in it) takes `to` and `data` as they are, with a value of 0.",
+    "Few wallets know all of EIP-681, and a deposit's signature is a tuple in it: one",
+    "that does not take the link takes `to` and `data` as they are, with value 0.",
   ].join("\n");
 }
