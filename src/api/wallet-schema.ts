@@ -76,7 +76,7 @@ const consent = z.custom<Hex>((value) => /^0x[0-9a-f]{128}$/.test(String(value))
 const signer = address.optional();
 export const accountInput = z.strictObject({ signer });
 export const consentInput = z.strictObject({ owner: address });
-export const depositInput = z.strictObject({ amount: decimal, bond: decimal, signer, consent: consent.optional() });
+export const depositInput = z.strictObject({ amount: decimal, bond: decimal.optional(), signer, consent: consent.optional() });
 export const closeInput = z.strictObject({ signer });
 export const withdrawInput = z.strictObject({ signer, to: address.optional() });
 export const settleInput = z.strictObject({ all: z.boolean().optional() });

@@ -42,7 +42,7 @@ export const deposit: Run<"wallet deposit"> = async (context) => {
     const text = `${formatAmount(amount, token)}${withBond} on ${name}${whose}`;
     if (!settings.yes) await confirm(`Deposit ${text}?`, interrupts);
     out.progress(`depositing ${text}`);
-    const { hash } = await carry(api.stream("deposit", { amount, bond, ...given }, signal));
+    const { hash } = await carry(api.stream("deposit", { amount, ...(settings.bond && { bond }), ...given }, signal));
     const after = await api.call("account", accountOf(settings.for), signal);
     out.object({ hash, deposit: after.balance, bond: after.bond });
     out.print(facts({ transaction: hash, "on deposit": formatAmount(after.balance, token), bond: formatAmount(after.bond, token) }));

@@ -2,6 +2,7 @@ import type { Chain } from "../chain/chain.ts";
 import { approval, closing, consentOf, depositing, noConsent, requireConsent, withdrawing } from "../chain/outside.ts";
 import { checkDeposit, checkWithdrawal, isClosing } from "../chain/wallet.ts";
 import type { Identity } from "../identity/identity.ts";
+import { larger } from "../lib/bigint.ts";
 import type { Hex } from "../lib/codec.ts";
 import { MystError } from "../lib/errors.ts";
 import type { NetworkConfig } from "../lib/network-config.ts";
@@ -55,7 +56,7 @@ export function outsideWallet({ chain, network, identity, payer }: OutsideWallet
     const view = { owner, signer, chainId: network.chainId };
     switch (action) {
       case "deposit": {
-        const { amount = 0n, bond = 0n } = request;
+        const { amount = 0n, bond = larger(network.minBond - account.bond, 0n) } = request;
         checkDeposit(network, { ...account, closeAt }, amount, bond);
         const proof = opened ? noConsent : await consentFor(signer, owner, request.consent);
         const { tokens } = await chain.balances(owner);

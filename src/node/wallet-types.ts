@@ -86,7 +86,7 @@ export type OutsideRequest = {
   signer?: Hex;
   /** the wallet that is to send; default the account's owner */
   owner?: Hex;
-  /** deposit: base units; the bond comes on top */
+  /** deposit: base units; the bond comes on top, default what is missing */
   amount?: bigint;
   bond?: bigint;
   /** deposit, for another signer's first: its consent to the owner */
@@ -125,10 +125,10 @@ export type Wallet = {
   /** @param signer default this node's */
   account(signer?: Hex): Promise<AccountSummary>;
   /**
-   * Deposits out of this node's wallet; `bond` comes on top of `amount`. The account is this node's own or that of `signer`, which
+   * Deposits out of this node's wallet; `bond` comes on top of `amount`, default what the network asks for and is missing. The account is this node's own or that of `signer`, which
    * consents once. @throws DEPOSIT_TOO_SMALL, INSUFFICIENT_FUNDS, INSUFFICIENT_GAS, NOT_OWNER, BAD_SIGNATURE
    */
-  deposit(amount: bigint, bond: bigint, options?: WalletOptions & { signer?: Hex; consent?: Hex }): Promise<{ hash: Hex }>;
+  deposit(amount: bigint, bond?: bigint, options?: WalletOptions & { signer?: Hex; consent?: Hex }): Promise<{ hash: Hex }>;
   /** Begins the close of an account, for good. @throws NO_DEPOSIT, ACCOUNT_CLOSING, NOT_OWNER */
   close(options?: WalletOptions & { signer?: Hex }): Promise<{ hash: Hex; closeAtMs: number }>;
   /** Takes everything out once the delay is over. @throws ACCOUNT_OPEN, ACCOUNT_CLOSING, NO_DEPOSIT, NOT_OWNER */

@@ -1,5 +1,6 @@
 import type { Chain, Sending, Sent, WalletOutcome } from "../chain/chain.ts";
 import type { Identity } from "../identity/identity.ts";
+import { larger } from "../lib/bigint.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Hex } from "../lib/codec.ts";
 import { isMystError, MystError } from "../lib/errors.ts";
@@ -155,8 +156,9 @@ export function createWallet(deps: WalletDeps): Wallet {
       // A ledger that begins before its account does is known to be whole.
       if (own) await payer.reconcile(await chain.account(address));
       const account = own ? identity : { address: signer, ...(consent !== undefined && { consent }) };
-      const { hash } = await perform(`deposit ${amount} ${bond} ${signer}`, options, (sending) =>
-        chain.deposit(amount, bond, account, sending),
+      // Asked again, the same words are the same wish, although nothing of a bond is missing once it is there.
+      const { hash } = await perform(`deposit ${amount} ${bond ?? "what is missing"} ${signer}`, options, async (sending) =>
+        chain.deposit(amount, bond ?? missingBond(network, await chain.account(signer)), account, sending),
       );
       if (own) await payer.reconcile(await chain.account(address));
       return { hash };
@@ -173,6 +175,8 @@ export function createWallet(deps: WalletDeps): Wallet {
     },
   };
 }
+
+const missingBond = ({ minBond }: NetworkConfig, { bond }: { bond: bigint }): bigint => larger(minBond - bond, 0n);
 
 /** What `work` gives, unless `signal` fires first: then who asked waits no longer, and the work goes on or is taken up another time. */
 async function unless<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {

@@ -63,11 +63,13 @@ export function createSettleDriver(deps: SettlerDeps & { clearing: Clearing }, {
     perform,
     onTransition: (_, event, to) => waiters.observe(event, to, lastError),
   });
-  const send = (event: SettleEvent) =>
-    void machine.send(event).catch((cause) => {
+  let handled = Promise.resolve();
+  const send = (event: SettleEvent) => {
+    handled = machine.send(event).catch((cause) => {
       const { code, message } = asMystError(cause);
       log.error("a settlement step failed", { code, message });
     });
+  };
   /** Long work of the chain: the machine stays open to what is asked meanwhile. */
   const launch = (work: () => Promise<SettleEvent>, failed: (error: MystError) => SettleEvent) => {
     const done = work()
@@ -84,7 +86,8 @@ export function createSettleDriver(deps: SettlerDeps & { clearing: Clearing }, {
   };
 
   async function perform(effect: SettleEffect): Promise<void> {
-    if (stopped.signal.aborted) return;
+    // what is final is forgotten all the same: else the next start would follow it, and tell of it, once more
+    if (stopped.signal.aborted && effect.type !== "forget") return;
     switch (effect.type) {
       case "prepare":
         return launch(
@@ -236,6 +239,7 @@ export function createSettleDriver(deps: SettlerDeps & { clearing: Clearing }, {
       stopped.abort();
       await restoring;
       await Promise.all(underWay);
+      await handled;
       waiters.fail(interrupted());
     },
   };

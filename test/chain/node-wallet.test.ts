@@ -3,10 +3,18 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fund } from "../../src/devnet/funding.ts";
+import { openIdentity } from "../../src/identity/open.ts";
+import { systemClock } from "../../src/lib/clock.ts";
+import type { Hex } from "../../src/lib/codec.ts";
 import { isMystError } from "../../src/lib/errors.ts";
+import type { NetworkConfig } from "../../src/lib/network-config.ts";
+import { openStore } from "../../src/lib/store.ts";
 import { createNode, type Node, type SentView } from "../../src/node.ts";
+import { clearingDomain } from "../../src/payments/eip712.ts";
+import { channelId } from "../../src/payments/promise.ts";
+import { openProviderLedger } from "../../src/payments/provider-ledger.ts";
 import { describe } from "../support/harness.ts";
-import { fails, myst, type Rig, startRig } from "./rig.ts";
+import { fails, myst, promised, type Rig, startRig } from "./rig.ts";
 
 /** Nodes of one data directory, one after another, as commands without a running node are. */
 describe("chain: a node's wallet", (test, { before, after }) => {
@@ -163,6 +171,56 @@ describe("chain: a node's wallet", (test, { before, after }) => {
     await owner.wallet.close(account);
     assert.notEqual((await signer.wallet.show()).closeAtMs, undefined);
   });
+
+  test("clears what is worth its gas, and the dust when told to; says what was paid, and what was left", async () => {
+    const dataDir = await mkdtemp(join(tmpdir(), "mystnode-wallet-"));
+    directories.push(dataDir);
+    // a coin is worth a token: so gas costs something
+    const network = { ...rig.network, rpc: [rig.rpc], coinPrice: myst };
+    const promise = await owedBy(dataDir, network, [myst / 20n, 1_000n]);
+    await using node = await createNode({ dataDir, network });
+    await fund(rig.rpc, rig.network, node.address, 0n);
+    assert.equal((await node.wallet.show()).unsettled, myst / 20n + 1_000n);
+    const first = await node.wallet.settle();
+    assert.deepEqual([first.claims, first.paid, first.left, first.collected], [1, myst / 20n, 1_000n, 0n]);
+    assert.deepEqual(
+      first.settled.map(({ channel, paid, hash, peer }) => ({ channel, paid, hash, peer })),
+      [{ channel: promise[0], paid: myst / 20n, hash: first.hash, peer: "a peer" }],
+    );
+    const second = await node.wallet.settle();
+    assert.deepEqual([second.claims, second.left, second.settled], [0, 1_000n, []]);
+    const third = await node.wallet.settle({ all: true });
+    assert.deepEqual([third.claims, third.paid, third.left], [1, 1_000n, 0n]);
+    const { unsettled, tokens } = await node.wallet.show();
+    assert.deepEqual([unsettled, tokens], [0n, myst / 20n + 1_000n]);
+    assert.deepEqual(
+      (await node.wallet.channels()).map(({ role, state, unsettled: left }) => [role, state, left]),
+      [
+        ["provider", "cleared", 0n],
+        ["provider", "cleared", 0n],
+      ],
+    );
+  });
+
+  /** Promises of payers of their own, in the ledger of a node that does not run. @returns their channels */
+  const owedBy = async (dataDir: string, network: NetworkConfig, amounts: bigint[]): Promise<Hex[]> => {
+    const { identity: provider } = await openIdentity(dataDir);
+    await using store = await openStore(dataDir);
+    const ledger = await openProviderLedger({ store, self: provider.address, clock: systemClock }, clearingDomain(network));
+    const channels: Hex[] = [];
+    for (const cumulative of amounts) {
+      const payer = await rig.person(10n * myst);
+      await payer.chain.deposit(2n * myst, myst);
+      await ledger.rememberAccount(payer.address, await payer.chain.account(payer.address));
+      const { signer, salt, ...claim } = promised(rig.network, payer, { ...payer, address: provider.address }, cumulative);
+      const promise = { ...claim, channel: channelId(provider.address, salt) };
+      const conditions = { chainReachable: true, limits: { maxUnsettled: myst, minBond: 1n } };
+      const { accepted } = await ledger.accept({ signer, peer: "a peer", salt, promise, consumed: 0n }, conditions);
+      assert.ok(accepted);
+      channels.push(promise.channel);
+    }
+    return channels;
+  };
 
   test("nothing is given up or sent while no RPC answers", async () => {
     const { open } = await place();
