@@ -78,6 +78,18 @@ describe("chain: which RPC is spoken to", (test, { before, after }) => {
     await fails(createChain({ network: { ...network, rpc: [dead, other.rpc] }, log, clock }).account(nobody), "RPC_WRONG_CHAIN");
   });
 
+  test("one whose newest block is older than the network's chain ever lets it become is not believed", async () => {
+    const ahead = { nowMs: () => Date.now() + 3_600_000, sleep: systemClock.sleep };
+    const network = { ...rig.network, maxHeadAge: 600 };
+    const inTime = createChain({ network, log: silentLogger, clock: systemClock });
+    await rig.ask("evm_mine");
+    assert.equal((await inTime.account(nobody)).balance, 0n);
+    const late = createChain({ network, log: silentLogger, clock: ahead });
+    const error = await fails(late.account(nobody), "RPC_STALE");
+    assert.match(error.hint ?? "", /clock/);
+    assert.match(late.status().problem ?? "", /s old/);
+  });
+
   test("what was down and is back is used, without a new chain", async () => {
     await using gate = await startGate(rig.rpc);
     const chain = chainOf(gate.url, rig.network);
@@ -119,6 +131,8 @@ describe("chain: deploying a network", (test, { before, after }) => {
     assert.equal(network.minBond, 7n);
     assert.equal(network.minDeposit, myst);
     assert.equal(network.confirmations, 0);
+    // a chain of one's own machine: gas is free there, and a block comes when there is something to put into it
+    assert.deepEqual([network.coinPrice, network.maxHeadAge], [0n, undefined]);
     assert.equal((await chainOf(rig.rpc, network).check()).problem, undefined);
     // the contract is not there before its start block
     const before = (await rig.ask("eth_getCode", network.contract, `0x${(network.startBlock - 1).toString(16)}`)) as string;

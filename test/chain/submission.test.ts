@@ -81,6 +81,63 @@ describe("chain: a transaction from its making to its end", (test, { before, aft
     }
   });
 
+  test("any of the variants of one nonce may be mined, and the followed one is told by that", async () => {
+    const provider = await rig.person();
+    const claims = [promised(rig.network, payer, provider, myst)];
+    const first = await provider.chain.prepareSettle(claims, provider.address);
+    const second = await provider.chain.prepareSettle(claims, provider.address, { nonce: first.nonce });
+    await rig.ask("eth_sendRawTransaction", first.raw);
+    await until(async () => (await nonceOf(provider.address)) === 1);
+    const receipt = await provider.chain.submit(second.raw, claims, never, { earlier: [first.raw] });
+    assert.deepEqual(receipt, { hash: first.hash, paid: [myst], credited: 0n });
+  });
+
+  test("what a pool does not take for its fees, and what is in no block in time, is given back to be raised", async () => {
+    const provider = await rig.person();
+    const claims = [promised(rig.network, payer, provider, myst)];
+    await rig.ask("evm_setAutomine", false);
+    try {
+      const { raw, nonce } = await provider.chain.prepareSettle(claims, provider.address);
+      assert.equal(await provider.chain.raise(raw), undefined, "its fees are enough");
+      await fails(provider.chain.submit(raw, claims, never, { patienceMs: 100 }), "TRANSACTION_STUCK");
+      await rig.ask("anvil_setNextBlockBaseFeePerGas", `0x${(50n * 10n ** 9n).toString(16)}`);
+      await rig.ask("evm_mine");
+      assert.equal(await nonceOf(provider.address), 0);
+      const raised = await provider.chain.raise(raw);
+      assert.ok(raised);
+      assert.equal(raised.nonce, nonce);
+      const submitted = provider.chain.submit(raised.raw, claims, never, { earlier: [raw] });
+      await until(async () => (await rig.ask("eth_getTransactionByHash", raised.hash)) !== null);
+      await rig.ask("evm_mine");
+      assert.equal((await submitted).hash, raised.hash);
+    } finally {
+      await rig.ask("evm_setAutomine", true);
+    }
+  });
+
+  test("one that waits for another that nobody has is said to be lost", async () => {
+    const provider = await rig.person();
+    const claims = [promised(rig.network, payer, provider, myst)];
+    await rig.ask("evm_setAutomine", false);
+    try {
+      await provider.chain.prepareSettle(claims, provider.address);
+      const second = await provider.chain.prepareSettle(claims, provider.address);
+      assert.equal(second.nonce, 1);
+      await fails(provider.chain.raise(second.raw), "TRANSACTION_FAILED");
+    } finally {
+      await rig.ask("evm_setAutomine", true);
+    }
+  });
+
+  test("a transaction that would cost more than it may is not made", async () => {
+    const provider = await rig.person(0n, { coinPrice: myst });
+    const claims = [promised(rig.network, payer, provider, myst)];
+    await fails(provider.chain.prepareSettle(claims, provider.address, { maxCost: 1n }), "GAS_PRICE_HIGH");
+    const { first, next } = await provider.chain.costs();
+    assert.ok(first > next && next > 0n);
+    await provider.chain.prepareSettle(claims, provider.address, { maxCost: 2n * first });
+  });
+
   test("an RPC that is away for a while is waited for once the transaction is out", async () => {
     const provider = await rig.person();
     const claims = [promised(rig.network, payer, provider, myst)];
