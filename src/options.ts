@@ -121,7 +121,7 @@ export const options = [
     { name: "user", kind: "string", help: "run as this user; default with a tunnel: who called sudo, else mystnode or nobody" },
   ]),
   ...of(["serve"], "Earnings", [
-    { name: "settle-at", kind: "amount", default: "0.1", help: "clear a channel on chain once this much is owed on it" },
+    { name: "settle-at", kind: "amount", default: "0.1", help: "clear a channel in use once this much is owed on it, if worth its gas" },
     { name: "payout", kind: "account", help: "where cleared money goes; default: this node's address" },
   ]),
   ...of(["serve", "doctor"], "Network", [
@@ -173,6 +173,7 @@ export const options = [
   ...of(["network create"], "Options", [
     { name: "token", kind: "account", once: true, help: "the ERC-20 to pay in; default: deploy a test token" },
     { name: "name", kind: "string", once: true, help: "what people call the network; default: private" },
+    { name: "coin-price", kind: "amount", once: true, help: "what the chain's coin is worth, to weigh gas by; default: 1, local chains 0" },
     { name: "out", kind: "path", once: true, default: "network.json", help: "the network file to write" },
   ]),
   ...of(["devnet"], "Options", [

@@ -52,7 +52,11 @@ const passedOver = new Set(["RPC_UNREACHABLE", "RPC_STALE", "RPC_WRONG_CHAIN", "
 
 /** Several RPC URLs as one, in order. Asks nothing by itself. */
 export function createEndpoints({ urls, verify, verifyMs = defaultVerifyMs, log, clock }: EndpointsOptions): Endpoints {
-  const endpoints = urls.map((url, index) => ({ client: clientOf(url), index, verifiedMs: Number.NEGATIVE_INFINITY, downUntilMs: 0 }));
+  const endpoints = urls.map((url, index) => ({
+    ...{ client: clientOf(url), index, verifiedMs: Number.NEGATIVE_INFINITY, downUntilMs: 0 },
+    /** why it was last not believed */
+    distrusted: undefined as string | undefined,
+  }));
   let newest = { block: -1n, atMs: 0 };
   let status: ChainStatus = { reachable: false };
   const inOrder = () => {
@@ -74,13 +78,18 @@ export function createEndpoints({ urls, verify, verifyMs = defaultVerifyMs, log,
     try {
       const value = await within(ask(endpoint, work), callMs, "RPC_UNREACHABLE", what);
       endpoint.downUntilMs = 0;
+      endpoint.distrusted = undefined;
       status = { ...(status.block !== undefined && { block: status.block }), reachable: true };
       return value;
     } catch (error) {
       const problem = chainError(error, what);
       if (passedOver.has(problem.code)) {
         endpoint.downUntilMs = clock.nowMs() + restMs;
-        log.debug("an RPC was passed over", { rpc: endpoint.index, code: problem.code, message: problem.message });
+        const facts = { rpc: endpoint.index, code: problem.code, message: problem.message };
+        // one that is down will be up again; one that is not believed is somebody's to look at, once
+        if (problem.code !== "RPC_UNREACHABLE" && endpoint.distrusted !== problem.code) log.warn("an RPC is not believed", facts);
+        else log.debug("an RPC was passed over", facts);
+        if (problem.code !== "RPC_UNREACHABLE") endpoint.distrusted = problem.code;
       }
       throw problem;
     }

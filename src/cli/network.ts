@@ -1,7 +1,7 @@
 import { existsSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { MystError } from "../lib/errors.ts";
-import { type NetworkConfig, networkText } from "../lib/network-config.ts";
+import { coinPriceOf, type NetworkConfig, networkText } from "../lib/network-config.ts";
 import { formatAmount } from "../lib/units.ts";
 import type { Run } from "./context.ts";
 import { facts } from "./format.ts";
@@ -21,6 +21,7 @@ const networkFacts = (network: NetworkConfig) => ({
   contract: `${network.contract}, since block ${network.startBlock}`,
   token: `${network.token.symbol} ${network.token.address}, ${network.token.decimals} decimals`,
   deposit: `at least ${formatAmount(network.minDeposit, network.token)}`,
+  gas: coinPriceOf(network) === 0n ? "free" : `weighed at ${formatAmount(coinPriceOf(network), network.token)} for a coin of the chain`,
   bond: `at least ${formatAmount(network.minBond, network.token)}`,
   bootstrap: network.bootstrap.length > 0 ? network.bootstrap : "none",
   prefix: network.protocolPrefix,
@@ -37,7 +38,9 @@ export const create: Run<"network create"> = async (context) => {
   const { identity } = await openIdentity(settings.dataDir, passphraseOf(context));
   out.progress(`deploying, paid for by ${identity.address}`);
   const chosen = { ...(token !== undefined && { token }), ...(name !== undefined && { name }) };
-  const network = await deployNetwork({ rpc, identity, bootstrap, log: await context.log(), signal: interrupts.signal, ...chosen });
+  const deployed = await deployNetwork({ rpc, identity, bootstrap, log: await context.log(), signal: interrupts.signal, ...chosen });
+  const coinPrice = settings.coinPrice?.(deployed.token);
+  const network = { ...deployed, ...(coinPrice !== undefined && { coinPrice }) };
   await writeFile(file, networkText(network), { flag: "wx" }).catch((cause: { code?: string }) => {
     // the contract is there already: what was paid for must not be lost for want of a file
     out.print(networkText(network));
