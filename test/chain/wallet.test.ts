@@ -62,7 +62,8 @@ describe("chain: an owner's account", (test, { before, after }) => {
     const { address } = signer;
     await fails(owner.chain.deposit(myst, myst, { address }), "BAD_SIGNATURE");
     const forAnother = consentOf(signer.identity, rig.network, rig.stranger().address);
-    await fails(owner.chain.deposit(myst, myst, { address, consent: forAnother }), "BAD_SIGNATURE");
+    const refused = await fails(owner.chain.deposit(myst, myst, { address, consent: forAnother }), "BAD_SIGNATURE");
+    assert.match(refused.hint ?? "", /wallet consent 0x/);
     await owner.chain.deposit(myst, myst, { address, consent: consentOf(signer.identity, rig.network, owner.address) });
     await owner.chain.deposit(myst, 0n, { address });
     const { balance, owner: of } = await owner.chain.account(address);
