@@ -116,7 +116,7 @@ const withoutMargin = (limit: bigint): bigint => (limit > 55_000n ? ((limit - 30
 
 const gasTooDear = (wei: bigint, most: bigint) =>
   new MystError("GAS_PRICE_HIGH", `clearing would cost ${wei} wei now, and is worth ${most}`, {
-    hint: "it is cleared once gas is cheaper, or at once with 'mystnode wallet settle'",
+    hint: "it is cleared once gas is cheaper, or at once with 'mystnode wallet settle --all'",
     meta: { wei, most },
   });
 

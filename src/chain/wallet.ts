@@ -217,6 +217,6 @@ function sentBy({ contract, token }: NetworkConfig, { logs }: TransactionReceipt
 /** ACCOUNT_CLOSING, with the time from which everything can be taken out. */
 export const isClosing = (closeAt: number, what: string) =>
   new MystError("ACCOUNT_CLOSING", what, {
-    hint: `run 'mystnode wallet withdraw' from ${new Date(closeAt * 1000).toISOString().slice(0, 16).replace("T", " ")} UTC on: it takes everything out`,
+    hint: `run 'mystnode wallet withdraw' from ${new Date(closeAt * 1000).toISOString().slice(0, 16).replace("T", " ")} UTC on`,
     meta: { closeAtMs: closeAt * 1000 },
   });

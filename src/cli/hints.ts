@@ -70,7 +70,7 @@ const hints: Record<ErrorCode, string> = {
   CONTRACT_MISSING: network,
   CONTRACT_MISMATCH: network,
   RPC_STALE: "name another endpoint with --rpc URL, and check this machine's clock",
-  GAS_PRICE_HIGH: "wait until gas is cheaper, or clear all the same with 'mystnode wallet settle'",
+  GAS_PRICE_HIGH: "wait until gas is cheaper, or clear all the same with 'mystnode wallet settle --all'",
   TRANSACTION_STUCK: "wait; it stays valid, and is sent again",
   TRANSACTION_FAILED: "look at 'mystnode wallet', then try again",
   SERVICE_UNKNOWN: "see 'mystnode exits'",
