@@ -2,7 +2,8 @@
 pragma solidity ^0.8.28;
 
 import {IMystClearing} from "../src/IMystClearing.sol";
-import {Fixture, Promised} from "./support/Fixture.sol";
+import {Fixture} from "./support/Fixture.sol";
+import {Promised} from "./support/Signing.sol";
 
 contract ClearTest is Fixture {
     uint40 private later;

@@ -3,7 +3,8 @@ pragma solidity ^0.8.28;
 
 import {IMystClearing} from "../src/IMystClearing.sol";
 import {TestToken} from "../src/TestToken.sol";
-import {Fixture, Promised} from "./support/Fixture.sol";
+import {Fixture} from "./support/Fixture.sol";
+import {Promised} from "./support/Signing.sol";
 import {FlakyToken} from "./support/Tokens.sol";
 
 /// @dev Whole transactions, base cost and calldata included: snapshots/gas.json. A batch of 50 has 50 signers, one claim each.

@@ -3,7 +3,8 @@ pragma solidity ^0.8.28;
 
 import {IMystClearing} from "../src/IMystClearing.sol";
 import {MystClearing} from "../src/MystClearing.sol";
-import {Fixture, Promised} from "./support/Fixture.sol";
+import {Fixture} from "./support/Fixture.sol";
+import {Promised} from "./support/Signing.sol";
 
 /// @dev contracts/vectors/eip712.json is made with viem; the TypeScript side reads the same file.
 contract VectorsTest is Fixture {

@@ -30,7 +30,7 @@ const forgeTests = ({ output }: Ran): number => Number(/^Ran \d+ test suites? in
 export const checks: Check[] = [
   check("types", ["node_modules/.bin/tsc", "-p", "."]),
   check("format", ["node_modules/.bin/biome", "ci", "--colors=off"]),
-  check("contracts", ["env", "FORGE_SNAPSHOT_CHECK=true", process.execPath, "scripts/forge.mjs", "test"], forgeTests),
+  check("contracts", ["env", "FOUNDRY_PROFILE=ci", process.execPath, "scripts/forge.mjs", "test"], forgeTests),
   check("abi", [process.execPath, "scripts/abi.mjs", "--check"]),
   check("vectors", [process.execPath, "scripts/vectors.mjs", "--check"]),
   check("docs", [process.execPath, "scripts/cli-docs.mjs", "--check"]),
