@@ -85,7 +85,9 @@ export function createClearing({ ledger, clock }: ClearingDeps, settleAt: bigint
     earns: (channel: ProviderChannel): boolean | undefined => {
       const key = keyOf(channel);
       if (!earning.has(key)) earning.set(key, { from: larger(channel.paid, claimed.get(key) ?? 0n), sinceMs: clock.nowMs() });
-      return costs && choose([channel]).length > 0;
+      if (!costs) return undefined;
+      // what is being cleared is looked at again once it has been
+      return !askedMs.has(key) && choose([channel]).length > 0;
     },
     /** Its service is over. */
     ends: (channel: ProviderChannel) => void earning.delete(keyOf(channel)),

@@ -130,13 +130,12 @@ export function createSettleDriver(deps: SettlerDeps & { clearing: Clearing }, {
     await Promise.all(refs.map(readPaid));
     const owed = refs.map((ref) => ledger.channel(ref)).filter((channel) => channel !== undefined && unsettledOn(channel) > 0n);
     const claims = (owed as ProviderChannel[]).map(({ signer, salt, best: { channel: _, ...claim } }) => ({ signer, salt, ...claim }));
-    if (claims.length === 0) {
-      clearing.cleared(channels);
-      return { type: "prepared", channels, pending: undefined };
-    }
+    const worth = new Set((owed as ProviderChannel[]).map(keyOf));
+    clearing.cleared(channels.filter((channel) => !worth.has(channel)));
+    if (claims.length === 0) return { type: "prepared", channels, pending: undefined };
     const maxCost = clearing.mostFor(owed as ProviderChannel[]);
     const transaction = await settlement.prepareSettle(claims, payout, { maxCost });
-    const pending = { ...transaction, claims, channels: (owed as ProviderChannel[]).map(keyOf) };
+    const pending = { ...transaction, claims, channels: [...worth] };
     return { type: "prepared", channels, pending };
   }
 

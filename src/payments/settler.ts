@@ -2,7 +2,7 @@ import type { Hex } from "../lib/codec.ts";
 import { asMystError } from "../lib/errors.ts";
 import { every, type Loop } from "../lib/lifecycle.ts";
 import { createClearing } from "./clearing.ts";
-import type { ClearingCause } from "./clearing-policy.ts";
+import { type ClearingCause, clearingThreshold } from "./clearing-policy.ts";
 import { type ChannelRef, keyOf, type ProviderChannel } from "./provider-ledger.ts";
 import { createSettleDriver, type Settled, type SettlerDeps, unsettledOn } from "./settle-driver.ts";
 import { createWriteOffs } from "./write-offs.ts";
@@ -62,11 +62,18 @@ export function createSettler(deps: SettlerDeps, options: SettlerOptions): Settl
   let pricedMs: number | undefined;
   let reviewing: Loop | undefined;
   let wasLate = false;
+  let isReviewing = false;
+  let wanted: { urgent: boolean } | undefined;
+  let wasDear = false;
 
   const price = async () => {
     if (pricedMs !== undefined && Math.abs(clock.nowMs() - pricedMs) < priceFreshMs) return;
-    clearing.priced(await settlement.costs());
+    const costs = await settlement.costs();
+    clearing.priced(costs);
     pricedMs = clock.nowMs();
+    const least = clearingThreshold(costs.first, undefined, settleAt);
+    if (least > settleAt && !wasDear) log.warn("gas is dear: a channel is cleared only from a higher amount on", { settleAt, least });
+    wasDear = least > settleAt;
   };
   /** Clears what is worth it. While nobody says what gas costs it is asked for all the same: its transaction asks again. */
   const review = async (urgent = false) => {
@@ -82,8 +89,24 @@ export function createSettler(deps: SettlerDeps, options: SettlerOptions): Settl
     if (isLate && !wasLate) log.error("a settlement is overdue: no new credit is given until it is on chain");
     wasLate = isLate;
   };
+  /** One at a time: what is asked for meanwhile is seen to after it. */
   const reviewSoon = (urgent = false) => {
-    driver.track(review(urgent).catch((error) => log.error("a review of what is owed failed", { code: asMystError(error).code })));
+    wanted = { urgent: urgent || (wanted?.urgent ?? false) };
+    if (isReviewing) return;
+    isReviewing = true;
+    const all = async () => {
+      for (let next = wanted; next; next = wanted) {
+        wanted = undefined;
+        await review(next.urgent);
+      }
+    };
+    driver.track(
+      all()
+        .catch((error) => log.error("a review of what is owed failed", { code: asMystError(error).code }))
+        .finally(() => {
+          isReviewing = false;
+        }),
+    );
   };
   const stop = async () => {
     const ended = driver.stop();

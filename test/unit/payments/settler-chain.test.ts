@@ -122,6 +122,22 @@ describe("payments/settler: deadlines", (test) => {
     await settler.stop();
   });
 
+  test("what turns out to be paid already, beside what is not, is overdue never", async () => {
+    const { ledger, settler, events, chain, clock } = await setUp();
+    await promise(ledger, 0, 300n);
+    await promise(ledger, 1, 300n);
+    chain.paid.set(`${refOf(0).signer}/${channel}`, 300n);
+    settler.requestSettle("session end");
+    await until(() => events.length === 1);
+    clock.ms += 13 * hourMs;
+    assert.equal(settler.overdue(), false);
+    clock.ms = nowMs;
+    await promise(ledger, 0, 1_300n);
+    settler.consider(refOf(0));
+    await until(() => events.length === 2);
+    await settler.stop();
+  });
+
   test("a payer that closes is to be cleared within a day, if it owes more than its gas", async () => {
     const { ledger, settler, chain, clock } = await setUp();
     chain.costs = { first: 40n, next: 20n };

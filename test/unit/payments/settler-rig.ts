@@ -83,7 +83,7 @@ export function fakeChain(balance = 10n ** 18n) {
       if (trouble === "down") throw new MystError("RPC_UNREACHABLE", "no answer");
       if (trouble === "stuck") throw new MystError("TRANSACTION_STUCK", "in no block");
       if (trouble === "dead") throw new MystError("TRANSACTION_FAILED", "the nonce is taken");
-      const receipt = mined.get(raw) ?? {
+      const receipt = [raw, ...earlier].map((each) => mined.get(each)).find((each) => each !== undefined) ?? {
         hash: `0x${raw.slice(2).padStart(64, "0")}` as Hex,
         credited: 0n,
         paid: claims.map((claim) => {

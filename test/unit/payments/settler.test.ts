@@ -209,7 +209,7 @@ describe("payments/settler: trouble", (test) => {
       }),
       { maxLength: 3 },
     );
-    const troubles = fc.array(fc.constantFrom<Trouble>("down", "dead", "lostAnswer"), { maxLength: 3 });
+    const troubles = fc.array(fc.constantFrom<Trouble>("down", "dead", "lostAnswer", "stuck"), { maxLength: 3 });
     await fc.assert(
       fc.asyncProperty(crashes, troubles, async (ends, trouble) => {
         const fake = fakeChain();
