@@ -12,7 +12,7 @@ import { ownAccount } from "./node/account.ts";
 import { bindNetwork } from "./node/binding.ts";
 import { findExits } from "./node/connecting.ts";
 import { consume } from "./node/consuming.ts";
-import { endInOrder } from "./node/ending.ts";
+import { endInOrder, trackWork } from "./node/ending.ts";
 import { createEvents } from "./node/events.ts";
 import { keepRecords } from "./node/recording.ts";
 import { type Serving, startServing } from "./node/serving.ts";
@@ -25,6 +25,7 @@ import { clearingDomain, termsDigest } from "./payments/eip712.ts";
 import { openPayerLedger } from "./payments/payer-ledger.ts";
 import { openProviderLedger } from "./payments/provider-ledger.ts";
 import { createSettler, type Settler } from "./payments/settler.ts";
+import { createSigners } from "./payments/signers.ts";
 import { createProxyConsumer } from "./services/proxy/consumer.ts";
 import type { ServiceConsumer } from "./services/service.ts";
 import { openRecords } from "./session/records.ts";
@@ -61,13 +62,13 @@ export async function createNode(options: NodeOptions): Promise<Node> {
   });
   const payer = await openPayerLedger({ store, identity, clock }, domain);
   if (created) await payer.begin();
-  const provider = await openProviderLedger({ store, self: address, clock }, domain);
+  const signers = undo.use(createSigners(domain, log.child("payments")));
+  const provider = await openProviderLedger({ store, self: address, clock, findSigners: signers.find }, domain);
   const records = await openRecords<StoredSession>(store, interruptedSession);
   const events = createEvents(log);
   const recording = keepRecords({ records, ledger: provider, events, clock, log });
   const stopping = new AbortController();
-  /** what brings up parts that have to be ended */
-  const underWay = new Set<Promise<unknown>>();
+  const { underWay, tracked } = trackWork(stopping.signal);
   const startedMs = clock.nowMs();
   let online: { network: Network; discovery: Discovery } | undefined;
   let serving: Serving | undefined;
@@ -84,14 +85,6 @@ export async function createNode(options: NodeOptions): Promise<Node> {
       if (credited > 0n) events.emit({ type: "warning", ...notLetThrough });
     });
     return made;
-  };
-  const tracked = <T>(begin: () => Promise<T>): Promise<T> => {
-    if (stopping.signal.aborted) return Promise.reject(new MystError("INTERRUPTED", "the node has been told to end"));
-    const work = begin();
-    underWay.add(work);
-    const forget = () => underWay.delete(work);
-    work.then(forget, forget);
-    return work;
   };
   const requireOnline = () => {
     if (!online) throw new MystError("NODE_NOT_RUNNING", "the node has not joined the network", { hint: "call start() first" });
@@ -219,6 +212,7 @@ export async function createNode(options: NodeOptions): Promise<Node> {
       part("discovery", () => online?.discovery.stop()),
       part("the network", () => online?.network.stop()),
       part("the tunnel", () => options.helper?.stop()),
+      part("the thread for signatures", () => signers.end()),
       part("the records", recording.idle),
       part("the database", () => store.close()),
     ];

@@ -1,4 +1,4 @@
-import { asMystError } from "../lib/errors.ts";
+import { asMystError, MystError } from "../lib/errors.ts";
 import { within } from "../lib/lifecycle.ts";
 import type { Logger } from "../lib/ports.ts";
 
@@ -18,4 +18,18 @@ export async function endInOrder(endings: Ending[], log: Logger): Promise<void> 
       log[quietly ? "info" : "warn"]("not ended in order", { what, code, message });
     }
   }
+}
+
+/** Work that brings up parts, which have to be ended: it is waited for, and none begins once `signal` has fired (INTERRUPTED). */
+export function trackWork(signal: AbortSignal) {
+  const underWay = new Set<Promise<unknown>>();
+  const tracked = <T>(begin: () => Promise<T>): Promise<T> => {
+    if (signal.aborted) return Promise.reject(new MystError("INTERRUPTED", "the node has been told to end"));
+    const work = begin();
+    underWay.add(work);
+    const forget = () => underWay.delete(work);
+    work.then(forget, forget);
+    return work;
+  };
+  return { underWay, tracked };
 }

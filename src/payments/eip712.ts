@@ -67,13 +67,17 @@ export const clearingDomain = ({ chainId, contract }: ClearingNetwork): Clearing
 });
 
 /** keccak256(0x19 0x01 ‖ domain separator ‖ hashStruct), EIP-712. */
-function digest(domain: ClearingDomain, struct: Uint8Array): Uint8Array {
-  return keccak256(concatBytes([prefix, domain.separator, keccak256(struct, "bytes")]), "bytes");
+export function structDigest(separator: Uint8Array, struct: Uint8Array): Uint8Array {
+  return keccak256(concatBytes([prefix, separator, keccak256(struct, "bytes")]), "bytes");
 }
+const digest = ({ separator }: ClearingDomain, struct: Uint8Array) => structDigest(separator, struct);
 const prefix = Uint8Array.of(0x19, 0x01);
 
-export const promiseDigest = (domain: ClearingDomain, promise: PromiseData): Uint8Array =>
-  digest(domain, words(promiseType, [promise.channel, promise.cumulative, promise.total, promise.seq]));
+/** What a promise's hashStruct is the hash of: 160 bytes. */
+export const promiseStruct = (promise: PromiseData): Uint8Array =>
+  words(promiseType, [promise.channel, promise.cumulative, promise.total, promise.seq]);
+
+export const promiseDigest = (domain: ClearingDomain, promise: PromiseData): Uint8Array => digest(domain, promiseStruct(promise));
 
 export const checkDigest = (domain: ClearingDomain, check: CheckData): Uint8Array =>
   digest(domain, words(checkType, [check.promiseHash, check.to, BigInt(check.feeBps), check.deadline]));

@@ -3,12 +3,14 @@ import type { Clock } from "../lib/clock.ts";
 import type { Hex } from "../lib/codec.ts";
 import { MystError } from "../lib/errors.ts";
 import type { Store } from "../lib/store.ts";
-import { type Acceptance, acceptPromise, type ProviderLimits } from "./channel.ts";
+import { type Acceptance, acceptPromise, type ProviderLimits, refuse } from "./channel.ts";
 import type { ClearingDomain, ClearingNetwork } from "./eip712.ts";
 import { groupCommit } from "./group-commit.ts";
+import { createIntake } from "./intake.ts";
 import { channelId, type SignedPromise } from "./promise.ts";
 import { accountRecord, corrupt, ledgerTable, providerChannelRecord, readRecord } from "./records.ts";
 import type { AccountView } from "./settlement.ts";
+import { type FindSigners, findSignersInline } from "./signers.ts";
 
 /** A channel at its provider. Two payers may choose one salt, so it takes both to name one. */
 export type ChannelRef = { signer: Hex; channel: Hex };
@@ -54,8 +56,8 @@ export type ProviderLedger = {
   /** cumulative - paid over all channels of one payer, base units */
   unsettled(signer: Hex): bigint;
   /**
-   * Decides on a promise (`acceptPromise`) and, when it is accepted, resolves once it is on disk: only then ack it or serve on it.
-   * Promises that come while a write is under way share the next one.
+   * Decides on a promise (`acceptPromise`) and, when it is accepted, resolves once it, or a newer one of its channel that came while it
+   * waited and covers it, is on disk: only then ack it or serve on it. What comes while a check or a write is under way shares the next one.
    */
   accept(offer: PromiseOffer, conditions: AcceptConditions): Promise<Acceptance>;
   /** Records what is used up at a session's end; never falls, never exceeds the cumulative. */
@@ -69,7 +71,13 @@ export type ProviderLedger = {
   rememberAccount(signer: Hex, view: AccountView): Promise<void>;
 };
 
-export type ProviderLedgerDeps = { store: Pick<Store, "table" | "write">; self: Hex; clock: Clock };
+export type ProviderLedgerDeps = {
+  store: Pick<Store, "table" | "write">;
+  self: Hex;
+  clock: Clock;
+  /** where signatures are checked; by default on the event loop */
+  findSigners?: FindSigners;
+};
 
 /** `onDisk` is the state last written, undefined before the first write has ended. */
 type Entry = { now: ProviderChannel; onDisk: ProviderChannel | undefined; claimed: bigint };
@@ -79,6 +87,7 @@ export async function openProviderLedger(deps: ProviderLedgerDeps, domain: Clear
   const { store, self, clock } = deps;
   const table = ledgerTable(store, "provider", domain, self);
   const commit = groupCommit((ops) => store.write(ops));
+  const intake = createIntake(deps.findSigners ?? findSignersInline(domain));
   const entries = new Map<string, Entry>();
   const bySigner = new Map<Hex, Set<Entry>>();
   const accounts = new Map<Hex, AccountView>();
@@ -124,25 +133,42 @@ export async function openProviderLedger(deps: ProviderLedgerDeps, domain: Clear
     return { unsettled, unclaimed };
   };
 
-  const accept = async (offer: PromiseOffer, conditions: AcceptConditions): Promise<Acceptance> => {
-    const { signer, peer, salt, promise } = offer;
-    const ref = { signer, channel: promise.channel };
-    const entry = entries.get(keyOf(ref));
+  /** everything but the signature, by what is known now */
+  const judge = ({ signer, salt, promise }: PromiseOffer, conditions: AcceptConditions): Acceptance => {
+    const entry = entries.get(keyOf({ signer, channel: promise.channel }));
     const channel = entry ? entry.now.channel : channelId(self, salt);
     const paid = entry?.now.paid ?? 0n;
     const state = { signer, channel, best: entry?.now.best, paid, claimed: larger(entry?.claimed ?? 0n, paid) };
-    const result = acceptPromise(domain, state, promise, {
+    return acceptPromise(state, promise, {
       ...conditions,
       nowMs: clock.nowMs(),
       account: accounts.get(signer),
       others: others(signer, entry),
     });
+  };
+  const accept = async (offer: PromiseOffer, conditions: AcceptConditions): Promise<Acceptance> => {
+    const { signer, promise } = offer;
+    const first = judge(offer, conditions);
+    if (!first.accepted) return first;
+    if (!first.fresh) return keep(offer, first);
+    return intake.check({
+      signer,
+      promise,
+      // Others were decided on while the signature was checked, so the limits are looked at again, in one go with taking it.
+      conclude: async (by) => (by === signer ? keep(offer, judge(offer, conditions)) : refuse("bad-signature")),
+    });
+  };
+  /** Takes what was accepted, at once in memory; resolves when it is on disk. */
+  const keep = async ({ signer, peer, salt, promise, consumed: used }: PromiseOffer, result: Acceptance): Promise<Acceptance> => {
     if (!result.accepted) return result;
+    const ref = { signer, channel: promise.channel };
+    const entry = entries.get(keyOf(ref));
     if (!result.fresh) {
       if (entry && entry.onDisk !== entry.now) await persist(entry);
       return result;
     }
-    const consumed = between(entry?.now.consumed ?? 0n, offer.consumed, promise.cumulative);
+    const { consumed: before = 0n, paid = 0n } = entry?.now ?? {};
+    const consumed = between(before, used, promise.cumulative);
     const now = { ...ref, peer, salt: entry?.now.salt ?? salt, best: promise, cumulative: promise.cumulative, consumed, paid };
     if (entry) entry.now = now;
     await persist(entry ?? enter(ref, now, undefined));

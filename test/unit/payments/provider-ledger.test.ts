@@ -1,12 +1,16 @@
 import assert from "node:assert/strict";
+import { createIdentity } from "../../../src/identity/identity.ts";
 import { isMystError } from "../../../src/lib/errors.ts";
 import { nextPromise } from "../../../src/payments/channel.ts";
+import { promiseDigest } from "../../../src/payments/eip712.ts";
 import { groupCommit } from "../../../src/payments/group-commit.ts";
 import { channelId, signPromise } from "../../../src/payments/promise.ts";
 import { openProviderLedger, type ProviderLedger } from "../../../src/payments/provider-ledger.ts";
 import { describe } from "../../support/harness.ts";
+import { until } from "../../support/until.ts";
 import { account, channel, clockAt, domain, type Fate, memoryStore, nowMs, payer, provider, salt } from "./fixtures.ts";
 
+const stranger = createIdentity(new Uint8Array(32).fill(9));
 const ref = { signer: payer.address, channel };
 const conditions = { chainReachable: true, limits: { maxUnsettled: 50_000n, minBond: 100n } };
 const promiseOf = (cumulative: bigint, n: number) =>
@@ -31,12 +35,15 @@ function heldStore() {
     batches.push(ops.length);
     return new Promise<Fate>((resolve) => waiting.push(resolve));
   });
-  const next = async (fate: Fate = "done") => {
+  const begun = async () => {
     while (waiting.length === 0) await new Promise((resolve) => setImmediate(resolve));
+  };
+  const next = async (fate: Fate = "done") => {
+    await begun();
     waiting.shift()?.(fate);
     await new Promise((resolve) => setImmediate(resolve));
   };
-  return { store, next, batches };
+  return { store, begun, next, batches };
 }
 
 describe("payments/provider-ledger: acceptance", (test) => {
@@ -64,34 +71,45 @@ describe("payments/provider-ledger: acceptance", (test) => {
     assert.deepEqual(await ledger.accept(refused, conditions), { accepted: false, refusal: "wrong-channel" });
     const forged = offer(100n, 0);
     assert.equal((await ledger.accept({ ...forged, promise: { ...forged.promise, total: 101n } }, conditions)).accepted, false);
+    for (const signature of [new Uint8Array(64), new Uint8Array(65), stranger.sign(promiseDigest(domain, forged.promise))])
+      assert.deepEqual(await ledger.accept({ ...forged, promise: { ...forged.promise, signature } }, conditions), {
+        accepted: false,
+        refusal: "bad-signature",
+      });
     assert.equal(store.disk.size, size);
     assert.equal(ledger.channels().length, 0);
   });
 
   test("promises that come while a write is under way share the next one, and each waits for the disk", async () => {
-    const { store, next, batches } = heldStore();
+    const { store, begun, next, batches } = heldStore();
     const opening = open(store);
     await next();
     const ledger = await opening;
     const done: number[] = [];
-    const all = [0, 1, 2, 3].map((n) => ledger.accept(offer(BigInt(100 * (n + 1)), n), conditions).then(() => done.push(n)));
-    await new Promise((resolve) => setImmediate(resolve));
+    const send = (n: number) => ledger.accept(offer(BigInt(100 * (n + 1)), n), conditions).then(() => done.push(n));
+    const all = [send(0)];
+    await begun();
+    all.push(send(1));
+    await until(() => ledger.channel(ref)?.cumulative === 200n);
+    all.push(send(2), send(3));
+    await until(() => ledger.channel(ref)?.cumulative === 400n);
     assert.deepEqual(done, []);
     await next();
     assert.deepEqual(done, [0]);
     await next();
     await Promise.all(all);
-    assert.deepEqual(done, [0, 1, 2, 3]);
+    assert.deepEqual(done.sort(), [0, 1, 2, 3]);
     assert.deepEqual(batches, [1, 1, 1]);
     assert.equal((await open(memoryStore(store.disk))).channel(ref)?.cumulative, 400n);
   });
 
   test("the same promise sent again while it is being written waits for the disk too", async () => {
-    const { store, next } = heldStore();
+    const { store, begun, next } = heldStore();
     const opening = open(store);
     await next();
     const ledger = await opening;
     const first = ledger.accept(offer(100n, 0), conditions);
+    await begun();
     let acked = false;
     const again = ledger.accept(offer(100n, 0), conditions).then(() => {
       acked = true;
@@ -106,7 +124,7 @@ describe("payments/provider-ledger: acceptance", (test) => {
   });
 
   test("a write that fails takes its promise back, but not a newer one that is being written", async () => {
-    const { store, next } = heldStore();
+    const { store, begun, next } = heldStore();
     const opening = open(store);
     await next();
     const ledger = await opening;
@@ -117,7 +135,9 @@ describe("payments/provider-ledger: acceptance", (test) => {
     assert.equal(ledger.unsettled(payer.address), 0n);
 
     const second = assert.rejects(ledger.accept(offer(100n, 1), conditions));
+    await begun();
     const third = ledger.accept(offer(200n, 2), conditions);
+    await until(() => ledger.channel(ref)?.cumulative === 200n);
     await next("lost");
     await second;
     assert.equal(ledger.channel(ref)?.cumulative, 200n);
