@@ -82,7 +82,12 @@ export const options = [
   ]),
   ...of(["connect"], "What it may cost", [
     { name: "max-price-gib", kind: "amount", default: "0.2", help: "take no exit that asks for more per GiB" },
-    { name: "max-price-hour", kind: "amount", default: "0.05", help: "take no exit that asks for more per hour" },
+    {
+      name: "max-price-hour",
+      kind: "amount",
+      default: "0.05",
+      help: "take no exit that asks for more per hour; 0: none that charges for time",
+    },
     { name: "budget", kind: "amount", default: "1", help: "the most this session may cost in all" },
     { name: "dry-run", kind: "flag", once: true, help: "find the exit and show its price, pay nothing" },
   ]),

@@ -26,6 +26,10 @@ export async function ask(
   try {
     if (secret) output.write(question);
     return await interrupts.race(reader.question(secret ? "" : question));
+  } catch (error) {
+    // what is told next begins on a line of its own
+    if (!secret) output.write("\n");
+    throw error;
   } finally {
     reader.close();
     if (secret) output.write("\n");

@@ -1,6 +1,6 @@
-import { createSocket } from "node:dgram";
+import { createSocket, type Socket as UdpSocket } from "node:dgram";
 import { readFile } from "node:fs/promises";
-import { createServer, type Socket } from "node:net";
+import { createServer, type Server, type Socket } from "node:net";
 import type { Clock } from "../../lib/clock.ts";
 import { asMystError, MystError } from "../../lib/errors.ts";
 import { deadline } from "../../lib/lifecycle.ts";
@@ -90,28 +90,23 @@ export async function serveDns(deps: { log: Logger; clock: Pick<Clock, "nowMs"> 
   };
 
   await using undo = new AsyncDisposableStack();
-  const udp = createSocket("udp4");
   const tcp = createServer((socket) => {
     socket.on("error", () => undefined);
     void onConnection(socket);
-  });
-  udp.on("message", (query, { address: client, port: from }) => {
-    void answer(query, client, askByUdp).then((answered) => {
-      if (answered && !stopped.signal.aborted) udp.send(answered, from, client, () => undefined);
-    });
   });
   const failed = (cause: unknown) =>
     new MystError("TUNNEL_FAILED", `cannot answer DNS questions at ${address}:${port}: ${asMystError(cause).message}`, {
       hint: "end what uses that port: see 'ss -lunp'",
       cause,
     });
-  undo.defer(() => new Promise<void>((resolve) => udp.close(resolve)));
-  await listening(udp, () => udp.bind(port, address)).catch((cause) => {
+  const udp = await listenOnBoth(tcp, port, address).catch((cause) => {
     throw failed(cause);
   });
-  const bound = udp.address().port;
-  await listening(tcp, () => tcp.listen(bound, address)).catch((cause) => {
-    throw failed(cause);
+  undo.defer(() => new Promise<void>((resolve) => udp.close(resolve)));
+  udp.on("message", (query, { address: client, port: from }) => {
+    void answer(query, client, askByUdp).then((answered) => {
+      if (answered && !stopped.signal.aborted) udp.send(answered, from, client, () => undefined);
+    });
   });
   // one that fails later is no reason to end the exit
   for (const part of [udp, tcp]) part.on("error", (error) => log.warn("answering DNS questions", { error: error.message }));
@@ -121,7 +116,24 @@ export async function serveDns(deps: { log: Logger; clock: Pick<Clock, "nowMs"> 
     await new Promise<void>((resolve) => tcp.close(() => resolve()));
   });
   const opened = undo.move();
-  return { port: bound, [Symbol.asyncDispose]: () => opened.disposeAsync() };
+  return { port: udp.address().port, [Symbol.asyncDispose]: () => opened.disposeAsync() };
+}
+
+const portTries = 10;
+
+/** UDP and TCP on one port. With port 0 the one that UDP is given may be taken for TCP: then another is tried. @throws what listening does */
+export async function listenOnBoth(tcp: Server, port: number, address: string): Promise<UdpSocket> {
+  for (let tries = 1; ; tries += 1) {
+    const udp = createSocket("udp4");
+    try {
+      await listening(udp, () => udp.bind(port, address));
+      await listening(tcp, () => tcp.listen(udp.address().port, address));
+      return udp;
+    } catch (error) {
+      await new Promise<void>((resolve) => udp.close(resolve));
+      if (port !== 0 || tries >= portTries || (error as { code?: string }).code !== "EADDRINUSE") throw error;
+    }
+  }
 }
 
 const listening = (part: NodeJS.EventEmitter, begin: () => void): Promise<void> =>

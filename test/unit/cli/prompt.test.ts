@@ -39,4 +39,11 @@ describe("cli/prompt", (test) => {
     await assert.rejects(ask("Passphrase?", { race }, true, { input, output }));
     assert.deepEqual(seen.slice(-2), ["<echo on>", "\n"]);
   });
+
+  test("being interrupted ends the question's line", async () => {
+    const { input, output, seen } = terminal();
+    const race = () => Promise.reject(new MystError("INTERRUPTED", "interrupted"));
+    await assert.rejects(ask("Deposit?", { race }, false, { input, output }));
+    assert.equal(seen.filter((part) => part.includes("\n")).length, 1);
+  });
 });

@@ -4,7 +4,7 @@ import { connect, createServer } from "node:net";
 import fc from "fast-check";
 import { silentLogger } from "../../../../src/lib/ports.ts";
 import { messages, type NameServer, prefixed } from "../../../../src/services/wireguard/dns-ask.ts";
-import { type DnsForwarderOptions, serveDns } from "../../../../src/services/wireguard/dns-forwarder.ts";
+import { type DnsForwarderOptions, listenOnBoth, serveDns } from "../../../../src/services/wireguard/dns-forwarder.ts";
 import { failureFor, nameServers, questionOf } from "../../../../src/services/wireguard/dns-message.ts";
 import { describe } from "../../../support/harness.ts";
 import { until } from "../../../support/until.ts";
@@ -28,27 +28,24 @@ type Upstream = AsyncDisposable & {
 
 /** A name server that answers what the test says; by default with the question and 4 bytes more. */
 async function upstream(): Promise<Upstream> {
-  const udp = createSocket("udp4");
-  await new Promise<void>((resolve) => udp.bind(0, "127.0.0.1", resolve));
-  const { port } = udp.address();
   const asked: { id: number; port: number }[] = [];
   let answers = (question: Buffer): Buffer[] => {
     const answer = Buffer.concat([question, Buffer.from("addr")]);
     answer[2] = 0x81;
     return [answer];
   };
-  udp.on("message", (question, from) => {
-    asked.push({ id: question.readUInt16BE(0), port: from.port });
-    for (const answer of answers(question)) udp.send(answer, from.port, from.address);
-  });
   const tcp = createServer(async (socket) => {
     socket.on("error", () => undefined);
     for await (const question of messages(socket, 65_535))
       for (const answer of answers(Buffer.from(question))) socket.write(prefixed(answer));
   });
-  await new Promise<void>((resolve) => tcp.listen(port, "127.0.0.1", resolve));
+  const udp = await listenOnBoth(tcp, 0, "127.0.0.1");
+  udp.on("message", (question, from) => {
+    asked.push({ id: question.readUInt16BE(0), port: from.port });
+    for (const answer of answers(question)) udp.send(answer, from.port, from.address);
+  });
   return {
-    server: { address: "127.0.0.1", port },
+    server: { address: "127.0.0.1", port: udp.address().port },
     asked,
     answer: (to) => {
       answers = to;
@@ -154,6 +151,28 @@ describe("wireguard/dns: the forwarder", (test) => {
     one.ask(query(9, "example.org"));
     await until(() => one.told.length === 1);
     assert.deepEqual(one.told[0], message(9, "example.org", 0x8183));
+  });
+
+  test("takes another port when the one it was given is taken for TCP; a port that was named it does not change", async () => {
+    const busy = () => {
+      const tcp = createServer();
+      const { listen } = tcp;
+      let refusals = 2;
+      tcp.listen = ((...args: never[]) => {
+        refusals -= 1;
+        if (refusals < 0) return listen.apply(tcp, args as unknown as Parameters<typeof listen>);
+        tcp.emit("error", Object.assign(new Error("taken"), { code: "EADDRINUSE" }));
+        return tcp;
+      }) as typeof listen;
+      return tcp;
+    };
+    const tcp = busy();
+    const udp = await listenOnBoth(tcp, 0, "127.0.0.1");
+    const { port } = udp.address();
+    assert.equal((tcp.address() as { port: number }).port, port);
+    udp.close();
+    await new Promise((resolve) => tcp.close(resolve));
+    await assert.rejects(listenOnBoth(busy(), port, "127.0.0.1"), /taken/);
   });
 
   test("asks the next server when one does not answer, and says so when none does", async () => {
