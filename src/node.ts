@@ -206,7 +206,7 @@ export async function createNode(options: NodeOptions): Promise<Node> {
       part("what is under way", () => Promise.allSettled(underWay)),
       part("the connection", () => connection?.ended.catch(() => undefined), sessionMs),
       part("serving", () => serving?.stop(), sessionMs),
-      { ...part("settling", () => (graceMs > 0 ? settler?.settleNow() : undefined), graceMs), quietly: true as const },
+      { ...part("settling", () => (graceMs > 0 ? settler?.relieve() : undefined), graceMs), quietly: true as const },
       part("the settler", () => settler?.stop()),
       part("following the contract", () => watching?.stop()),
       part("discovery", () => online?.discovery.stop()),

@@ -89,6 +89,8 @@ export function createTransactions({ endpoints, identity, chainId, log, clock }:
       ]);
       if (mined < nonce && pending <= mined)
         throw new MystError("TRANSACTION_FAILED", `transaction ${keccak256(raw)} waits for one before it that nobody has any more`);
+      // one of its nonce is in a block by now
+      if (mined > nonce) return undefined;
       const perGas = maxWei === undefined ? undefined : maxWei / withoutMargin(gas);
       const fees = raisedFees(stuck, market, perGas);
       if (!fees || balance < gas * priceCap(fees)) return undefined;

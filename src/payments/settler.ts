@@ -34,8 +34,11 @@ export type Settler = AsyncDisposable & {
    * amount counts that is more than its gas.
    */
   requestSettle(reason: string, ref?: ChannelRef, cause?: Exclude<ClearingCause, "hand">): void;
-  /** Clears now what this payer owes, where that is worth the gas, and waits for it. @throws as settleNow */
-  relieve(signer: Hex): Promise<void>;
+  /**
+   * Clears now what this payer owes, or everybody, where that is worth the gas, and waits for it and for what is under way. @throws as
+   * settleNow, also while nobody says what gas costs
+   */
+  relieve(signer?: Hex): Promise<void>;
   /** Clears all that is unsettled, or what is `chosen` of it, whatever it costs, and waits for it. @throws RPC_UNREACHABLE, INSUFFICIENT_GAS, TRANSACTION_FAILED (it stays queued) */
   settleNow(chosen?: (channel: ProviderChannel) => boolean): Promise<{ hash?: Hex; claims: number; paid: bigint }>;
   /** Something should be on chain by now that is not: no new credit until it is. */
@@ -140,10 +143,10 @@ export function createSettler(deps: SettlerDeps, options: SettlerOptions): Settl
     relieve: async (signer) => {
       await price();
       const chosen = clearing.choose(
-        ledger.channels().filter((channel) => channel.signer === signer),
+        ledger.channels().filter((channel) => signer === undefined || channel.signer === signer),
         true,
       );
-      if (chosen.length > 0) await driver.askAndWait(chosen);
+      await driver.askAndWait(chosen);
     },
     settleNow: (chosen = () => true) => {
       const all = ledger.channels().filter((channel) => unsettledOn(channel) > 0n && chosen(channel));
