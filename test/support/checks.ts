@@ -26,11 +26,14 @@ const check = (name: string, command: string[], countTests: (ran: Ran) => number
 
 const forgeTests = ({ output }: Ran): number => Number(/^Ran \d+ test suites? in .*: (\d+) tests passed, 0 failed/m.exec(output)?.[1] ?? 0);
 
+const mutantsCaught = ({ output }: Ran): number => Number(/^(\d+) of \d+ mutants caught$/m.exec(output)?.[1] ?? 0);
+
 /** In this order: the ABI is checked against what forge has compiled. */
 export const checks: Check[] = [
   check("types", ["node_modules/.bin/tsc", "-p", "."]),
   check("format", ["node_modules/.bin/biome", "ci", "--colors=off"]),
   check("contracts", ["env", "FOUNDRY_PROFILE=ci", process.execPath, "scripts/forge.mjs", "test"], forgeTests),
+  check("mutants", [process.execPath, "scripts/mutants.mjs"], mutantsCaught),
   check("abi", [process.execPath, "scripts/abi.mjs", "--check"]),
   check("vectors", [process.execPath, "scripts/vectors.mjs", "--check"]),
   check("docs", [process.execPath, "scripts/cli-docs.mjs", "--check"]),
