@@ -30,10 +30,10 @@ export function createClearing({ ledger, clock }: ClearingDeps, settleAt: bigint
   const closeAtOf = (signer: ChannelRef["signer"]) => ledger.account(signer)?.closeAtMs;
   const causeOf = (channel: ProviderChannel): ClearingCause =>
     causes.get(keyOf(channel)) ?? (closeAtOf(channel.signer) === undefined ? "due" : "close");
-  /** it has closed and taken out what there was */
+  /** it has taken out what there was, or a bounce has burned it; nothing at all is what an RPC says that knows nothing */
   const isGone = (signer: ChannelRef["signer"]): boolean => {
     const account = ledger.account(signer);
-    return account?.closeAtMs !== undefined && account.closeAtMs <= clock.nowMs() && account.balance + account.bond === 0n;
+    return account !== undefined && account.line > 0n && account.balance + account.bond === 0n;
   };
   /** unsettled, as far as it is not claimed and may be had at all */
   const openOn = (channel: ProviderChannel): bigint => {

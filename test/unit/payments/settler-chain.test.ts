@@ -184,6 +184,15 @@ describe("payments/settler: deadlines", (test) => {
     await settler.stop();
   });
 
+  test("an account of zeros is none that is empty", async () => {
+    const { ledger, settler, chain } = await setUp();
+    await promise(ledger, 0, 500n);
+    await ledger.rememberAccount(refOf(0).signer, account({ balance: 0n, bond: 0n, line: 0n }));
+    settler.start();
+    await until(() => chain.transactions().length === 1);
+    await settler.stop();
+  });
+
   test("what a payer owes that has taken everything out is written off and not claimed again", async () => {
     const { ledger, settler, chain, store, clock } = await setUp();
     await promise(ledger, 0, 500n);
