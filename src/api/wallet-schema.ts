@@ -68,7 +68,9 @@ export const settleView = as<SettleView>()(
     paid: decimal,
     settled: z.array(z.object({ hash: hex, signer: hex, channel: hex, peer: z.string(), paid: decimal })),
     left: decimal,
+    short: decimal,
     collected: decimal,
+    kept: decimal,
   }),
 );
 
@@ -93,4 +95,4 @@ export const outsideInput = as<OutsideRequest>()(
 );
 export const depositOutput = z.object({ hash: hex });
 export const closeOutput = z.object({ hash: hex, closeAtMs: z.number() });
-export const withdrawOutput = z.object({ hash: hex, withdrawn: decimal });
+export const withdrawOutput = z.object({ hash: hex, withdrawn: decimal, credited: decimal });

@@ -23,7 +23,7 @@ export type Sending = {
   signal?: AbortSignal;
 };
 /** Amounts in base units. */
-export type WalletOutcome = { hash: Hex; closeAtMs?: number; withdrawn?: bigint; collected?: bigint };
+export type WalletOutcome = { hash: Hex; closeAtMs?: number; withdrawn?: bigint; credited?: bigint; collected?: bigint };
 
 export type ChainDeps = {
   network: NetworkConfig;
@@ -93,10 +93,11 @@ export type Chain = Settlement & {
   /** Begins the close of an account that our identity owns; final. @throws NO_DEPOSIT, NOT_OWNER, ACCOUNT_CLOSING when it has begun already */
   close(signer?: Hex, sending?: Sending): Promise<{ hash: Hex; closeAtMs: number }>;
   /**
-   * Takes balance and bond out once the delay is over. @param to default our own address
+   * Takes balance and bond out once the delay is over; `credited` of it the contract keeps for `to`, for the token did not let it
+   * through. @param to default our own address
    * @throws NO_DEPOSIT, NOT_OWNER, ACCOUNT_OPEN before a close, ACCOUNT_CLOSING while its delay is not over
    */
-  withdraw(signer?: Hex, to?: Hex, sending?: Sending): Promise<{ hash: Hex; withdrawn: bigint }>;
+  withdraw(signer?: Hex, to?: Hex, sending?: Sending): Promise<{ hash: Hex; withdrawn: bigint; credited: bigint }>;
   /** Takes out our credit. @throws NO_DEPOSIT when there is none */
   collect(to: Hex, sending?: Sending): Promise<{ hash: Hex; collected: bigint }>;
   /** Takes up a transaction that was sent, or was to be, by an earlier run. @throws TRANSACTION_FAILED when it reverted or never will be mined */

@@ -8,6 +8,7 @@ import { formatAmount } from "../lib/units.ts";
 import { mystClearingAbi } from "./abi/myst-clearing.ts";
 import { testTokenAbi } from "./abi/test-token.ts";
 import type { Chain, Consented, Sending, Sent, Signer, WalletOutcome } from "./chain.ts";
+import { creditedOf } from "./claims.ts";
 import type { Endpoints } from "./endpoints.ts";
 import { approval, closing, consentOf, consentWords, depositing, noConsent, requireConsent, withdrawing } from "./outside.ts";
 import { type Permit, permitTerms, signPermit } from "./permit.ts";
@@ -38,11 +39,11 @@ export function createWallet({
   const accountNow = (signer: Hex) =>
     endpoints.call("reading an account", (client) => client.readContract({ ...contract, functionName: "account", args: [signer] }));
 
-  /** Follows to its end; what nobody mines is sent again with higher fees. Each variant is told before it goes out. */
-  const carry = async (first: Sent, { onPrepared, signal }: Sending): Promise<TransactionReceipt> => {
+  /** Follows to its end; what nobody mines is sent again with higher fees. Each variant that is not known yet is told before it goes out. */
+  const carry = async (first: Sent, { onPrepared, signal }: Sending, isKnown = false): Promise<TransactionReceipt> => {
     const until = deadline(transactionMs, signal);
     for (let sent = first; ; ) {
-      await onPrepared?.(sent);
+      if (!isKnown || sent !== first) await onPrepared?.(sent);
       const confirmations = sent.step === "approve" ? 0 : network.confirmations;
       try {
         return await transactions.follow(sent.raw, sent.nonce, confirmations, until, { earlier: sent.earlier, patienceMs: stuckMs });
@@ -150,8 +151,8 @@ export function createWallet({
     const receipt = await run("withdraw", { to: network.contract, data }, sending).catch((error) => {
       throw isMystError(error, "ACCOUNT_CLOSING") ? isClosing(account.closeAt, "the account is closing, and its delay is not over") : error;
     });
-    const { hash, withdrawn = 0n } = outcomeOf(network, receipt);
-    return { hash, withdrawn };
+    const { hash, withdrawn = 0n, credited = 0n } = outcomeOf(network, receipt);
+    return { hash, withdrawn, credited };
   };
 
   const collect = async (to: Hex, sending: Sending = {}) => {
@@ -161,7 +162,7 @@ export function createWallet({
   };
 
   const finish = async (sent: Sent, sending: Sending = {}) => {
-    const receipt = await carry(sent, sending);
+    const receipt = await carry(sent, sending, true);
     return { ...outcomeOf(network, receipt), ...(sent.step === "collect" && { collected: sentBy(network, receipt) }) };
   };
 
@@ -203,7 +204,7 @@ function outcomeOf({ contract }: NetworkConfig, { transactionHash: hash, logs }:
   return {
     hash,
     ...(closed && { closeAtMs: closed.args.closeAt * 1000 }),
-    ...(withdrawn && { withdrawn: withdrawn.args.amount }),
+    ...(withdrawn && { withdrawn: withdrawn.args.amount, credited: creditedOf(contract, logs) }),
   };
 }
 

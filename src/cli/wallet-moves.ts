@@ -103,6 +103,7 @@ export const withdraw: Run<"wallet withdraw"> = async (context) => {
     const done = await carry(api.stream("withdraw", account, signal));
     out.object({ ...done, to: settings.to ?? self });
     out.print(facts({ transaction: done.hash, withdrawn: formatAmount(done.withdrawn, network.token), to: settings.to ?? self }));
+    if (done.credited > 0n) out.warn("the token did not let it through: the contract keeps it for that address, which may collect it");
   });
 };
 
@@ -113,7 +114,7 @@ export const settle: Run<"wallet settle"> = async (context) => {
     out.progress(`clearing what is owed to this node${settings.all ? ", whatever its gas costs" : ""}`);
     const done = await carry(api.stream("settle", { all: settings.all }, interrupts.signal));
     out.object(done);
-    const idle = done.claims === 0 && done.collected === 0n && done.left === 0n;
+    const idle = done.claims === 0 && done.collected + done.left + done.kept === 0n;
     out.print(idle ? "nothing is owed to this node" : settledText(done, network.token));
     if (!idle) out.progress(`took ${formatDuration(performance.now() - startedMs)}`);
   });

@@ -26,6 +26,7 @@ export async function withWallet(context: Context<Money>, use: (wallet: Wallet) 
       const carry = async <R>(items: AsyncIterable<Item<R>>): Promise<R> => {
         for await (const item of items) {
           if (item.type === "done") {
+            if (last?.again) out.progress(`that was the ${verbOf(last.what)} begun before: for another one, run it again`);
             last = undefined;
             return item.result;
           }

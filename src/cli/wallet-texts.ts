@@ -91,7 +91,7 @@ export function sentText({ what, again }: SentView, confirmations: number): stri
 export const verbOf = (what: SentView["what"]): string => verbs[what];
 
 /** What was cleared, a line each. */
-export function settledText({ settled, paid, claims, collected, left }: SettleView, unit: Unit): string {
+export function settledText({ settled, paid, claims, collected, left, short, kept }: SettleView, unit: Unit): string {
   const amount = (value: bigint) => formatAmount(value, unit, digits);
   const rows = table(settled, [
     { title: "CHANNEL", cell: ({ channel }) => channel.slice(0, 10) },
@@ -101,7 +101,9 @@ export function settledText({ settled, paid, claims, collected, left }: SettleVi
   ]);
   const sums = facts({
     cleared: claims > 0 ? `${amount(paid)} in ${claims} ${claims === 1 ? "claim" : "claims"}` : "nothing",
+    short: short > 0n ? `${amount(short)} that their payers have not any more` : undefined,
     collected: collected > 0n ? amount(collected) : undefined,
+    kept: kept > 0n ? `${amount(kept)} in the contract: collected another time` : undefined,
     left: left > 0n ? `${amount(left)}, not worth its gas now: --all clears it too` : undefined,
   });
   return settled.length > 0 ? `${rows}\n\n${sums}` : sums;

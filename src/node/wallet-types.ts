@@ -114,8 +114,12 @@ export type SettleView = {
   settled: { hash: Hex; signer: Hex; channel: Hex; peer: string; paid: bigint }[];
   /** owed, and not worth its gas: cleared with `all` only */
   left: bigint;
+  /** cleared, and not paid: nothing is left where it should come from */
+  short: bigint;
   /** taken out of what the contract kept */
   collected: bigint;
+  /** what it still keeps: the token does not let it through, or it is not worth its gas */
+  kept: bigint;
 };
 
 /** The money of a node. */
@@ -131,8 +135,8 @@ export type Wallet = {
   deposit(amount: bigint, bond?: bigint, options?: WalletOptions & { signer?: Hex; consent?: Hex }): Promise<{ hash: Hex }>;
   /** Begins the close of an account, for good. @throws NO_DEPOSIT, ACCOUNT_CLOSING, NOT_OWNER */
   close(options?: WalletOptions & { signer?: Hex }): Promise<{ hash: Hex; closeAtMs: number }>;
-  /** Takes everything out once the delay is over. @throws ACCOUNT_OPEN, ACCOUNT_CLOSING, NO_DEPOSIT, NOT_OWNER */
-  withdraw(options?: WalletOptions & { signer?: Hex; to?: Hex }): Promise<{ hash: Hex; withdrawn: bigint }>;
+  /** Takes everything out once the delay is over; `credited`: what of it the token did not let through, kept for `to`. @throws ACCOUNT_OPEN, ACCOUNT_CLOSING, NO_DEPOSIT, NOT_OWNER */
+  withdraw(options?: WalletOptions & { signer?: Hex; to?: Hex }): Promise<{ hash: Hex; withdrawn: bigint; credited: bigint }>;
   /** Clears what is owed to this node and worth its gas, or `all`; and collects its credit. */
   settle(options?: WalletOptions & { all?: boolean }): Promise<SettleView>;
   /** This node's yes to a wallet elsewhere owning its account: to be given along with the first deposit. */

@@ -121,14 +121,23 @@ export function createWallet(deps: WalletDeps): Wallet {
         off();
       }
     });
-    const credit = await chain.credit(address);
     const left = sum(owed.filter((channel) => !chosen.has(channel)));
-    if (credit === 0n || (gas !== undefined && credit <= gas.next)) return { ...settled, left, collected: 0n };
-    const to = payout();
-    const { collected = 0n } = await perform(`collect ${to}`, { ...(signal && { signal }), ...(onSent && { onSent }) }, (sending) =>
-      chain.collect(to, sending),
+    const short = sum(
+      [...chosen].map((channel) => provider.channel(channel) ?? channel).filter(({ cumulative, paid }) => cumulative > paid),
     );
-    return { ...settled, left, collected };
+    const done = { ...settled, left, short };
+    const credit = await chain.credit(address);
+    if (credit === 0n || (gas !== undefined && credit <= gas.next)) return { ...done, collected: 0n, kept: credit };
+    const to = payout();
+    try {
+      const options = { ...(signal && { signal }), ...(onSent && { onSent }) };
+      const { collected = 0n } = await perform(`collect ${to}`, options, (sending) => chain.collect(to, sending));
+      return { ...done, collected, kept: 0n };
+    } catch (error) {
+      // what the token does not let through stays ours; what was cleared is cleared all the same
+      if (!isMystError(error, "TRANSACTION_FAILED")) throw error;
+      return { ...done, collected: 0n, kept: credit };
+    }
   };
 
   return {
@@ -170,8 +179,12 @@ export function createWallet(deps: WalletDeps): Wallet {
       return { hash, closeAtMs };
     },
     withdraw: async ({ signer = address, to = address, ...options } = {}) => {
-      const { hash, withdrawn = 0n } = await perform(`withdraw ${signer} ${to}`, options, (sending) => chain.withdraw(signer, to, sending));
-      return { hash, withdrawn };
+      const {
+        hash,
+        withdrawn = 0n,
+        credited = 0n,
+      } = await perform(`withdraw ${signer} ${to}`, options, (sending) => chain.withdraw(signer, to, sending));
+      return { hash, withdrawn, credited };
     },
   };
 }

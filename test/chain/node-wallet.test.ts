@@ -14,7 +14,8 @@ import { clearingDomain } from "../../src/payments/eip712.ts";
 import { channelId } from "../../src/payments/promise.ts";
 import { openProviderLedger } from "../../src/payments/provider-ledger.ts";
 import { describe } from "../support/harness.ts";
-import { fails, myst, promised, type Rig, startRig } from "./rig.ts";
+import { frozenToken } from "./frozen-token.ts";
+import { fails, myst, promised, type Rig, sendFrom, startRig } from "./rig.ts";
 
 /** Nodes of one data directory, one after another, as commands without a running node are. */
 describe("chain: a node's wallet", (test, { before, after }) => {
@@ -133,10 +134,9 @@ describe("chain: a node's wallet", (test, { before, after }) => {
     const { node } = await funded();
     await using _ = node;
     const owner = await rig.person(10n * myst);
-    await rig.ask("anvil_impersonateAccount", owner.address);
     const send = async (request: Parameters<Node["wallet"]["outside"]>[0]) => {
       const view = await node.wallet.outside(request);
-      for (const { to, data } of view.transactions) await rig.ask("eth_sendTransaction", { from: owner.address, to, data });
+      for (const transaction of view.transactions) await sendFrom(rig, owner.address, transaction);
       return view;
     };
     await fails(node.wallet.outside({ action: "close" }), "NO_DEPOSIT");
@@ -201,6 +201,29 @@ describe("chain: a node's wallet", (test, { before, after }) => {
         ["provider", "cleared", 0n],
       ],
     );
+  });
+
+  test("a token that lets nothing out leaves money with the contract: cleared all the same, said so, and collected later", async () => {
+    const token = await frozenToken(rig);
+    const dataDir = await mkdtemp(join(tmpdir(), "mystnode-wallet-"));
+    directories.push(dataDir);
+    const network = { ...rig.network, rpc: [rig.rpc] };
+    await owedBy(dataDir, network, [myst / 20n]);
+    await using node = await createNode({ dataDir, network });
+    await fund(rig.rpc, rig.network, node.address, 10n * myst);
+    await node.wallet.deposit(2n * myst);
+    await node.wallet.close();
+    await rig.ask("evm_increaseTime", 3 * 86_400);
+    await rig.ask("evm_mine");
+    await token.freeze();
+    const first = await node.wallet.settle({ all: true });
+    assert.deepEqual([first.claims, first.paid, first.collected, first.kept], [1, myst / 20n, 0n, myst / 20n]);
+    const { withdrawn, credited } = await node.wallet.withdraw();
+    assert.deepEqual([withdrawn, credited], [3n * myst, 3n * myst]);
+    assert.equal((await node.wallet.show()).credit, 3n * myst + myst / 20n);
+    await token.thaw();
+    const { collected, kept } = await node.wallet.settle();
+    assert.deepEqual([collected, kept], [3n * myst + myst / 20n, 0n]);
   });
 
   /** Promises of payers of their own, in the ledger of a node that does not run. @returns their channels */

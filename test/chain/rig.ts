@@ -14,6 +14,7 @@ import { silentLogger } from "../../src/lib/ports.ts";
 import { clearingDomain } from "../../src/payments/eip712.ts";
 import { channelId, newSalt, signPromise } from "../../src/payments/promise.ts";
 import type { Claim } from "../../src/payments/settlement.ts";
+import { until } from "../support/until.ts";
 
 export const myst = 10n ** 18n;
 
@@ -96,4 +97,11 @@ export async function fails(
     throw new Error(`expected ${code}, got ${found.code}: ${found.message}`, { cause: error });
   }
   throw new Error(`expected ${code}, but it succeeded`);
+}
+
+/** Sends as a wallet of its own would, and waits until it is mined. */
+export async function sendFrom(rig: Pick<Rig, "ask">, from: Hex, { to, data }: { to: Hex; data: Hex }): Promise<void> {
+  await rig.ask("anvil_impersonateAccount", from);
+  const hash = await rig.ask("eth_sendTransaction", { from, to, data });
+  await until(async () => (await rig.ask("eth_getTransactionReceipt", hash)) !== null);
 }

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { approval, closing, consentOf, depositing, type OutsideTransaction, withdrawing } from "../../src/chain/outside.ts";
 import { describe } from "../support/harness.ts";
-import { fails, myst, promised, type Rig, startRig } from "./rig.ts";
+import { fails, myst, promised, type Rig, sendFrom, startRig } from "./rig.ts";
 
 const never = new AbortController().signal;
 
@@ -80,8 +80,7 @@ describe("chain: an owner's account", (test, { before, after }) => {
     const { address, identity } = rig.stranger();
     const owner = await rig.person(10n * myst);
     const consent = consentOf(identity, rig.network, owner.address);
-    await rig.ask("anvil_impersonateAccount", owner.address);
-    const send = ({ to, data }: OutsideTransaction) => rig.ask("eth_sendTransaction", { from: owner.address, to, data });
+    const send = (transaction: OutsideTransaction) => sendFrom(rig, owner.address, transaction);
     await send(approval(rig.network, 3n * myst));
     await send(depositing(rig.network, { signer: address, amount: 2n * myst, bond: myst, consent }));
     const { line, bond, owner: of } = await owner.chain.account(address);
@@ -146,9 +145,8 @@ describe("chain: approvals", (test, { before, after }) => {
   test("what was approved already is used", async () => {
     await rig.ask("anvil_setCode", rig.network.token.address, code);
     const payer = await rig.person(10n * myst);
-    await rig.ask("anvil_impersonateAccount", payer.address);
     const { to, data } = approval(rig.network, 3n * myst);
-    await rig.ask("eth_sendTransaction", { from: payer.address, to, data });
+    await sendFrom(rig, payer.address, { to, data });
     const token = await rig.ask("eth_call", { to, data: "0x7ecebe00".concat(payer.address.slice(2).padStart(64, "0")) }, "latest");
     await payer.chain.deposit(2n * myst, myst);
     const after = await rig.ask("eth_call", { to, data: "0x7ecebe00".concat(payer.address.slice(2).padStart(64, "0")) }, "latest");

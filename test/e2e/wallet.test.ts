@@ -62,7 +62,9 @@ describe("e2e/wallet: the commands", (register, { before, after }) => {
     const hash = await interrupted(`wallet deposit 5myst --yes ${at}`);
     assert.deepEqual((await run(`wallet ${at}`)).unfinished, { what: "deposit", hash });
     await mine(true);
-    assert.equal((await run(`wallet deposit 5myst --yes ${at}`)).hash, hash);
+    const again = await runCli(words(place, `wallet deposit 5myst --yes ${at}`), place);
+    assert.ok(again.stdout.includes(hash), again.stdout);
+    assert.match(again.stderr, /that was the deposit begun before: for another one, run it again/);
     const { deposit, bond, tokens, unfinished } = await run(`wallet ${at}`);
     assert.deepEqual([deposit, bond, tokens, unfinished], [String(5n * myst), String(myst), String(44n * myst), undefined]);
   });

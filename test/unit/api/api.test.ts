@@ -63,7 +63,7 @@ describe("api: calls", (test) => {
     assert.deepEqual((await client.call("exits", {})).exits, [exit]);
     assert.equal((await client.call("network")).network.minBond, "1000000000000000000");
     assert.deepEqual(await client.call("account"), await node.wallet.account());
-    assert.deepEqual(await collect(client.stream("withdraw")), [{ type: "done", result: { hash: "0xbb", withdrawn: 10n } }]);
+    assert.deepEqual(await collect(client.stream("withdraw")), [{ type: "done", result: { hash: "0xbb", withdrawn: 10n, credited: 0n } }]);
     assert.deepEqual(await collect(client.stream("close")), [{ type: "done", result: { hash: "0xcc", closeAtMs: 7 } }]);
   });
 

@@ -157,7 +157,7 @@ export function fakeNode() {
         return { hash: "0xaa" };
       },
       close: async () => ({ hash: "0xcc", closeAtMs: 7 }),
-      withdraw: async () => ({ hash: "0xbb", withdrawn: 10n }),
+      withdraw: async () => ({ hash: "0xbb", withdrawn: 10n, credited: 0n }),
       channels: async () => [],
       settle: async () => {
         throw new TypeError("something of ours broke");

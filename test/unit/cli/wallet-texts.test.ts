@@ -95,11 +95,14 @@ describe("cli/wallet-texts", (test) => {
 
   test("what was cleared is a line each, and what was left says how to clear it", () => {
     const row = { hash, signer: address, channel: hash, peer: channel.peer, paid: much };
-    const text = settledText({ hash, claims: 2, paid: much, settled: [row, row], left: 5n * myst, collected: myst }, unit);
+    const text = settledText(
+      { hash, claims: 2, paid: much, settled: [row, row], left: 5n * myst, short: much, collected: myst, kept: much },
+      unit,
+    );
     narrow(text);
     assert.match(text, /2 claims/);
     assert.match(text, /--all/);
-    const nothing = settledText({ claims: 0, paid: 0n, settled: [], left: 5n, collected: 0n }, unit);
+    const nothing = settledText({ claims: 0, paid: 0n, settled: [], left: 5n, short: 0n, collected: 0n, kept: 0n }, unit);
     assert.match(nothing, /^cleared {2}nothing\nleft /);
   });
 
