@@ -34,6 +34,7 @@ export const checks: Check[] = [
   check("format", ["node_modules/.bin/biome", "ci", "--colors=off"]),
   check("contracts", ["env", "FOUNDRY_PROFILE=ci", process.execPath, "scripts/forge.mjs", "test"], forgeTests),
   check("mutants", [process.execPath, "scripts/mutants.mjs"], mutantsCaught),
+  check("coverage", [process.execPath, "scripts/coverage.mjs"]),
   check("abi", [process.execPath, "scripts/abi.mjs", "--check"]),
   check("vectors", [process.execPath, "scripts/vectors.mjs", "--check"]),
   check("docs", [process.execPath, "scripts/cli-docs.mjs", "--check"]),

@@ -28,9 +28,4 @@ library Claims {
     function total(IMystClearing.Claim calldata claim) internal pure returns (uint96) {
         return uint96(uint256(claim.content) >> 64);
     }
-
-    /// @notice The promise's place in the sequence of all the signer's promises.
-    function seq(IMystClearing.Claim calldata claim) internal pure returns (uint64) {
-        return uint64(uint256(claim.content));
-    }
 }
