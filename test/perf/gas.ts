@@ -1,13 +1,11 @@
 import type { Hex } from "../../src/lib/codec.ts";
 import type { Claim } from "../../src/payments/settlement.ts";
 import { myst, type Person, promised, type Rig, startRig } from "../chain/rig.ts";
-import type { Measurement } from "../support/report.ts";
+import type { Found, Measurement, RunOptions } from "../support/report.ts";
+import { plainClaims } from "./support/plain-channels.ts";
 
-const batch = 50;
+const batchSize = 50;
 const atOnce = 10;
-/** a plain transfer of coin: what no transaction can go below */
-const transferGas = 21_000;
-
 const never = new AbortController().signal;
 
 async function payers(rig: Rig, count: number, log: (line: string) => void): Promise<Person[]> {
@@ -30,36 +28,50 @@ async function settle(rig: Rig, provider: Person, claims: Claim[]): Promise<numb
   return Number(receipt.gasUsed);
 }
 
+/** One settlement of `batch` new channels of as many signers, one of the same again, and one claim alone; the same on plain channels. */
+export async function measureGas({
+  batch,
+  runs,
+  log,
+  signal,
+}: Pick<RunOptions, "runs" | "log" | "signal"> & { batch: number }): Promise<Found> {
+  await using rig = await startRig();
+  const all = await payers(rig, batch, log);
+  const provider = await rig.person(myst);
+  const sums = { fresh: 0, repeat: 0, single: 0, plainFresh: 0, plainRepeat: 0 };
+  let done = 0;
+  for (; done < runs && !signal.aborted; done += 1) {
+    const first = all.map((payer) => promised(rig.network, payer, provider, 10n ** 17n + BigInt(done)));
+    const again = (amount: bigint) => first.map(({ salt }, i) => promised(rig.network, all[i] as Person, provider, amount, salt));
+    sums.fresh += (await settle(rig, provider, first)) / batch;
+    sums.repeat += (await settle(rig, provider, again(2n * 10n ** 17n + 1n))) / batch;
+    sums.single += await settle(rig, provider, again(3n * 10n ** 17n + 1n).slice(0, 1));
+    const plain = await plainClaims(rig);
+    sums.plainFresh += plain.fresh;
+    sums.plainRepeat += plain.repeat;
+  }
+  const of = (sum: number) => Math.round(sum / Math.max(done, 1));
+  const figure = (name: string, sum: number, target: number, plain: { name: string; value: number }) =>
+    ({ name, value: of(sum), unit: "gas", better: "lower", target, beside: plain }) as const;
+  const plainClaim = { name: "a plain channel's claim", value: of(sums.plainRepeat) };
+  const plainOpened = { name: "a plain channel's deposit and claim", value: of(sums.plainFresh) };
+  return {
+    runs: done,
+    failures: 0,
+    figures: [
+      figure(`repeatBatch${batch}`, sums.repeat, 22_000, plainClaim),
+      figure(`newBatch${batch}`, sums.fresh, 40_000, plainOpened),
+      figure("repeatSingle", sums.single, 60_000, plainClaim),
+    ],
+    tried: { claims: done * (2 * batch + 1), plainClaims: 2 * done, deposits: all.length },
+  };
+}
+
 const gas: Measurement = {
-  about: `gas of a claim on a real chain: in a batch of ${batch} signers, on a channel that is new and on one that was settled before, and alone`,
+  about: `gas of a claim on a real chain: in a batch of ${batchSize} signers, on a channel that is new and on one that was settled before, and alone; beside an unbatched claim of a cumulative amount`,
   runs: 1,
   blocksLoop: true,
-  run: async ({ runs, log, signal }) => {
-    await using rig = await startRig();
-    const all = await payers(rig, batch, log);
-    const provider = await rig.person(myst);
-    const figures = { fresh: 0, repeat: 0, single: 0 };
-    let done = 0;
-    for (; done < runs && !signal.aborted; done += 1) {
-      const first = all.map((payer) => promised(rig.network, payer, provider, 10n ** 17n + BigInt(done)));
-      const again = (amount: bigint) => first.map(({ salt }, i) => promised(rig.network, all[i] as Person, provider, amount, salt));
-      figures.fresh += (await settle(rig, provider, first)) / batch;
-      figures.repeat += (await settle(rig, provider, again(2n * 10n ** 17n + 1n))) / batch;
-      figures.single += await settle(rig, provider, again(3n * 10n ** 17n + 1n).slice(0, 1));
-    }
-    const of = (sum: number) => Math.round(sum / Math.max(done, 1));
-    const beside = { name: "a plain transfer", value: transferGas };
-    return {
-      runs: done,
-      failures: 0,
-      figures: [
-        { name: "repeatBatch50", value: of(figures.repeat), unit: "gas", better: "lower", beside },
-        { name: "newBatch50", value: of(figures.fresh), unit: "gas", better: "lower", beside },
-        { name: "repeatSingle", value: of(figures.single), unit: "gas", better: "lower", beside },
-      ],
-      tried: { claims: done * (2 * batch + 1), deposits: all.length },
-    };
-  },
+  run: (options) => measureGas({ ...options, batch: batchSize }),
 };
 
 export default gas;
