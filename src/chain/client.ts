@@ -9,6 +9,7 @@ import { claimArgs, creditedOf, paidOf } from "./claims.ts";
 import { type Client, createEndpoints } from "./endpoints.ts";
 import { createEventSource, finalBlock } from "./events.ts";
 import { clearingCosts, inWei, marketOf } from "./fees.ts";
+import { receiptOf } from "./submission.ts";
 import { createTransactions } from "./transactions.ts";
 import { verify } from "./verify.ts";
 import { createWallet } from "./wallet.ts";
@@ -31,7 +32,7 @@ export const createChain: CreateChain = ({ network, identity, rpc, verifyMs, log
 
   const coinPrice = coinPriceOf(network);
 
-  const reading: Pick<Chain, "costs" | "account" | "paid" | "balances" | "credit" | "status" | "check" | "events"> = {
+  const reading: Pick<Chain, "isMined" | "costs" | "account" | "paid" | "balances" | "credit" | "status" | "check" | "events"> = {
     account: (signer) =>
       endpoints.call("reading an account", async (client) => {
         const readAtMs = clock.nowMs();
@@ -40,6 +41,11 @@ export const createChain: CreateChain = ({ network, identity, rpc, verifyMs, log
         const { balance, line, bond, closeAt, owner } = view;
         const closeAtMs = closeAt === 0 ? undefined : closeAt * 1000;
         return { balance, line, bond, closeAtMs, owner: owner.toLowerCase() as Hex, readAtMs };
+      }),
+    isMined: (hash) =>
+      endpoints.call("looking for a transaction", async (client) => {
+        endpoints.saw(await client.getBlockNumber({ cacheTime: 0 }));
+        return (await receiptOf(client, hash)) !== undefined;
       }),
     costs: () =>
       coinPrice === 0n

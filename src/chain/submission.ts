@@ -147,7 +147,8 @@ async function observe(client: Client, { hashes, from, confirmations }: { hashes
   return { head, finalNonce, receipt };
 }
 
-const receiptOf = (client: Client, hash: Hex): Promise<TransactionReceipt | undefined> =>
+/** undefined while it is in no block */
+export const receiptOf = (client: Client, hash: Hex): Promise<TransactionReceipt | undefined> =>
   client.getTransactionReceipt({ hash }).catch((error) => {
     if (error instanceof TransactionReceiptNotFoundError) return undefined;
     throw error;

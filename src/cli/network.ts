@@ -21,8 +21,8 @@ const networkFacts = (network: NetworkConfig) => ({
   contract: `${network.contract}, since block ${network.startBlock}`,
   token: `${network.token.symbol} ${network.token.address}, ${network.token.decimals} decimals`,
   deposit: `at least ${formatAmount(network.minDeposit, network.token)}`,
-  gas: coinPriceOf(network) === 0n ? "free" : `weighed at ${formatAmount(coinPriceOf(network), network.token)} for a coin of the chain`,
   bond: `at least ${formatAmount(network.minBond, network.token)}`,
+  gas: coinPriceOf(network) === 0n ? "free" : `weighed at ${formatAmount(coinPriceOf(network), network.token)} for a coin of the chain`,
   bootstrap: network.bootstrap.length > 0 ? network.bootstrap : "none",
   prefix: network.protocolPrefix,
 });

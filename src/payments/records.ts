@@ -101,6 +101,9 @@ export const settlementRecord = record(
   1_000_000,
 );
 
+/** A settlement that counts as final, until it is too old to be undone. `channels` as keyOf names them. */
+export const recentSettlementRecord = record({ hash: wireHash, atMs: timeMs, channels: z.array(z.string().max(120)).max(50) }, 8_000);
+
 /** What is given up on a channel. */
 export const writeOffRecord = record({ amount, atMs: timeMs }, 100);
 

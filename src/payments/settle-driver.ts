@@ -7,6 +7,7 @@ import type { Store } from "../lib/store.ts";
 import type { Clearing } from "./clearing.ts";
 import { channelId } from "./promise.ts";
 import { type ChannelRef, keyOf, type ProviderChannel, type ProviderLedger } from "./provider-ledger.ts";
+import type { RecentSettlements } from "./recent-settlements.ts";
 import { ledgerTable, maxRaises, readRecord, settlementRecord } from "./records.ts";
 import {
   retryAfterMs,
@@ -46,8 +47,11 @@ export type Settled = {
 export type SettleDriverOptions = { retryMs: number; stuckMs: number };
 
 /** Performs what settle-step.ts decides: one transaction at a time, on disk before it is sent, tried again until its fate is known. */
-export function createSettleDriver(deps: SettlerDeps & { clearing: Clearing }, { retryMs, stuckMs }: SettleDriverOptions) {
-  const { settlement, ledger, store, log, clock, payout, clearing } = deps;
+export function createSettleDriver(
+  deps: SettlerDeps & { clearing: Clearing; recent: RecentSettlements },
+  { retryMs, stuckMs }: SettleDriverOptions,
+) {
+  const { settlement, ledger, store, log, clock, payout, clearing, recent } = deps;
   const table = ledgerTable(store, "settler", ledger.network, ledger.self);
   const listeners = new Set<(settled: Settled) => void>();
   const waiters = createWaiters();
@@ -178,6 +182,7 @@ export function createSettleDriver(deps: SettlerDeps & { clearing: Clearing }, {
     if (claims.some(({ paid, paidInAll }) => paidInAll < paid))
       throw new MystError("RPC_STALE", `the RPC shows that ${hash} has paid, and that nothing was paid`);
     const settled = { hash, credited, claims, paid: claims.reduce((sum, { paid }) => sum + paid, 0n) };
+    await recent.note({ hash, channels: pending.channels });
     clearing.cleared(pending.channels);
     log.info("settled", { hash: settled.hash, claims: claims.length, paid: settled.paid });
     const short = pending.claims.filter(({ cumulative }, i) => cumulative > (claims[i]?.paidInAll ?? 0n)).length;
@@ -247,7 +252,7 @@ export function createSettleDriver(deps: SettlerDeps & { clearing: Clearing }, {
 const interrupted = () => new MystError("INTERRUPTED", "the settler was stopped; the next start goes on with it");
 export const unsettledOn = ({ cumulative, paid }: ProviderChannel): bigint => (cumulative > paid ? cumulative - paid : 0n);
 
-const refOf = (key: string): ChannelRef => {
+export const refOf = (key: string): ChannelRef => {
   const [signer, channel] = key.split("/") as [Hex, Hex];
   return { signer, channel };
 };

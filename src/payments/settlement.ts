@@ -32,6 +32,8 @@ export type Settlement = {
   account(signer: Hex): Promise<AccountView>;
   /** what the contract has paid so far on a channel */
   paid(signer: Hex, channel: Hex): Promise<bigint>;
+  /** whether a transaction is in a block of the chain as it is now */
+  isMined(hash: Hex): Promise<boolean>;
   /** what gas costs now; needs no RPC where gas is free */
   costs(): Promise<ClearingCosts>;
   /**

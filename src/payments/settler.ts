@@ -4,7 +4,8 @@ import { every, type Loop } from "../lib/lifecycle.ts";
 import { createClearing } from "./clearing.ts";
 import { type ClearingCause, clearingThreshold } from "./clearing-policy.ts";
 import { type ChannelRef, keyOf, type ProviderChannel } from "./provider-ledger.ts";
-import { createSettleDriver, type Settled, type SettlerDeps, unsettledOn } from "./settle-driver.ts";
+import { createRecentSettlements } from "./recent-settlements.ts";
+import { createSettleDriver, refOf, type Settled, type SettlerDeps, unsettledOn } from "./settle-driver.ts";
 import { createWriteOffs } from "./write-offs.ts";
 
 export type { Settled, SettledClaim, SettlerDeps } from "./settle-driver.ts";
@@ -61,7 +62,8 @@ export function createSettler(deps: SettlerDeps, options: SettlerOptions): Settl
   const { settleAt, retryMs = defaultRetryMs, stuckMs = defaultStuckMs, reviewMs = defaultReviewMs } = options;
   const clearing = createClearing({ ledger, clock }, settleAt);
   const writeOffs = createWriteOffs(deps);
-  const driver = createSettleDriver({ ...deps, clearing }, { retryMs, stuckMs });
+  const recent = createRecentSettlements(deps);
+  const driver = createSettleDriver({ ...deps, clearing, recent }, { retryMs, stuckMs });
   let pricedMs: number | undefined;
   let reviewing: Loop | undefined;
   let wasLate = false;
@@ -91,6 +93,19 @@ export function createSettler(deps: SettlerDeps, options: SettlerOptions): Settl
     const isLate = clearing.overdue();
     if (isLate && !wasLate) log.error("a settlement is overdue: no new credit is given until it is on chain");
     wasLate = isLate;
+  };
+  /** Reads anew what was paid, where the chain may have taken it back. */
+  const readAnew = async (keys: string[]) => {
+    clearing.unclaim(keys);
+    for (const ref of keys.map(refOf)) await ledger.settled(ref, await settlement.paid(ref.signer, ref.channel), true);
+  };
+  const lookAfter = async () => {
+    for (const { hash, channels } of await recent.list()) {
+      if (driver.ended() || (await settlement.isMined(hash))) continue;
+      log.warn("a settlement is on chain no more; it is claimed anew", { hash });
+      await readAnew(channels.filter((key) => ledger.channel(refOf(key)) !== undefined));
+      await recent.forget(hash);
+    }
   };
   /** One at a time: what is asked for meanwhile is seen to after it. */
   const reviewSoon = (urgent = false) => {
@@ -123,8 +138,11 @@ export function createSettler(deps: SettlerDeps, options: SettlerOptions): Settl
       reviewing ??= every(
         clock,
         reviewMs,
-        () => review(),
-        () => undefined,
+        async () => {
+          await lookAfter().catch(({ message }) => log.debug("settlements were not looked after", { message }));
+          await review();
+        },
+        (error) => log.error("a review of what is owed failed", { code: asMystError(error).code }),
       );
     },
     consider: (ref) => {
@@ -155,9 +173,7 @@ export function createSettler(deps: SettlerDeps, options: SettlerOptions): Settl
     },
     overdue: clearing.overdue,
     reorganised: async () => {
-      const all = ledger.channels();
-      clearing.unclaim(all.map(keyOf));
-      for (const { signer, channel } of all) await ledger.settled({ signer, channel }, await settlement.paid(signer, channel), true);
+      await readAnew(ledger.channels().map(keyOf));
       reviewSoon();
     },
     onSettled: driver.onSettled,

@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { describe } from "../support/harness.ts";
 import { type ChainFound, kinds, runChain } from "./support/chain/run.ts";
 
-/** every variant of the kinds that have four */
-const runs = 4;
+/** every variant of the kinds that have five */
+const runs = 5;
 
 describe("fault/chain: what a chain, its RPCs and its prices do to a settlement", (test, { before }) => {
   let found: ChainFound;

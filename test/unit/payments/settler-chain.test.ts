@@ -219,6 +219,24 @@ describe("payments/settler: a chain that takes something back", (test) => {
     await settler.stop();
   });
 
+  test("also where nobody tells of the reorganisation, after a restart too; an hour later it is looked after no more", async () => {
+    const first = await setUp();
+    await promise(first.ledger, 0, 300n);
+    await first.settler.settleNow();
+    await first.settler.stop();
+    const { chain, settlement } = first;
+    chain.paid.clear();
+    chain.mined.clear();
+    const second = await setUp({ store: first.store, fake: { chain, settlement } });
+    second.settler.start();
+    await until(() => second.events.length === 1);
+    assert.deepEqual([second.ledger.channel(refOf(0))?.paid, chain.paid.get(`${refOf(0).signer}/${channel}`)], [300n, 300n]);
+    second.clock.ms += hourMs + 1;
+    await still();
+    assert.equal([...first.store.disk.keys()].filter((key) => key.includes("recent/")).length, 0);
+    await second.settler.stop();
+  });
+
   test("an RPC that shows a payment in one answer and none in the next is not taken at its word", async () => {
     const fake = fakeChain();
     const { paid } = fake.settlement;

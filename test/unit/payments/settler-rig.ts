@@ -50,6 +50,7 @@ export function fakeChain(balance = 10n ** 18n) {
       reach();
       return chain.costs;
     },
+    isMined: async (hash) => [...mined.values()].some((receipt) => receipt.hash === hash),
     raise: async (raw, maxCost) => {
       reach();
       chain.raises.push(maxCost);

@@ -10,6 +10,7 @@ const variants = [
   "down, and a restart meanwhile",
   "silent with a transaction under way",
   "down, and another answers",
+  "down again and again",
 ] as const;
 
 /** The RPC dies at one point of a settlement or another, and most often comes back: it is paid all the same, and once. */
@@ -23,6 +24,16 @@ export async function dead(one: Case, run: number, control = false): Promise<str
   await one.promise(life, myst / 10n + BigInt(run));
   const away = () => line.become(variant.startsWith("silent") ? "silent" : "down");
   try {
+    if (variant === "down again and again" && !control) {
+      life.settler.requestSettle("session end", one.ref);
+      for (let i = 0; i < 4; i += 1) {
+        await wait(Math.random() * 200);
+        await line.become(Math.random() < 0.7 ? "down" : "silent");
+        await wait(Math.random() * 200);
+        await line.become("up");
+      }
+      return await auditWithin(one, life, soonMs);
+    }
     if (variant.includes("under way")) world.hold(true);
     else await away();
     life.settler.requestSettle("session end", one.ref);

@@ -7,7 +7,10 @@ const variants = [
   "after it counted",
   "before it is final, and a restart",
   "after it counted, and a restart",
+  "again and again",
 ] as const;
+/** blocks: what is undone reaches back to no deposit */
+const deepest = 8;
 
 /** The newest blocks are replaced by empty ones, so that what was in them is in no pool any more either. */
 async function undo({ world, provider }: Case, nonce: number): Promise<void> {
@@ -26,10 +29,27 @@ async function undo({ world, provider }: Case, nonce: number): Promise<void> {
   }
 }
 
+/** At any moment, as deep as it may come, and three times. */
+async function againAndAgain(one: Case): Promise<string[]> {
+  const { world } = one;
+  await world.mine(deepest + confirmations);
+  const life = await one.live();
+  await one.promise(life, myst / 10n);
+  life.settler.requestSettle("session end", one.ref);
+  for (let i = 0; i < 3; i += 1) {
+    await new Promise((done) => setTimeout(done, Math.random() * 400));
+    await world.ask("anvil_reorg", 1 + Math.floor(Math.random() * deepest), []);
+  }
+  // what was there for a moment may be undone yet
+  await new Promise((done) => setTimeout(done, 500));
+  return auditWithin(one, life, soonMs);
+}
+
 /** A settlement's block is undone by a reorganisation, deeper than what counts as final too: it is paid all the same, and once. */
 export async function reorg(one: Case, run: number, control = false): Promise<string[]> {
   const { world, provider } = one;
   const variant = variants[run % variants.length] ?? variants[0];
+  if (variant === "again and again" && !control) return againAndAgain(one);
   const isDeep = variant.startsWith("after");
   const restarts = variant.endsWith("restart");
   let life: Life = await one.live(control && isDeep ? { watch: false } : {});
