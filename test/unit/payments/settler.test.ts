@@ -187,6 +187,22 @@ describe("payments/settler: trouble", (test) => {
     await assert.rejects(settler.settleNow(), fails("INTERRUPTED"));
   });
 
+  test("one that ends as soon as all is settled has forgotten the transaction by then, however slow the disk", async () => {
+    const slow = async () => {
+      await still();
+      return "done" as const;
+    };
+    const store = memoryStore(new Map(), slow);
+    const { ledger, settler } = await setUp({ store });
+    await promise(ledger, 0, 300n);
+    assert.equal((await settler.settleNow()).paid, 300n);
+    await settler.stop();
+    assert.equal(storedRaw(store.disk), undefined);
+    const next = await setUp({ store });
+    assert.deepEqual(await next.settler.settleNow(), { claims: 0, paid: 0n });
+    await next.settler.stop();
+  });
+
   test("a stored transaction that cannot be read costs no money", async () => {
     const store = memoryStore();
     const first = await setUp({ store });
