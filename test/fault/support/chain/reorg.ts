@@ -29,6 +29,9 @@ async function undo({ world, provider }: Case, nonce: number): Promise<void> {
   }
 }
 
+/** It neither follows events nor looks after what it has settled. */
+const unaware = { watch: false, settler: { reviewMs: 600_000 } };
+
 /** At any moment, as deep as it may come, and three times. */
 async function againAndAgain(one: Case): Promise<string[]> {
   const { world } = one;
@@ -52,7 +55,7 @@ export async function reorg(one: Case, run: number, control = false): Promise<st
   if (variant === "again and again" && !control) return againAndAgain(one);
   const isDeep = variant.startsWith("after");
   const restarts = variant.endsWith("restart");
-  let life: Life = await one.live(control && isDeep ? { watch: false } : {});
+  let life: Life = await one.live(control && isDeep ? unaware : {});
   // the poller has its cursor before what is undone
   await world.mine(confirmations + 2);
   const nonce = await nonceOf(world, provider.address);
