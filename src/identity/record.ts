@@ -1,5 +1,5 @@
-import { keccak256 } from "viem/utils";
 import type { Hex } from "../lib/codec.ts";
+import { keccak256 } from "../lib/keccak.ts";
 import type { Identity } from "./identity.ts";
 import { recoverAddress } from "./signature.ts";
 
@@ -19,7 +19,7 @@ export function recordDigest(domain: RecordDomain, body: Uint8Array): Uint8Array
   const network = Buffer.alloc(28);
   network.writeBigUInt64BE(BigInt(domain.network.chainId));
   network.write(domain.network.contract.slice(2), 8, "hex");
-  return keccak256(Buffer.concat([head, network, body]), "bytes");
+  return keccak256(Buffer.concat([head, network, body]));
 }
 
 /** Signs a record that never goes to the chain (an offer, a peer record): 64 bytes (r, vs). */

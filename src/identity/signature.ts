@@ -1,7 +1,7 @@
 import { createRequire } from "node:module";
-import { keccak256 } from "viem/utils";
 import type { Hex } from "../lib/codec.ts";
 import { MystError } from "../lib/errors.ts";
+import { keccakHex } from "../lib/keccak.ts";
 
 /** The curve's operations, from libsecp256k1: native where it loads, compiled to WebAssembly elsewhere. Never plain JavaScript. */
 type Curve = {
@@ -52,7 +52,7 @@ const curve = loadCurve();
 export const curveKind = curve.kind;
 
 /** Half the group order: EIP-2 and EIP-2098 allow only s at or below it. */
-const halfOrder = 0x7fffffffffffffffffffffffffffffff5d576e7357a4501ddfe92f46681b20a0n;
+const halfOrder = Buffer.from("7fffffffffffffffffffffffffffffff5d576e7357a4501ddfe92f46681b20a0", "hex");
 
 /** @throws KEYSTORE_INVALID when `key` is not 32 bytes within the group order */
 export function publicKeyOf(key: Uint8Array): Uint8Array {
@@ -64,10 +64,21 @@ export function publicKeyOf(key: Uint8Array): Uint8Array {
   }
 }
 
+/** Addresses of uncompressed keys: a payer signs again and again, and the hash is a tenth of what a check costs. */
+const addresses = new Map<string, Hex>();
+const mostAddresses = 4_096;
+
 /** The Ethereum address (lower-case hex) of a public key, compressed or not. */
 export function addressOf(publicKey: Uint8Array): Hex {
   const point = publicKey.length === 65 ? publicKey : curve.uncompress(publicKey);
-  return `0x${keccak256(point.subarray(1)).slice(-40)}`;
+  const name = Buffer.from(point.buffer, point.byteOffset, point.byteLength).toString("latin1");
+  let address = addresses.get(name);
+  if (!address) {
+    address = `0x${keccakHex(point.subarray(1)).slice(-40)}`;
+    if (addresses.size >= mostAddresses) addresses.clear();
+    addresses.set(name, address);
+  }
+  return address;
 }
 
 /** Signs a 32-byte digest: 64 bytes, r then s with the parity of y in its top bit (EIP-2098). */
@@ -87,8 +98,8 @@ export function recoverAddress(digest: Uint8Array, signature: Uint8Array): Hex {
   const plain = Uint8Array.from(signature);
   const recovery = (plain[32] ?? 0) >> 7;
   plain[32] = (plain[32] ?? 0) & 0x7f;
-  const s = BigInt(`0x${Buffer.from(plain.subarray(32)).toString("hex")}`);
-  if (s > halfOrder) throw new MystError("BAD_SIGNATURE", "the signature's s is in the upper half of the order");
+  if (Buffer.compare(plain.subarray(32), halfOrder) > 0)
+    throw new MystError("BAD_SIGNATURE", "the signature's s is in the upper half of the order");
   try {
     return addressOf(curve.recover(digest, plain, recovery));
   } catch {

@@ -1,5 +1,5 @@
-import { concatBytes, keccak256, toBytes } from "viem/utils";
 import type { Hex } from "../lib/codec.ts";
+import { keccak256 } from "../lib/keccak.ts";
 
 /** Where signed data counts: one contract on one chain. */
 export type ClearingNetwork = { chainId: number; contract: Hex };
@@ -30,7 +30,7 @@ export type TermsData = {
   validUntil: bigint;
 };
 
-const typeHash = (type: string): Uint8Array => keccak256(toBytes(type), "bytes");
+const typeHash = (type: string): Uint8Array => keccak256(Buffer.from(type));
 const domainType = typeHash("EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)");
 const promiseType = typeHash("Promise(bytes32 channel,uint96 cumulative,uint96 total,uint64 seq)");
 const checkType = typeHash("Check(bytes32 promiseHash,address to,uint16 feeBps,uint40 deadline)");
@@ -63,12 +63,12 @@ function writeUint(out: Buffer, value: bigint, end: number): void {
 export const clearingDomain = ({ chainId, contract }: ClearingNetwork): ClearingDomain => ({
   chainId,
   contract,
-  separator: keccak256(words(domainType, [nameHash, versionHash, BigInt(chainId), contract]), "bytes"),
+  separator: keccak256(words(domainType, [nameHash, versionHash, BigInt(chainId), contract])),
 });
 
 /** keccak256(0x19 0x01 ‖ domain separator ‖ hashStruct), EIP-712. */
 export function structDigest(separator: Uint8Array, struct: Uint8Array): Uint8Array {
-  return keccak256(concatBytes([prefix, separator, keccak256(struct, "bytes")]), "bytes");
+  return keccak256(Buffer.concat([prefix, separator, keccak256(struct)]));
 }
 const digest = ({ separator }: ClearingDomain, struct: Uint8Array) => structDigest(separator, struct);
 const prefix = Uint8Array.of(0x19, 0x01);

@@ -1,9 +1,9 @@
 import { randomBytes } from "node:crypto";
-import { keccak256 } from "viem/utils";
 import { z } from "zod";
 import type { Identity } from "../identity/identity.ts";
 import { recoverAddress } from "../identity/signature.ts";
 import { fixedBytes, type Hex, wireUint } from "../lib/codec.ts";
+import { keccakHex } from "../lib/keccak.ts";
 import { type ClearingDomain, type PromiseData, promiseDigest } from "./eip712.ts";
 
 /** A promise with its payer's 64-byte signature (r, vs): money, once the provider has shown its salt to the contract. */
@@ -14,7 +14,7 @@ export const saltBytes = 12;
 export const newSalt = (): Uint8Array => Uint8Array.from(randomBytes(saltBytes));
 
 /** keccak256(abi.encodePacked(address provider, uint96 salt)): 20 + 12 bytes hashed. */
-export const channelId = (provider: Hex, salt: Uint8Array): Hex => keccak256(Buffer.concat([Buffer.from(provider.slice(2), "hex"), salt]));
+export const channelId = (provider: Hex, salt: Uint8Array): Hex => keccakHex(Buffer.concat([Buffer.from(provider.slice(2), "hex"), salt]));
 
 export const signPromise = (domain: ClearingDomain, identity: Pick<Identity, "sign">, promise: PromiseData): SignedPromise => ({
   ...promise,
