@@ -218,6 +218,9 @@ function sentBy({ contract, token }: NetworkConfig, { logs }: TransactionReceipt
 /** ACCOUNT_CLOSING, with the time from which everything can be taken out. */
 export const isClosing = (closeAt: number, what: string) =>
   new MystError("ACCOUNT_CLOSING", what, {
-    hint: `run 'mystnode wallet withdraw' from ${new Date(closeAt * 1000).toISOString().slice(0, 16).replace("T", " ")} UTC on`,
+    hint: `run 'mystnode wallet withdraw' from ${minuteFrom(closeAt)} UTC on`,
     meta: { closeAtMs: closeAt * 1000 },
   });
+
+/** Never a minute that has begun before. */
+const minuteFrom = (seconds: number): string => new Date(Math.ceil(seconds / 60) * 60_000).toISOString().slice(0, 16).replace("T", " ");

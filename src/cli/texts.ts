@@ -23,6 +23,9 @@ export const roughAmount = (amount: bigint, unit: Unit): string => formatAmount(
 
 export const timeText = (ms: number): string => new Date(ms).toISOString().slice(0, 16).replace("T", " ");
 
+/** When something may be done from: never a minute that has begun before. */
+export const fromText = (ms: number): string => `${timeText(Math.ceil(ms / 60_000) * 60_000)} UTC`;
+
 /** "now", "40s", "7m", "5h", "12d": how long ago, for tables */
 export function agoText(ms: number): string {
   const seconds = Math.max(0, Math.floor(ms / 1000));

@@ -4,7 +4,7 @@ import { formatAmount, formatDuration, parseAmount } from "../lib/units.ts";
 import type { Run } from "./context.ts";
 import { facts } from "./format.ts";
 import { confirm } from "./prompt.ts";
-import { timeText } from "./texts.ts";
+import { fromText } from "./texts.ts";
 import { handOver, outsideOwner } from "./wallet-outside.ts";
 import { withWallet } from "./wallet-sending.ts";
 import { settledText } from "./wallet-texts.ts";
@@ -71,7 +71,7 @@ export const close: Run<"wallet close"> = async (context) => {
       facts({
         transaction: done.hash,
         closed: "for good: this key promises nothing more",
-        withdraw: `from ${timeText(done.closeAtMs)} UTC on, with 'mystnode wallet withdraw'`,
+        withdraw: `from ${fromText(done.closeAtMs)} on, with 'mystnode wallet withdraw'`,
       }),
     );
   });

@@ -67,7 +67,8 @@ export const consent: Run<"wallet consent"> = async (context) => {
     const given = await api.call("consent", { owner }, interrupts.signal);
     out.object(given);
     out.print(facts(given));
-    out.progress("the owner's node then runs: mystnode wallet deposit AMOUNT --for SIGNER --consent CONSENT");
-    out.progress("for a wallet of another kind: mystnode wallet deposit AMOUNT --owner OWNER, here");
+    out.progress("the owner's node then runs:");
+    out.progress("  mystnode wallet deposit AMOUNT --for SIGNER --consent CONSENT");
+    out.progress("for a wallet of another kind, here: mystnode wallet deposit AMOUNT --owner OWNER");
   });
 };

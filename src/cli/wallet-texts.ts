@@ -1,7 +1,7 @@
 import { formatAmount, type Unit } from "../lib/units.ts";
 import type { ChannelView, OutsideView, SentView, SettleView, WalletView } from "../node/types.ts";
 import { type Column, facts, shortPeer, table } from "./format.ts";
-import { agoText, timeText } from "./texts.ts";
+import { agoText, fromText } from "./texts.ts";
 
 const ether: Unit = { symbol: "ETH", decimals: 18 };
 const digits = 9;
@@ -46,7 +46,7 @@ function riskText({ atRisk }: WalletView, amount: (value: bigint) => string): st
 }
 
 const closingText = (closeAtMs: number, left: bigint): string =>
-  left === 0n ? "closed for good, and empty" : `everything can be taken out from ${timeText(closeAtMs)} UTC on`;
+  left === 0n ? "closed for good, and empty" : `everything can be taken out from ${fromText(closeAtMs)} on`;
 
 /** Channels as payer and as provider, each in a table of 80 columns. */
 export function channelsText(channels: readonly ChannelView[], unit: Unit, nowMs: number): string {
@@ -118,7 +118,7 @@ export function outsideText({ owner, chainId, closeAtMs, transactions }: Outside
   return [
     `The wallet that owns the account, ${owner},`,
     `sends ${count}, on chain ${chainId} (${network}):`,
-    ...(closeAtMs === undefined ? [] : [`not before ${timeText(closeAtMs)} UTC.`]),
+    ...(closeAtMs === undefined ? [] : [`not before ${fromText(closeAtMs)}.`]),
     "",
     parts.join("\n\n"),
     "",

@@ -80,6 +80,8 @@ describe("cli/wallet-texts", (test) => {
   test("an own account names no other owner; an empty closed one no time", () => {
     assert.doesNotMatch(walletText({ ...wallet, owner: address }, unit), /elsewhere,|owner/);
     assert.match(walletText({ ...wallet, deposit: 0n, bond: 0n }, unit), /closed for good, and empty/);
+    const later = walletText({ ...wallet, closeAtMs: Date.UTC(2026, 10, 27, 11, 41, 1) }, unit);
+    assert.match(later, /from 2026-11-27 11:42 UTC on/, "at 11:41 it would still be too early");
   });
 
   test("channels stand in a table for each role, in 80 columns", () => {
