@@ -81,6 +81,23 @@ contract ClearTest is Fixture {
         assertEq(clearing.credits(payout), 0);
     }
 
+    function test_SkipsACheckToNowhere() public {
+        Promised memory c = claim(payer, 1, 300);
+        address[2] memory nowhere = [address(0), address(clearing)];
+        for (uint256 i = 0; i < nowhere.length; ++i) {
+            payout = nowhere[i];
+            refused(c, check(c, 300, later));
+        }
+    }
+
+    function test_TheDomainOfACheckFollowsTheChain() public {
+        IMystClearing.Check memory before = check(claim(payer, 1, 300), 300, later);
+        vm.chainId(block.chainid + 1);
+        Promised memory c = claim(payer, 1, 300);
+        refused(c, before);
+        assertEq(clear(c, check(c, 300, later)), 9);
+    }
+
     function test_AGoodEntryIsPaidBesideABadOne() public {
         Promised memory bad = claim(payer, 1, 300);
         Promised memory good = claim(payer, 2, 200);

@@ -59,6 +59,17 @@ contract CloseTest is Fixture {
         clearing.withdraw(payer.addr, stranger);
     }
 
+    function test_WithdrawsNeitherToZeroNorIntoTheContract() public {
+        close();
+        vm.warp(closeAt);
+        address[2] memory nowhere = [address(0), address(clearing)];
+        for (uint256 i = 0; i < nowhere.length; ++i) {
+            vm.expectRevert(abi.encodeWithSelector(IMystClearing.RecipientInvalid.selector, nowhere[i]));
+            vm.prank(payer.addr);
+            clearing.withdraw(payer.addr, nowhere[i]);
+        }
+    }
+
     function test_ClaimsArePaidUntilTheWithdrawal() public {
         close();
         vm.warp(uint256(closeAt) + 1 days);

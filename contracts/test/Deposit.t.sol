@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.28;
 
+import {IERC20Errors} from "@openzeppelin/contracts/interfaces/draft-IERC6093.sol";
 import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import {ReentrancyGuardTransient} from "@openzeppelin/contracts/utils/ReentrancyGuardTransient.sol";
+import {stdError} from "forge-std/StdError.sol";
 import {IMystClearing} from "../src/IMystClearing.sol";
 import {MystClearing} from "../src/MystClearing.sol";
 import {Fixture} from "./support/Fixture.sol";
@@ -93,9 +95,38 @@ contract DepositTest is Fixture {
         open(payer, type(uint96).max, 0);
         token.mint(payer.addr, 1);
         IMystClearing.Signature memory consent = consentOf(payer, payer.addr);
-        vm.expectRevert();
+        vm.expectRevert(stdError.arithmeticError);
         vm.prank(payer.addr);
         clearing.deposit(payer.addr, 1, 0, consent);
+    }
+
+    function test_BondOverflowReverts() public {
+        open(payer, 0, type(uint96).max);
+        token.mint(payer.addr, 1);
+        IMystClearing.Signature memory consent = consentOf(payer, payer.addr);
+        vm.expectRevert(stdError.arithmeticError);
+        vm.prank(payer.addr);
+        clearing.deposit(payer.addr, 0, 1, consent);
+    }
+
+    function test_AConsentIsForOneChain() public {
+        IMystClearing.Signature memory consent = consentOf(payer, payer.addr);
+        vm.chainId(block.chainid + 1);
+        vm.expectRevert(abi.encodeWithSelector(IMystClearing.ConsentInvalid.selector, payer.addr, payer.addr));
+        vm.prank(payer.addr);
+        clearing.deposit(payer.addr, 7, 0, consent);
+    }
+
+    function test_AWrongPermitIsNoApproval() public {
+        Person memory p = person("permitting");
+        token.mint(p.addr, 110);
+        (uint8 v, bytes32 r, bytes32 s) = permitOf(p, 109);
+        IMystClearing.Signature memory consent = consentOf(p, p.addr);
+        vm.expectRevert(
+            abi.encodeWithSelector(IERC20Errors.ERC20InsufficientAllowance.selector, address(clearing), 0, 110)
+        );
+        vm.prank(p.addr);
+        clearing.depositWithPermit(p.addr, 100, 10, consent, block.timestamp, v, r, s);
     }
 
     function test_PermitStandsForAnApproval() public {

@@ -2,6 +2,7 @@
 pragma solidity ^0.8.28;
 
 import {IMystClearing} from "../src/IMystClearing.sol";
+import {MystClearing} from "../src/MystClearing.sol";
 import {Fixture} from "./support/Fixture.sol";
 import {HighS} from "./support/HighS.sol";
 import {Promised} from "./support/Signing.sol";
@@ -82,6 +83,35 @@ contract SettleTest is Fixture {
         assertEq(settle(c), 300, "low s");
     }
 
+    /// @dev The first 64 of the usual 65 bytes are r and s: without the parity they would fit whatever v was.
+    function test_SkipsTheUsual65BytesWithoutTheirLast() public {
+        Promised memory c = claim(payer, 1, 300);
+        for (uint96 salt = 2; uint256(c.signature.vs) >> 255 == 0; ++salt) {
+            c = claim(payer, salt, 300);
+        }
+        c.signature.vs &= bytes32(type(uint256).max >> 1);
+        assertEq(settle(c), 0);
+        assertEq(paidTo(payer, c.salt), 0);
+    }
+
+    /// @dev With 65 bytes for a signature, and with one byte more, it is no call of ours, or means the same.
+    function test_CalldataHasNoRoomForAnotherEncoding() public {
+        Promised memory c = claim(payer, 1, 300);
+        bytes memory usual = abi.encodeWithSignature(
+            "settle((bytes32,bytes32,bytes)[],address)",
+            new bytes32[](0),
+            payout,
+            bytes.concat(c.signature.r, c.signature.vs, hex"1b")
+        );
+        vm.prank(provider.addr);
+        (bool ok,) = address(clearing).call(usual);
+        assertFalse(ok, "another function");
+        vm.prank(provider.addr);
+        (ok,) = address(clearing).call(bytes.concat(abi.encodeCall(clearing.settle, (pack(list(c)), payout)), hex"1b"));
+        assertTrue(ok);
+        assertEq(token.balanceOf(payout), 300);
+    }
+
     function test_SkipsSignaturesOfNobody() public {
         Promised memory c = claim(payer, 1, 300);
         c.signer = address(0);
@@ -96,6 +126,9 @@ contract SettleTest is Fixture {
         assertEq(settle(claim(payer, 1, 300)), 300);
         assertEq(clearing.credits(payout), 300);
         token.freeze(payout, false);
+        vm.expectRevert(abi.encodeWithSelector(IMystClearing.RecipientInvalid.selector, address(0)));
+        vm.prank(payout);
+        clearing.collect(address(0));
         vm.prank(payout);
         assertEq(clearing.collect(stranger), 300);
         assertEq(token.balanceOf(stranger), 300);
@@ -129,6 +162,25 @@ contract SettleTest is Fixture {
         vm.chainId(block.chainid + 1);
         assertEq(settle(before), 0);
         assertEq(settle(claim(payer, 1, 300)), 300);
+    }
+
+    function test_AnotherContractsPromisesAreNotPaid() public {
+        Promised memory c = claim(payer, 1, 300);
+        clearing = new MystClearing(token);
+        vm.prank(payer.addr);
+        token.approve(address(clearing), type(uint256).max);
+        open(payer, 1000, 100);
+        assertEq(settle(c), 0);
+        assertEq(settle(claim(payer, 1, 300)), 300);
+    }
+
+    function test_TheDomainIsToldToWhoAsks() public view {
+        (, string memory name, string memory version, uint256 chainId, address home,,) = clearing.eip712Domain();
+        assertEq(name, "MystClearing");
+        assertEq(version, "1");
+        assertEq(chainId, block.chainid);
+        assertEq(home, address(clearing));
+        assertEq(address(clearing.token()), address(token));
     }
 
     function test_AnEmptyBatchDoesNothing() public {
