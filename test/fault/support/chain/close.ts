@@ -1,8 +1,15 @@
+import { setTimeout as wait } from "node:timers/promises";
 import { myst } from "../../../chain/rig.ts";
 import { startRpcLine } from "../rpc-line.ts";
 import { auditWithin, bond, type Case, controlMs, deposit, soonMs } from "./rig.ts";
 
-const variants = ["during a session", "while the provider is away", "while the RPC is away", "between two promises"] as const;
+const variants = [
+  "during a session",
+  "while the provider is away",
+  "while the RPC is away",
+  "between two promises",
+  "undone by a reorganisation, and made again",
+] as const;
 /** of the 72 hours that a close takes */
 const awayHours = 48;
 
@@ -30,7 +37,15 @@ export async function close(one: Case, run: number, control = false): Promise<st
     if (variant === "while the RPC is away") await line.become("down");
     const closed = payer.chain.close();
     if (variant === "between two promises") await use(myst / 8n + BigInt(run));
-    const { closeAtMs } = await closed;
+    let { closeAtMs, hash } = await closed;
+    if (variant.startsWith("undone") && !control) {
+      await wait(Math.random() * 300);
+      world.hold(true);
+      const { blockNumber } = (await world.ask("eth_getTransactionReceipt", hash)) as { blockNumber: string };
+      await world.ask("anvil_reorg", (await world.height()) - Number(blockNumber) + 1, []);
+      world.hold(false);
+      ({ closeAtMs, hash } = await payer.chain.close());
+    }
     if (variant.endsWith("away")) await world.pass(awayHours);
     await line.become("up");
     if (variant === "while the provider is away" && !control) life = await one.live({ rpc });

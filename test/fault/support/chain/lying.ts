@@ -1,21 +1,15 @@
+import { setTimeout as wait } from "node:timers/promises";
 import { startAnvil } from "../../../../src/devnet/anvil.ts";
 import { silentLogger } from "../../../../src/lib/ports.ts";
 import { myst } from "../../../chain/rig.ts";
-import { startLiar } from "./liar.ts";
+import { type Lie, lies, startLiar } from "./liar.ts";
 import { auditWithin, type Case, controlMs, soonMs } from "./rig.ts";
 
 /** what has to be noticed from one's own observation alone; the others are only got over with the help of an honest one */
 const refused = { "wrong chain": "RPC_WRONG_CHAIN", "no contract": "CONTRACT_MISSING", "other contract": "CONTRACT_MISMATCH" } as const;
 type Refused = keyof typeof refused;
-const lies = [
-  "wrong chain",
-  "no contract",
-  "other contract",
-  "stale head",
-  "swallows transactions",
-  "hides receipts",
-  "another's chain",
-] as const;
+/** after the lies one by one: one after the other, at any moment, while it settles */
+const variants = lies.length + 1;
 const isRefused = (lie: string): lie is Refused => lie in refused;
 
 /**
@@ -24,8 +18,9 @@ const isRefused = (lie: string): lie is Refused => lie in refused;
  */
 export async function lying(one: Case, run: number, control = false): Promise<string[]> {
   const { world } = one;
-  const lie = lies[run % lies.length] ?? lies[0];
-  const isLate = Math.floor(run / lies.length) % 2 === 1 || !isRefused(lie);
+  if (run % variants === lies.length && !control) return lyingAtRandom(one);
+  const lie: Lie = lies[run % variants] ?? "stale head";
+  const isLate = Math.floor(run / variants) % 2 === 1 || !isRefused(lie);
   const wrong: string[] = [];
   await using other = await startAnvil({ log: silentLogger });
   await using liar = await startLiar(world.rig.rpc, other.rpc);
@@ -67,6 +62,24 @@ export async function lying(one: Case, run: number, control = false): Promise<st
       wrong.push(...(await auditWithin(one, life, soonMs)));
     }
     return wrong;
+  } finally {
+    await life.end();
+  }
+}
+
+async function lyingAtRandom(one: Case): Promise<string[]> {
+  await using other = await startAnvil({ log: silentLogger });
+  await using liar = await startLiar(one.world.rig.rpc, other.rpc);
+  const life = await one.live({ rpc: [liar.url, one.world.rig.rpc] });
+  try {
+    await one.promise(life, myst / 10n);
+    life.settler.requestSettle("session end", one.ref);
+    for (let i = 0; i < 8; i += 1) {
+      await liar.tell(lies[Math.floor(Math.random() * lies.length)]);
+      await wait(Math.random() * 150);
+      if (i === 3 && (await one.promise(life, myst / 8n))) life.settler.requestSettle("session end", one.ref);
+    }
+    return await auditWithin(one, life, soonMs);
   } finally {
     await life.end();
   }

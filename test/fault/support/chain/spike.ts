@@ -13,6 +13,7 @@ const variants = [
   "dear while it waits in a pool",
   "dear while it waits, and a restart",
   "dear until after the deadline of a close",
+  "another price with each moment",
 ] as const;
 
 /** A coin is worth a token here: gas is not free. */
@@ -38,6 +39,18 @@ export async function spike(one: Case, run: number, control = false): Promise<st
       await wait(500);
       if ((await nonceOf(world, provider.address)) > nonce || (await pendingIn(world, provider.address))) wrong.push("it overpays");
       if (control) return [...wrong, ...(await auditWithin(one, life, controlMs))];
+      world.price(usual);
+      wrong.push(...(await auditWithin(one, life, soonMs)));
+    } else if (variant === "another price with each moment") {
+      life.settler.requestSettle("session end", one.ref);
+      for (let i = 0; i < 10; i += 1) {
+        world.price(i % 3 === 2 ? dear : 1n + (moderate * BigInt(Math.floor(Math.random() * 1000))) / 500n);
+        await wait(Math.random() * 150);
+        if (i === 5) {
+          await life.end();
+          life = await one.live({ settler });
+        }
+      }
       world.price(usual);
       wrong.push(...(await auditWithin(one, life, soonMs)));
     } else if (variant.startsWith("dear while it waits")) {
