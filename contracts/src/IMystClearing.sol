@@ -98,11 +98,22 @@ interface IMystClearing {
     /// @notice Raises an account; the first deposit opens it with the caller as its owner. Emits Deposited.
     /// @dev Reverts with ConsentInvalid, NotOwner, AccountClosing or ReceivedLess. The token must be approved for amount + bond.
     /// @param signer whose promises it stands for
+    /// @param amount by which balance and line rise
+    /// @param bond by which the bond rises
     /// @param consent the signer's signature over Open(address owner) with the caller as the owner; read at the first deposit only
     function deposit(address signer, uint96 amount, uint96 bond, Signature calldata consent) external;
 
     /// @notice The same with an ERC-2612 permit for amount + bond instead of an approval.
-    /// @dev A permit that somebody else has used up already does no harm: its allowance is there.
+    /// @dev A permit that somebody else has used up already does no harm: its allowance is there. Reverts as deposit does, and as the
+    /// token does where neither permit nor approval is good.
+    /// @param signer as for deposit
+    /// @param amount as for deposit
+    /// @param bond as for deposit
+    /// @param consent as for deposit
+    /// @param permitDeadline the permit's last second
+    /// @param v of the permit's signature by the caller, as ERC-2612 has it
+    /// @param r of the same
+    /// @param s of the same
     function depositWithPermit(
         address signer,
         uint96 amount,
@@ -117,24 +128,34 @@ interface IMystClearing {
     /// @notice Pays the caller's own claims in one transfer, each as if it came alone and in this order. Emits Cleared for each that
     /// is good, and Bounced and BondBurned where it is so; skips the others.
     /// @dev Reverts with RecipientInvalid only. A transfer that fails becomes a credit of `to`.
+    /// @param claims on channels of the caller
+    /// @param to who is paid, or credited if the token does not let it through
     /// @return sum what was paid for all of them
     function settle(Claim[] calldata claims, address to) external returns (uint256 sum);
 
     /// @notice Credits providers for their claims, whoever submits them; the caller is paid the fees that their checks allow.
     /// @dev Reverts with LengthMismatch only. A claim whose check is signed wrongly, too late or for a fee over the whole is skipped whole.
+    /// @param claims on channels of the checks' providers
     /// @param checks one for each claim, in the same order
     /// @return fees what the caller is paid in all
     function clear(Claim[] calldata claims, Check[] calldata checks) external returns (uint256 fees);
 
-    /// @notice Takes out the caller's whole credit. Reverts with NothingToCollect, RecipientInvalid or TransferFailed.
+    /// @notice Takes out the caller's whole credit.
+    /// @dev Reverts with NothingToCollect, RecipientInvalid or TransferFailed.
+    /// @param to who is paid
+    /// @return amount the credit that there was
     function collect(address to) external returns (uint256 amount);
 
     /// @notice Begins the close, for good. Claims are paid until the withdrawal. Emits Closing.
     /// @dev Reverts with NotOwner or AccountClosing.
+    /// @param signer whose account it is; the caller must be its owner
     function close(address signer) external;
 
     /// @notice Takes out balance and bond once the delay is over. Emits Withdrawn.
     /// @dev Reverts with NotOwner, TooEarly or RecipientInvalid. A transfer that fails becomes a credit of `to`.
+    /// @param signer whose account it is; the caller must be its owner
+    /// @param to who is paid
+    /// @return amount balance and bond as they were
     function withdraw(address signer, address to) external returns (uint256 amount);
 
     /// @notice All zero for a signer that nobody has deposited for.
