@@ -37,6 +37,7 @@ export const refusals = {
   conflict: { help: "none", text: "another promise has the same seq" },
   falls: { help: "none", text: "cumulative or total does not rise" },
   "seq-ahead": { help: "none", text: "the seq is over 10 min ahead of the clock" },
+  overdue: { help: "none", text: "a settlement here is overdue, so no new credit is given" },
   "account-unknown": { help: "refresh", text: "the payer's account has not been read" },
   "view-stale": { help: "refresh", text: "the payer's account was read over 10 min ago" },
   closing: { help: "none", text: "the payer is closing its account" },
@@ -67,6 +68,8 @@ export type Conditions = {
   account: AccountView | undefined;
   /** false: the account cannot be read now, so an old view serves, within the same limits */
   chainReachable: boolean;
+  /** a settlement of ours should be on chain by now and is not */
+  overdue?: boolean;
   /** sums over this signer's other channels with us: unsettled = cumulative - paid, unclaimed = cumulative - claimed */
   others: { unsettled: bigint; unclaimed: bigint };
   limits: ProviderLimits;
@@ -105,6 +108,7 @@ export function acceptPromise(state: ChannelState, promise: SignedPromise, condi
 /** What the payer's account says: whether it is good for this promise. spent = line - balance. */
 function creditRefusal(state: ChannelState, promise: PromiseData, conditions: Conditions): Refusal | undefined {
   const { account, limits, others } = conditions;
+  if (conditions.overdue) return "overdue";
   if (!account) return "account-unknown";
   if (conditions.chainReachable && conditions.nowMs - account.readAtMs > staleAfterMs) return "view-stale";
   if (account.closeAtMs !== undefined) return "closing";

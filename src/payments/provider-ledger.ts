@@ -41,7 +41,10 @@ export type PromiseOffer = {
 };
 
 export type AcceptConditions = {
-  /** false: the last view of the account serves, however old */ chainReachable: boolean;
+  /** false: the last view of the account serves, however old */
+  chainReachable: boolean;
+  /** nothing new is taken: a settlement of ours is late */
+  overdue?: boolean;
   limits: ProviderLimits;
 };
 

@@ -18,7 +18,7 @@ import { initialProvider, type ProviderEffect, type ProviderEvent, type Provider
 
 export type ProviderDeps = {
   ledger: ProviderLedger;
-  settler: Pick<Settler, "consider" | "requestSettle" | "relieve">;
+  settler: Pick<Settler, "consider" | "requestSettle" | "relieve" | "overdue">;
   /** the payer's account, read now; rejects while no RPC answers */
   readAccount(signer: Hex): Promise<AccountView>;
   limits: ProviderLimits;
@@ -187,7 +187,7 @@ export function startProviderSession(
     const untilMs = clock.nowMs() + decideMs;
     let chainReachable = true;
     const offer = { signer: proposal.signer, peer: stream.peer, salt: proposal.salt, promise, consumed: used };
-    const decide = () => ledger.accept(offer, { chainReachable, limits: deps.limits });
+    const decide = () => ledger.accept(offer, { chainReachable, overdue: deps.settler.overdue(), limits: deps.limits });
     const refresh = async () => {
       const leftMs = Math.max(0, untilMs - clock.nowMs());
       chainReachable = await within(deps.readAccount(proposal.signer), leftMs, "RPC_UNREACHABLE", "reading the payer's account").then(

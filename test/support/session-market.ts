@@ -36,6 +36,7 @@ export async function sessionMarket() {
   const service = meteredService();
   const settled: string[] = [];
   let chainUp: boolean | "silent" = true;
+  let isLate = false;
   let accept: (stream: FrameStream) => Promise<void> = async () => undefined;
   const signTerms = (identity: typeof payer) => (session: Uint8Array, signer: `0x${string}`, channel: `0x${string}`, terms: Terms) =>
     identity.sign(termsDigest(domain, termsData(session, signer, channel, terms)));
@@ -51,6 +52,7 @@ export async function sessionMarket() {
         consider: () => undefined,
         requestSettle: (reason) => settled.push(reason),
         relieve: async () => undefined,
+        overdue: () => isLate,
       },
       readAccount: async () => {
         accountReads += 1;
@@ -113,6 +115,10 @@ export async function sessionMarket() {
     accountReads: () => accountReads,
     chain: (now: boolean | "silent") => {
       chainUp = now;
+    },
+    /** whether a settlement of the provider's is overdue */
+    late: (now: boolean) => {
+      isLate = now;
     },
     [Symbol.asyncDispose]: async () => {
       await server.stop();

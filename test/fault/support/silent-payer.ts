@@ -32,7 +32,7 @@ export async function openExit(change: (provider: ServiceProvider) => ServicePro
   const { network, identity, store } = peer;
   const provider = createProxyProvider({ network, log, clock }, { allow: ["127.0.0.0/8"], block: [] });
   const ledger = await openProviderLedger({ store, self: identity.address, clock }, domain);
-  const settler = { consider: () => undefined, requestSettle: () => undefined, relieve: async () => undefined };
+  const settler = { consider: () => undefined, requestSettle: () => undefined, relieve: async () => undefined, overdue: () => false };
   const readAccount = async (owner: AccountView["owner"]): Promise<AccountView> => ({
     ...{ balance: rich, line: rich, bond: rich, closeAtMs: undefined, owner, readAtMs: clock.nowMs() },
   });

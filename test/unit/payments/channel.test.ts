@@ -78,6 +78,7 @@ describe("payments/channel: acceptance", (test) => {
     ["seq-ahead", sign({ ...next, seq: (BigInt(nowMs + staleAfterMs) << 20n) + 1n })],
     ["account-unknown", sign(next), known(), conditions({ account: undefined })],
     ["view-stale", sign(next), known(), conditions({ nowMs: nowMs + staleAfterMs + 1 })],
+    ["overdue", sign(next), known(), conditions({ overdue: true })],
     ["closing", sign(next), known(), at({ closeAtMs: nowMs + 1 })],
     ["bond-low", sign(next), known(), at({ bond: 99n })],
     ["over-line", sign(next), known(), at({ line: 5_999n, balance: 5_999n })],

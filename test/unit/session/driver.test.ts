@@ -181,6 +181,19 @@ describe("session: both drivers on real ledgers", (test) => {
     }
   });
 
+  test("while a settlement of its own is overdue an exit gives no new credit, in a session under way neither", async () => {
+    await using m = await sessionMarket();
+    const session = await m.open();
+    m.late(true);
+    const end = session.ended;
+    await until(() => m.service.take(100_000n) >= 0n && session.state().phase === "CLOSED");
+    await end.catch(() => undefined);
+    assert.match(session.state().reason?.message ?? "", /overdue/);
+    await assert.rejects(m.open(), { code: "PROMISE_REFUSED" });
+    m.late(false);
+    await (await m.open()).disconnect();
+  });
+
   test("with the chain away, a payer that was read before is served and an unknown one is not", async () => {
     await using m = await sessionMarket();
     m.chain(false);
