@@ -50,6 +50,13 @@ contract GasTest is Fixture {
         vm.snapshotGasLastCall("gas", "clear 1 repeat claim");
     }
 
+    function test_Gas_ClearBatchOf50WithChecks() public {
+        clearAll(claims(1 ether));
+        vm.snapshotGasLastCall("gas", "clear 50 new channels");
+        clearAll(claims(2.5 ether));
+        vm.snapshotGasLastCall("gas", "clear 50 repeat claims");
+    }
+
     function test_Gas_Account() public {
         open(payer, 100 ether, 10 ether);
         vm.snapshotGasLastCall("gas", "deposit first");
@@ -62,6 +69,15 @@ contract GasTest is Fixture {
         clearing.withdraw(payer.addr, payer.addr);
         vm.snapshotGasLastCall("gas", "withdraw");
         vm.stopPrank();
+    }
+
+    function clearAll(Promised[] memory batch) private {
+        IMystClearing.Check[] memory checks = new IMystClearing.Check[](BATCH);
+        for (uint256 i = 0; i < BATCH; ++i) {
+            checks[i] = check(batch[i], 100, type(uint40).max);
+        }
+        vm.prank(stranger);
+        clearing.clear(pack(batch), checks);
     }
 
     function claims(uint96 amount) private view returns (Promised[] memory batch) {
