@@ -99,7 +99,7 @@ describe("chain: the poller of events", (test, { before, after }) => {
   });
 
   test("goes on where it was after a restart, a piece at a time", async () => {
-    const follows = follower("restart", 3);
+    const follows = follower("restart", 2);
     await using first = follows.open();
     await first.poll();
     await first.stop();

@@ -36,7 +36,7 @@ describe("chain/errors", (test) => {
       chainError(rpcError("execution reverted", encodeErrorResult({ abi: mystClearingAbi, errorName: name, args } as never)), "x");
     assert.equal(revert("AccountClosing", [signer, 5]).code, "ACCOUNT_CLOSING");
     assert.equal(revert("TooEarly", [signer, 5]).code, "ACCOUNT_CLOSING");
-    assert.equal(revert("NotOwner", [signer, signer]).code, "TRANSACTION_FAILED");
+    assert.equal(revert("NotOwner", [signer, signer]).code, "NOT_OWNER");
     assert.equal(chainError(rpcError("execution reverted"), "x").code, "TRANSACTION_FAILED");
   });
 
