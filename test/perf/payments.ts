@@ -6,17 +6,24 @@ import { recoverTypedDataAddress } from "viem/utils";
 import { createIdentity, type Identity } from "../../src/identity/identity.ts";
 import { systemClock } from "../../src/lib/clock.ts";
 import { cborCodec } from "../../src/lib/codec.ts";
+import { silentLogger } from "../../src/lib/ports.ts";
 import { openStore, type Store } from "../../src/lib/store.ts";
 import { clearingDomain } from "../../src/payments/eip712.ts";
 import { channelId, newSalt, promiseSigner, type SignedPromise, signPromise, wirePromise } from "../../src/payments/promise.ts";
 import { openProviderLedger, type ProviderLedger } from "../../src/payments/provider-ledger.ts";
+import { createSigners, type FindSigners } from "../../src/payments/signers.ts";
 import type { Measurement } from "../support/report.ts";
+import { measureStreams } from "./support/promise-streams.ts";
 
 const payerCount = 100;
 /** promises of one run: as many of each payer */
 const perRun = 2_000;
 const viemSample = 200;
 const paced = { perSecond: 1_000, seconds: 3 };
+/** so many of one payer wait together where they are coalesced */
+const together = 10;
+/** 25 sessions, 1,000 promises a second in all; and as fast as they are acknowledged */
+const streams = { rounds: 80, everyMs: 25 };
 
 const domain = clearingDomain({ chainId: 31337, contract: `0x${"c1".repeat(20)}` });
 const provider = createIdentity(new Uint8Array(32).fill(2));
@@ -56,8 +63,8 @@ function messages(payers: Payer[], count: number): Message[] {
   });
 }
 
-async function openLedger(store: Store, payers: Payer[]): Promise<ProviderLedger> {
-  const ledger = await openProviderLedger({ store, self: provider.address, clock: systemClock }, domain);
+async function openLedger(store: Store, payers: Payer[], findSigners: FindSigners): Promise<ProviderLedger> {
+  const ledger = await openProviderLedger({ store, self: provider.address, clock: systemClock, findSigners }, domain);
   const money = 10n ** 18n;
   const view = { balance: money, line: money, bond: money, closeAtMs: undefined, owner: provider.address, readAtMs: Date.now() };
   await Promise.all(payers.map(({ identity }) => ledger.rememberAccount(identity.address, view)));
@@ -80,10 +87,11 @@ async function cpuSeconds(work: () => unknown): Promise<number> {
   return (user + system) / 1e6;
 }
 
-/** One promise of every payer at a time: what comes while the disk is busy shares the next write. */
-async function flood(ledger: ProviderLedger, all: Message[]): Promise<void> {
-  for (let from = 0; from < all.length; from += payerCount)
-    await Promise.all(all.slice(from, from + payerCount).map((message) => receive(ledger, message)));
+/** `each` promises of every payer at a time: of several only the newest is checked and kept, and what comes together shares a write. */
+async function flood(ledger: ProviderLedger, all: Message[], each = 1): Promise<void> {
+  const at = each * payerCount;
+  for (let from = 0; from < all.length; from += at)
+    await Promise.all(all.slice(from, from + at).map((message) => receive(ledger, message)));
 }
 
 async function pace(ledger: ProviderLedger, all: Message[], signal: AbortSignal): Promise<void> {
@@ -99,16 +107,22 @@ async function pace(ledger: ProviderLedger, all: Message[], signal: AbortSignal)
 }
 
 const payments: Measurement = {
-  about: "promises from bytes-in to disk, a second of one core; beside the same with viem's recovery of signers",
+  about: "promises from bytes-in to disk, a second of one core; with viem's recovery; over real streams beside an echo of the same bytes",
   runs: 5,
   blocksLoop: true,
   run: async ({ runs, log, signal }) => {
     const directory = await mkdtemp(join(tmpdir(), "mystnode-bench-"));
     try {
       await using store = await openStore(directory);
+      await using signers = createSigners(domain, silentLogger);
+      let checked = 0;
       const payers = newPayers();
-      const ledger = await openLedger(store, payers);
+      const ledger = await openLedger(store, payers, (promises) => {
+        checked += promises.length;
+        return signers.find(promises);
+      });
       await flood(ledger, messages(payers, perRun));
+      checked = 0;
       let pipeline = 0;
       let wall = 0;
       let done = 0;
@@ -121,14 +135,21 @@ const payments: Measurement = {
         sample = all.slice(0, viemSample).map(({ bytes }) => codec.decode(bytes));
         log(`${(done + 1) * perRun} promises`);
       }
+      // a figure of promises that were not checked one by one would be none
+      const skipped = done * perRun - checked;
       const each = pipeline / Math.max(1, done * perRun);
+      const waiting = messages(payers, perRun);
+      const coalesced = (await cpuSeconds(() => flood(ledger, waiting, together))) / perRun;
       const own = (await cpuSeconds(() => sample.map((promise) => promiseSigner(domain, promise)))) / viemSample;
       const viems = (await cpuSeconds(() => recoverByViem(sample))) / viemSample;
       const steady = messages(payers, paced.perSecond * paced.seconds);
       const cpu = (await cpuSeconds(() => pace(ledger, steady, signal))) / paced.seconds;
+      log("streams");
+      const atPace = await measureStreams({ ...streams, runs }, signal);
+      const atOnce = await measureStreams({ ...streams, runs, everyMs: 0 }, signal);
       return {
         runs: done,
-        failures: 0,
+        failures: skipped,
         figures: [
           {
             name: "promisesPerCoreSecond",
@@ -137,6 +158,7 @@ const payments: Measurement = {
             better: "higher",
             beside: { name: "with viem's recovery", value: Math.round(1 / (each - own + viems)) },
           },
+          { name: "coalescedPerCoreSecond", value: Math.round(1 / coalesced), unit: "1/s", better: "higher" },
           { name: "promisesPerSecond", value: Math.round((done * perRun) / wall), unit: "1/s", better: "higher" },
           {
             name: "recoversPerCoreSecond",
@@ -145,15 +167,35 @@ const payments: Measurement = {
             better: "higher",
             beside: { name: "viem", value: Math.round(1 / viems) },
           },
-          { name: "pipelineCpuAt1000", value: Math.round(cpu * 1000) / 10, unit: "% of a core", better: "lower" },
+          { name: "pipelineCpuAt1000", value: round(cpu), unit: "core", better: "lower" },
+          {
+            name: "streamsOverEcho",
+            value: round(atPace.promises / atPace.echo),
+            unit: "times",
+            better: "lower",
+            beside: { name: "flat out", value: round(atOnce.promises / atOnce.echo) },
+          },
+          {
+            name: "streamsCpuAt1000",
+            value: round((1_000 * atPace.promises) / atPace.count),
+            unit: "core",
+            better: "lower",
+            beside: { name: "echo", value: round((1_000 * atPace.echo) / atPace.count) },
+          },
         ],
-        tried: { promises: (done + 1) * perRun + steady.length, recoveries: 2 * sample.length },
+        tried: {
+          promises: (done + 2) * perRun + steady.length,
+          recoveries: 2 * sample.length,
+          "promises over streams": atPace.count + atOnce.count,
+        },
       };
     } finally {
       await rm(directory, { recursive: true, force: true });
     }
   },
 };
+
+const round = (value: number): number => Math.round(value * 1000) / 1000;
 
 async function recoverByViem(promises: SignedPromise[]): Promise<void> {
   for (const { signature, ...message } of promises)
