@@ -1,4 +1,5 @@
 import type { Discovery, OfferContent } from "../discovery/discovery.ts";
+import { assertCurveSpeed } from "../identity/curve-speed.ts";
 import { asMystError, MystError } from "../lib/errors.ts";
 import type { Network } from "../network/network.ts";
 import type { Settler } from "../payments/settler.ts";
@@ -28,6 +29,8 @@ export type Serving = {
 
 /** Opens what is sold, answers proposals, and announces the offer; in this order, so that nothing is offered that is not there. */
 export async function startServing(deps: ServingDeps, options: ServeOptions): Promise<Serving> {
+  const slow = assertCurveSpeed();
+  if (slow) deps.log.warn(slow.message, { code: slow.code, ...(slow.hint !== undefined && { hint: slow.hint }) });
   await using undo = new AsyncDisposableStack();
   const sold: Sellable[] = [];
   for (const wanted of options.services) {

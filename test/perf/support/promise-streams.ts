@@ -34,7 +34,7 @@ export async function measureStreams(
     {
       network,
       ledger,
-      settler: { consider: () => undefined, requestSettle: () => undefined, relieve: async () => undefined },
+      settler: { consider: () => undefined, requestSettle: () => undefined, relieve: async () => undefined, overdue: () => false },
       readAccount: async () => account,
       limits: { maxUnsettled: rich, minBond: 0n },
       signTerms: (session, signer, channel, terms) => identity.sign(termsDigest(clearing, termsData(session, signer, channel, terms))),
