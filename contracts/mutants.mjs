@@ -76,7 +76,7 @@ export const mutants = [
   },
   { name: "the other s of a signature", of: signed, replace: "if (s > LARGEST_S) return false;", by: "" },
   {
-    name: "a signature in a second encoding: either parity",
+    name: "the usual 65 bytes cut to 64: the parity counts for nothing",
     of: signed,
     replace: "return recovered == signer && recovered != address(0);",
     by: "return signer != address(0) && (recovered == signer || ecrecover(hash, uint8(55 - v), r, bytes32(s)) == signer);",
@@ -91,6 +91,13 @@ export const mutants = [
   { name: "a check that has ended", of: clearing, replace: " || block.timestamp > check.deadline", by: "" },
   { name: "a fee over the whole", of: clearing, replace: "check.feeBps > BPS || ", by: "" },
   { name: "the fee comes on top", of: clearing, replace: "_credit(check.to, pay - fee);", by: "_credit(check.to, pay);" },
+  {
+    name: "without a check the submitter earns, too",
+    of: clearing,
+    replace: "_credit(check.provider, _take(separator, claim, check.provider));\n            return 0;",
+    by: "fee = _take(separator, claim, check.provider) / 2;\n            _credit(check.provider, fee);\n            return fee;",
+  },
+  { name: "who clears is credited", of: clearing, replace: "_credit(check.to, pay - fee);", by: "_credit(msg.sender, pay - fee);" },
   {
     name: "a claim's whole short from the bond",
     of: clearing,

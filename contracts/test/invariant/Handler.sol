@@ -61,7 +61,7 @@ contract Handler is Forgeries {
         count("clear");
     }
 
-    function collect(uint256 who, bool elsewhere) external {
+    function collect(uint256 who, bool elsewhere) public {
         token.pause(false);
         address[] memory all = payees();
         address payee = all[who % all.length];
@@ -70,6 +70,7 @@ contract Handler is Forgeries {
         }
         uint256 credit = clearing.credits(payee);
         if (credit == 0) return;
+        token.freeze(payee, false);
         address to = elsewhere ? outsider : payee;
         uint256 before = token.balanceOf(to);
         vm.prank(payee);
@@ -79,12 +80,18 @@ contract Handler is Forgeries {
         count("credit");
     }
 
-    /// @dev A token that fails anybody, as one whose issuer pauses it or freezes the payee does. It may stay so for a while.
+    /// @dev A token that fails everybody, as when its issuer pauses it, or one payee, as when it freezes that. It may stay so for a while.
     function pause(uint256 pick, uint256 size, bool stay) external {
-        token.pause(true);
+        address payee = providers[pick % 2].addr;
+        bool all = size % 3 != 0;
+        if (all) token.pause(true);
+        else token.freeze(payee, true);
         settle(pick, size, false);
         count("paused");
-        if (!stay) token.pause(false);
+        if (stay) return;
+        token.pause(false);
+        token.freeze(payee, false);
+        collect(pick, false);
     }
 
     function close(uint256 slot, uint256 chance) external {
