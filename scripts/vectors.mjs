@@ -69,7 +69,10 @@ async function vectorsOf(chainId, contract) {
   const promised = [];
   for (const [i, promise] of promises.entries()) {
     const data = { ...promise, channel: channels[i] };
-    promised.push({ ...data, ...(await signed(domain, "Promise", data, keys.signer)) });
+    // the first two words of a claim, as the contract takes it; the signature is the other two
+    const payer = encodePacked(["address", "uint96"], [signer, promise.salt]);
+    const content = encodePacked(["uint96", "uint96", "uint64"], [promise.cumulative, promise.total, promise.seq]);
+    promised.push({ ...data, ...(await signed(domain, "Promise", data, keys.signer)), payer, content });
   }
   const checked = [];
   for (const { promise, feeBps, deadline } of checks) {

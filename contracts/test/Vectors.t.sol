@@ -71,6 +71,8 @@ contract VectorsTest is Fixture {
         bytes32 channel = vm.parseJsonBytes32(json, string.concat(path, ".channel"));
         assertEq(channelOf(provider.addr, c.salt), channel, "channel");
         assertEq(promiseDigest(provider.addr, c), vm.parseJsonBytes32(json, string.concat(path, ".digest")), "promise");
+        assertEq(pack(c).payer, vm.parseJsonBytes32(json, string.concat(path, ".payer")), "claim: payer");
+        assertEq(pack(c).content, vm.parseJsonBytes32(json, string.concat(path, ".content")), "claim: content");
         payout = vm.parseJsonAddress(json, string.concat(checkAt, ".to"));
         IMystClearing.Check memory k =
             check(c, uint16(number(checkAt, ".feeBps")), uint40(number(checkAt, ".deadline")));

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { encodeAbiParameters, encodeEventTopics, type Log } from "viem";
+import { readFileSync } from "node:fs";
+import { encodeAbiParameters, encodeEventTopics, type Log, slice, toBytes } from "viem";
 import { mystClearingAbi } from "../../../src/chain/abi/myst-clearing.ts";
 import { claimArgs, packContent, paidOf, unpackContent } from "../../../src/chain/claims.ts";
 import { finalBlock } from "../../../src/chain/events.ts";
@@ -61,6 +62,24 @@ describe("chain/claims", (test) => {
     assert.equal(args.content, `0x${"64".padStart(24, "0")}${"f".repeat(24)}${"1".padStart(16, "0")}`);
     assert.equal(args.signature.r, `0x${"07".repeat(32)}`);
     assert.equal(args.signature.vs, args.signature.r);
+  });
+
+  test("a claim's words are those of the shared vectors", () => {
+    const file = new URL("../../../contracts/vectors/eip712.json", import.meta.url);
+    const { signer, domains } = JSON.parse(readFileSync(file, "utf8"));
+    const promises = domains.flatMap((domain: { promises: Record<string, Hex>[] }) => domain.promises);
+    assert.equal(promises.length, 6);
+    for (const { salt, cumulative, total, seq, signature, payer, content } of promises) {
+      const args = claimArgs({
+        signer,
+        salt: toBytes(BigInt(salt), { size: 12 }),
+        cumulative: BigInt(cumulative),
+        total: BigInt(total),
+        seq: BigInt(seq),
+        signature: toBytes(signature),
+      });
+      assert.deepEqual(args, { payer, content, signature: { r: slice(signature, 0, 32), vs: slice(signature, 32) } });
+    }
   });
 
   test("what is promised comes out of its word as it went in", () => {
