@@ -1,5 +1,5 @@
 import { MystError } from "../lib/errors.ts";
-import { quantumBytes } from "../payments/meter.ts";
+import { quantumBound } from "../payments/quantum.ts";
 import { due } from "../payments/terms.ts";
 import type { RouterTraffic } from "./ground.ts";
 
@@ -99,7 +99,7 @@ export function cycleFaults(facts: CycleFacts): string[] {
   if (facts.cleared !== session.promised) faults.push(`promised ${session.promised}, cleared ${facts.cleared}`);
   if (facts.providerReceived !== facts.cleared)
     faults.push(`cleared ${facts.cleared}, the exit's balance rose by ${facts.providerReceived}`);
-  if (session.billedBytes > session.usedBytes + quantumBytes(session.usedBytes))
+  if (session.billedBytes > session.usedBytes + quantumBound(session.usedBytes))
     faults.push(`${session.billedBytes} bytes bought, over a quantum more than the ${session.usedBytes} used`);
   faults.push(...routerFaults(facts));
   if (facts.sources.length === 0) faults.push("no source of offers had the exit");

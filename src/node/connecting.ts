@@ -3,7 +3,7 @@ import { asMystError, isMystError, MystError } from "../lib/errors.ts";
 import { deadline } from "../lib/lifecycle.ts";
 import { formatAmount } from "../lib/units.ts";
 import type { Network } from "../network/network.ts";
-import { quantumLimit, quantumMoney } from "../payments/meter.ts";
+import { quantumLimit, quantumMoney } from "../payments/quantum.ts";
 import type { AccountView } from "../payments/settlement.ts";
 import type { Terms } from "../payments/terms.ts";
 import { type ConsumerDeps, type ConsumerSession, type ConsumerSessionOptions, openSession } from "../session/consumer-driver.ts";
@@ -61,7 +61,7 @@ export async function connectToExit(
   const failed = new Map<string, number>();
   for (let round = 0; round < rounds && exits.length > 0; round += 1) {
     for (const exit of exits.slice(0, tries)) {
-      const terms = termsFor(exit, deps.session.clock.nowMs());
+      const terms = termsFor(exit, options.budget, deps.session.clock.nowMs());
       checkBudget(options.budget, terms, account, deps);
       watch.step({ step: "agreed", perGiB: terms.perGiB, perHour: terms.perHour, quantum: terms.quantum, budget: options.budget });
       try {
@@ -137,10 +137,10 @@ async function openReconciled(deps: ConnectingDeps, options: ConsumerSessionOpti
   }
 }
 
-const termsFor = (exit: ExitView, nowMs: number): Terms => ({
+const termsFor = (exit: ExitView, budget: bigint, nowMs: number): Terms => ({
   perHour: exit.perHour,
   perGiB: exit.perGiB,
-  quantum: quantumLimit(exit),
+  quantum: quantumLimit(exit, budget),
   validUntilMs: nowMs + validityMs,
 });
 

@@ -1,34 +1,9 @@
 import { larger, smaller } from "../lib/bigint.ts";
-import { GiB, hourMs, MiB } from "../lib/units.ts";
+import { GiB, hourMs } from "../lib/units.ts";
+import { QUANTUM_MS } from "./quantum.ts";
 import { due, type Terms, type Usage } from "./terms.ts";
 
-/** How much is bought ahead of use, at first. */
-export const QUANTUM_BYTES = MiB;
-export const QUANTUM_MS = 5_000;
-/** What the quantum of bytes grows to. */
-export const QUANTUM_MAX_BYTES = 16n * MiB;
-const growth = 48n;
-const early = { most: 2n * MiB, growth: 4n };
-
 type Prices = Pick<Terms, "perHour" | "perGiB">;
-
-/**
- * How many bytes to be ahead, after `usedBytes` of a session: a quarter of what has been served up to 2 MiB, later about 2 % of it. So
- * payment keeps up on a fast line (a quantum lasts for the way of a promise there and back) while what is at stake stays small beside
- * what was had for it.
- */
-export const quantumBytes = (usedBytes: bigint): bigint =>
-  [smaller(usedBytes / early.growth, early.most), smaller(usedBytes / growth, QUANTUM_MAX_BYTES)].reduce(larger, QUANTUM_BYTES);
-
-/**
- * The most that one quantum ahead can cost after `usedBytes`: `due` rounds down twice, so a difference of two dues may be 2 units over
- * the due of the difference.
- */
-export const quantumMoney = (prices: Prices, usedBytes: bigint): bigint =>
-  due(prices, { bytes: quantumBytes(usedBytes), ms: QUANTUM_MS }) + 2n;
-
-/** What terms say that a quantum comes to at most, however long the session. */
-export const quantumLimit = (prices: Prices): bigint => quantumMoney(prices, growth * QUANTUM_MAX_BYTES);
 
 /** The channel's cumulative once `bought` is bought in this session; what earlier sessions prepaid and did not use comes first. */
 export function cumulativeFor(prices: Prices, bought: Usage, start: { cumulative: bigint; carriedIn: bigint }): bigint {
@@ -48,6 +23,8 @@ export type MeterInput = {
   budget: bigint;
   /** base units prepaid on this channel before this session and not used */
   carriedIn: bigint;
+  /** how many bytes to be ahead now, `quantumBytes` */
+  quantum: bigint;
 };
 
 export type Purchase = {
@@ -55,7 +32,7 @@ export type Purchase = {
   buy: Usage | undefined;
   /** The budget allows no more and bytes or time are used up: the session is over. */
   exhausted: boolean;
-  /** The provider counts over one quantum more than we do: end the session, promise nothing more. */
+  /** The provider counts over one quantum more than we do, and over what was bought: end the session, promise nothing more. */
   overcharged: boolean;
 };
 
@@ -64,9 +41,9 @@ export type Purchase = {
  * bytes or half a quantum of time are left by its own or the provider's count. Its own meter alone says how much, so what it can lose stays under one quantum.
  */
 export function nextPurchase(input: MeterInput): Purchase {
-  const { bought, used, invoice } = input;
-  const quantum = quantumBytes(used.bytes);
-  const overcharged = invoice.bytes > used.bytes + quantum || invoice.ms > used.ms + QUANTUM_MS;
+  const { bought, used, invoice, quantum } = input;
+  // A quantum may have shrunk since it was bought; what was bought may be under way.
+  const overcharged = invoice.bytes > larger(bought.bytes, used.bytes + quantum) || invoice.ms > used.ms + QUANTUM_MS;
   if (overcharged) return { buy: undefined, exhausted: false, overcharged };
 
   const leftBytes = bought.bytes - larger(used.bytes, invoice.bytes);

@@ -10,7 +10,7 @@ import type { PayerChannel, PayerLedger } from "../payments/payer-ledger.ts";
 import type { SignedPromise } from "../payments/promise.ts";
 import type { Terms } from "../payments/terms.ts";
 import type { ServiceConsumer, ServiceHandle } from "../services/service.ts";
-import { type ConsumerEffect, type ConsumerEvent, type ConsumerState, initialConsumer, stepConsumer } from "./consumer.ts";
+import { buyEveryMs, type ConsumerEffect, type ConsumerEvent, type ConsumerState, initialConsumer, stepConsumer } from "./consumer.ts";
 import { type Proposal, sessionProtocol, type ToProvider, toConsumerCodec, toProviderCodec } from "./messages.ts";
 
 export type ConsumerDeps = {
@@ -73,6 +73,8 @@ export async function openSession(deps: ConsumerDeps, options: ConsumerSessionOp
   let handle: ServiceHandle | undefined;
   let startedMs: number | undefined;
   let leaving: NodeJS.Timeout | undefined;
+  /** when the next purchase may be made: a service that is held up tells nothing that would lead to it */
+  let soon: NodeJS.Timeout | undefined;
   let reported = false;
   let reportedMs = clock.nowMs();
   let heardMs = reportedMs;
@@ -149,6 +151,8 @@ export async function openSession(deps: ConsumerDeps, options: ConsumerSessionOp
         return say({ ...proposal(effect.bought, effect.promise), ...(deps.service.request && { request: await deps.service.request() }) });
       case "pay":
         await tellReceived();
+        clearTimeout(soon);
+        soon = setTimeout(report, buyEveryMs);
         return say({ t: "promise", n: effect.n, bought: effect.bought, ...(effect.promise && { promise: effect.promise }) });
       case "openService":
         startedMs = clock.nowMs();
@@ -198,9 +202,11 @@ export async function openSession(deps: ConsumerDeps, options: ConsumerSessionOp
   const leave = () => send({ type: "disconnect" });
   signal.addEventListener("abort", leave, { once: true });
   const ticker = setInterval(report, tickMs);
-  void listen(stream, (event) => {
+  void listen(stream, async (event) => {
     heardMs = clock.nowMs();
-    return dealWith(event);
+    if (event.type !== "received") return dealWith(event);
+    await dealWith({ ...event, ...(startedMs !== undefined && { elapsedMs: heardMs - startedMs }) });
+    if (event.message.t === "ack") report();
   });
   const tooLong = setTimeout(
     () => send({ type: "failed", code: "PEER_TIMEOUT", message: "the exit did not answer the proposal" }),
@@ -208,6 +214,7 @@ export async function openSession(deps: ConsumerDeps, options: ConsumerSessionOp
   );
   void ended.promise.then(async (state) => {
     clearInterval(ticker);
+    clearTimeout(soon);
     clearTimeout(tooLong);
     signal.removeEventListener("abort", leave);
     serviceOver.abort();

@@ -1,8 +1,10 @@
 import { smaller } from "../lib/bigint.ts";
 import type { ErrorCode } from "../lib/errors.ts";
 import type { Step } from "../lib/machine.ts";
+import { acknowledged, type Line, counted as seen, unknownLine } from "../payments/line.ts";
 import { cumulativeFor, nextPurchase, type Purchase } from "../payments/meter.ts";
 import type { SignedPromise } from "../payments/promise.ts";
+import { quantumBytes, quantumMost } from "../payments/quantum.ts";
 import { due, type Terms, type Usage } from "../payments/terms.ts";
 import { consumerPatience } from "../services/unanswered.ts";
 import type { ConnectionInfo, ToConsumer } from "./messages.ts";
@@ -37,6 +39,10 @@ export type ConsumerState = {
   /** purchases made so far; the proposal's is number 0 */
   purchases: number;
   promises: number;
+  /** when the last purchase was made, by `elapsedMs` */
+  boughtAtMs: number;
+  /** what the line carries, as far as it has been seen */
+  line: Line;
   /** when, by `elapsedMs`, the exit's invoice first went above our count */
   disputedSinceMs: number | undefined;
   /** the exit's last invoice */
@@ -50,7 +56,8 @@ export type ConsumerEvent =
   /** the channel's last promise, when there is one */
   | { type: "start"; stored: SignedPromise | undefined }
   | { type: "signed"; promise: SignedPromise }
-  | { type: "received"; message: ToConsumer }
+  /** `elapsedMs`: when, since the service was opened; absent before */
+  | { type: "received"; message: ToConsumer; elapsedMs?: number }
   | { type: "opened" }
   /**
    * `used`: own count, without waits beyond the grace; `elapsedMs`: with them; `waitingMs`: how long the service has waited for an answer,
@@ -74,6 +81,8 @@ export type ConsumerEffect =
 
 /** No answer to a purchase or a close for this long ends the session, and so does no word at all: an exit tells its count every second. */
 export const patienceMs = 10_000;
+/** So much is between two purchases at least: no exit has to verify and put on disk more than ten promises a second of one session. */
+export const buyEveryMs = 100;
 
 const nothing: Usage = { bytes: 0n, ms: 0 };
 
@@ -88,6 +97,8 @@ export const initialConsumer = (options: Pick<ConsumerState, "terms" | "budget" 
   pending: undefined,
   purchases: 0,
   promises: 0,
+  boughtAtMs: -buyEveryMs,
+  line: unknownLine,
   disputedSinceMs: undefined,
   invoiced: nothing,
   invoicedAtMs: undefined,
@@ -104,7 +115,13 @@ export const consumedBy = (state: ConsumerState): bigint => {
   return smaller(consumed, state.cumulative);
 };
 
-const purchaseFor = (state: ConsumerState): Purchase => nextPurchase({ ...state, invoice: state.invoiced, carriedIn: carriedIn(state) });
+const purchaseFor = (state: ConsumerState): Purchase =>
+  nextPurchase({
+    ...state,
+    invoice: state.invoiced,
+    carriedIn: carriedIn(state),
+    quantum: quantumBytes(state.used.bytes, state.line, quantumMost(state.terms)),
+  });
 
 /** Takes over an own count. The exit waits longer than we do, so its last invoice and what has passed since may be less. */
 const counted = (state: ConsumerState, own: Usage): ConsumerState => {
@@ -130,6 +147,7 @@ function buy(state: ConsumerState, bought: Usage): Result {
     cumulative,
     pending: { n: state.purchases, sinceMs: state.elapsedMs },
     purchases: state.purchases + 1,
+    boughtAtMs: state.elapsedMs,
     promises: state.promises + (rises ? 1 : 0),
   };
   const effect: ConsumerEffect = rises
@@ -146,7 +164,7 @@ export const stepConsumer: Step<ConsumerState, ConsumerEvent, ConsumerEffect> = 
     case "signed":
       return signed(state, event.promise);
     case "received":
-      return received(state, event.message);
+      return received(state, event.message, event.elapsedMs ?? state.elapsedMs);
     case "opened":
       return stay(state.phase === "OPEN" ? { ...state, phase: "ACTIVE" } : state);
     case "used":
@@ -180,7 +198,7 @@ function signed(state: ConsumerState, promise: SignedPromise): Result {
   return { state, effects: [{ type: "pay", n: state.pending.n, bought: state.bought, promise }] };
 }
 
-function received(state: ConsumerState, message: ToConsumer): Result {
+function received(state: ConsumerState, message: ToConsumer, elapsedMs: number): Result {
   switch (message.t) {
     case "accepted":
       if (state.phase !== "QUOTED") return stay(state);
@@ -190,7 +208,8 @@ function received(state: ConsumerState, message: ToConsumer): Result {
       return state.phase === "QUOTED" ? finish({ ...state, reason }) : leave(state, reason);
     }
     case "ack":
-      return stay(state.pending?.n === message.n ? { ...state, pending: undefined } : state);
+      if (state.pending?.n !== message.n) return stay(state);
+      return stay({ ...state, pending: undefined, line: acknowledged(state.line, elapsedMs - state.pending.sinceMs) });
     case "invoice":
       return stay({ ...state, invoiced: message.used, invoicedAtMs: state.ownMs });
     case "closed":
@@ -201,7 +220,7 @@ function received(state: ConsumerState, message: ToConsumer): Result {
 function used(state: ConsumerState, event: Extract<ConsumerEvent, { type: "used" }>): Result {
   if (state.phase !== "ACTIVE" && state.phase !== "DISPUTED" && state.phase !== "OPEN") return stay(state);
   const { elapsedMs, waitingMs, silentMs } = event;
-  const next: ConsumerState = { ...counted(state, event.used), elapsedMs };
+  const next: ConsumerState = { ...counted(state, event.used), elapsedMs, line: seen(state.line, elapsedMs, event.used.bytes) };
   if (next.pending && elapsedMs - next.pending.sinceMs > patienceMs)
     return leave(next, { code: "PEER_TIMEOUT", message: "the exit did not acknowledge a promise" }, true);
   if (silentMs > patienceMs) return leave(next, { code: "PEER_TIMEOUT", message: "the exit has fallen silent" }, true);
@@ -215,7 +234,7 @@ function used(state: ConsumerState, event: Extract<ConsumerEvent, { type: "used"
   const honest: ConsumerState = next.phase === "DISPUTED" ? { ...next, phase: "ACTIVE", disputedSinceMs: undefined } : next;
   const purchase = purchaseFor({ ...honest, used: served(honest, waitingMs, silentMs) });
   if (purchase.exhausted) return leave(honest, { code: "BUDGET_EXHAUSTED", message: "the budget is used up" });
-  if (!purchase.buy || honest.pending) return stay(honest);
+  if (!purchase.buy || honest.pending || elapsedMs - honest.boughtAtMs < buyEveryMs) return stay(honest);
   return buy(honest, purchase.buy);
 }
 

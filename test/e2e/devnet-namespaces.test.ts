@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { namespaceProblem } from "../../src/devnet/netns/probe.ts";
-import { quantumBytes } from "../../src/payments/meter.ts";
+import { quantumBound } from "../../src/payments/quantum.ts";
 import { due } from "../../src/payments/terms.ts";
 import { describe } from "../support/harness.ts";
 import { alive, differences, family, hostSnapshot, type ProcessEntry } from "../support/host-snapshot.ts";
@@ -65,7 +65,7 @@ describe("e2e/devnet (namespaces): a whole cycle over WireGuard", (test) => {
         const [used, router, billed] = [report.usedBytes, report.routerBytes, report.billedBytes].map(BigInt) as [bigint, bigint, bigint];
         const off = used > router ? used - router : router - used;
         assert.ok(off * 100n <= router * 3n, `${used} used, ${router} at the router`);
-        assert.ok(billed >= used && billed <= used + quantumBytes(used), `${billed} bought, ${used} used`);
+        assert.ok(billed >= used && billed <= used + quantumBound(used), `${billed} bought, ${used} used`);
         assert.equal(report.outsidePackets, 0);
       }),
     options,

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
+import { larger } from "../../src/lib/bigint.ts";
 import type { SessionView } from "../../src/node/types.ts";
-import { quantumMoney } from "../../src/payments/meter.ts";
+import { quantumMoney } from "../../src/payments/quantum.ts";
 import { due, type Usage } from "../../src/payments/terms.ts";
 import { describe } from "../support/harness.ts";
 import { until } from "../support/until.ts";
@@ -8,9 +9,12 @@ import { type Market, openMarket, type Part } from "./support/market.ts";
 import { standStill } from "./support/stopped.ts";
 import { type Connected, connectSoon, download, sessionNow } from "./support/use.ts";
 
+/** One quantum: of this session, or what is left of an earlier session's, which is used first. */
+const atStake = (session: SessionView, served: Usage): bigint => larger(quantumMoney(session, served.bytes), session.carriedIn);
+
 /** Base units prepaid, now or earlier, for what was not served, over one quantum; at most 0 when the consumer has lost no more than it may. */
-const lossOver = ({ promised, carriedIn, perGiB, perHour }: SessionView, served: Usage): bigint =>
-  carriedIn + promised - due({ perGiB, perHour }, served) - quantumMoney({ perGiB, perHour }, served.bytes);
+const lossOver = (session: SessionView, served: Usage): bigint =>
+  session.carriedIn + session.promised - due(session, served) - atStake(session, served);
 
 const MiB = 2 ** 20;
 
@@ -52,9 +56,9 @@ describe("fault/silent-exit: an exit that stops forwarding", (test, { before, af
         assert.match(session.reason ?? "", /^(PEER_TIMEOUT|PEER_UNREACHABLE)/);
         const served = { bytes: session.usedBytes, ms: stopped.usedMs };
         const over = lossOver(session, served);
-        assert.ok(over <= 0n, `${over} lost beyond a quantum of ${quantumMoney(session, served.bytes)}`);
+        assert.ok(over <= 0n, `${over} lost beyond a quantum of ${atStake(session, served)}`);
         // what another quantum would have cost, bought after the stop, shows
-        assert.ok(lossOver({ ...session, promised: session.promised + quantumMoney(session, served.bytes) }, served) > 0n);
+        assert.ok(lossOver({ ...session, promised: session.promised + atStake(session, served) }, served) > 0n);
 
         still.go();
         const again = await connectSoon(market, payer);

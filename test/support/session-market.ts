@@ -8,9 +8,9 @@ import { silentLogger } from "../../src/lib/ports.ts";
 import { openStore } from "../../src/lib/store.ts";
 import type { FrameStream } from "../../src/network/network.ts";
 import { clearingDomain, termsDigest } from "../../src/payments/eip712.ts";
-import { quantumLimit } from "../../src/payments/meter.ts";
 import { openPayerLedger } from "../../src/payments/payer-ledger.ts";
 import { openProviderLedger } from "../../src/payments/provider-ledger.ts";
+import { quantumLimit } from "../../src/payments/quantum.ts";
 import type { AccountView } from "../../src/payments/settlement.ts";
 import type { Terms } from "../../src/payments/terms.ts";
 import { type ConsumerSessionOptions, openSession } from "../../src/session/consumer-driver.ts";
@@ -96,7 +96,7 @@ export async function sessionMarket() {
       },
       {
         exit: { peer: provider.peerId, address: provider.address },
-        terms: { ...prices, quantum: quantumLimit(prices), validUntilMs: Date.now() + 60_000, ...change.terms },
+        terms: { ...prices, quantum: quantumLimit(prices, change.budget ?? rich), validUntilMs: Date.now() + 60_000, ...change.terms },
         budget: change.budget ?? rich,
         signal: new AbortController().signal,
         ...(change.onPromise && { onPromise: change.onPromise }),

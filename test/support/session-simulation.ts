@@ -1,5 +1,5 @@
-import { QUANTUM_BYTES, quantumMoney } from "../../src/payments/meter.ts";
 import type { SignedPromise } from "../../src/payments/promise.ts";
+import { QUANTUM_BYTES, quantumMoney } from "../../src/payments/quantum.ts";
 import { consumerPatience, createUnanswered, exitPatience } from "../../src/services/unanswered.ts";
 import { type ConsumerEffect, type ConsumerEvent, type ConsumerState, initialConsumer, stepConsumer } from "../../src/session/consumer.ts";
 import { initialProvider, type ProviderEffect, type ProviderEvent, type ProviderState, stepProvider } from "../../src/session/provider.ts";

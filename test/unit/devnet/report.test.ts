@@ -63,7 +63,7 @@ describe("devnet/report: a cycle adds up, or says what does not", (test) => {
       [withSession({ usedBytes: 64n << 19n }), /were counted/],
       [withSession({ usedBytes: bought.bytes + 1n }), /bytes used/],
       [withSession({ usedMs: 10_001 }), /ms used/],
-      [withSession({ usedBytes: 64n << 20n, billedBytes: (66n << 20n) + 1n }), /over a quantum more than the 67108864 used/],
+      [withSession({ usedBytes: 64n << 20n, billedBytes: (128n << 20n) + 1n }), /over a quantum more than the 67108864 used/],
       [{ ...sound, cleared: price - 1n }, /cleared 6375434027777776/],
       [{ ...sound, providerReceived: price + 1n }, /balance rose by 6375434027777778/],
       [{ ...sound, sources: [] }, /no source/],

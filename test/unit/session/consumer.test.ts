@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { QUANTUM_BYTES, QUANTUM_MS } from "../../../src/payments/meter.ts";
 import type { SignedPromise } from "../../../src/payments/promise.ts";
+import { QUANTUM_BYTES, QUANTUM_MS, quantumLimit } from "../../../src/payments/quantum.ts";
 import { due } from "../../../src/payments/terms.ts";
 import { consumerPatience } from "../../../src/services/unanswered.ts";
 import {
@@ -13,7 +13,12 @@ import {
 } from "../../../src/session/consumer.ts";
 import { describe } from "../../support/harness.ts";
 
-const terms = { perHour: 3_600_000n, perGiB: 1n << 30n, quantum: QUANTUM_BYTES + BigInt(QUANTUM_MS), validUntilMs: 0 };
+const terms = {
+  perHour: 3_600_000n,
+  perGiB: 1n << 30n,
+  quantum: quantumLimit({ perHour: 3_600_000n, perGiB: 1n << 30n }, 1n << 60n),
+  validUntilMs: 0,
+};
 const rich = 1n << 60n;
 const first = { bytes: QUANTUM_BYTES, ms: QUANTUM_MS };
 const firstDue = due(terms, first);
@@ -78,6 +83,35 @@ describe("session/consumer", (test) => {
     assert.deepEqual(types(wrong.effects), []);
     const next = run(acknowledged.state, used(QUANTUM_BYTES * 2n, 400));
     assert.deepEqual(types(next.effects), ["sign"]);
+  });
+
+  test("makes no more than ten purchases a second, however fast it is served", () => {
+    let state = active();
+    let purchases = 0;
+    for (let ms = 0; ms <= 1_000; ms += 1) {
+      const step = run(state, used(state.bought.bytes, ms));
+      if (step.effects.length > 0) purchases += 1;
+      state = run(step.state, { type: "received", message: { t: "ack", n: step.state.purchases - 1 } }).state;
+    }
+    assert.equal(purchases, 10);
+  });
+
+  test("the quantum doubles as it is served on a fast line, and stays what the line takes", () => {
+    let state = active();
+    const quanta: bigint[] = [];
+    for (let ms = 0; ms <= 3_000; ms += 10) {
+      // 30 MB/s, held up only by what is bought
+      const bytes = state.used.bytes + 300_000n;
+      const bytesNow = bytes < state.bought.bytes ? bytes : state.bought.bytes;
+      const step = run(state, used(bytesNow, ms));
+      if (step.effects.length > 0) quanta.push(step.state.bought.bytes - bytesNow);
+      const ack: ConsumerEvent = { type: "received", message: { t: "ack", n: step.state.purchases - 1 }, elapsedMs: ms + 10 };
+      state = run(step.state, ack).state;
+    }
+    assert.equal(quanta[0], QUANTUM_BYTES);
+    const rise = quanta.slice(1).map((quantum, i) => Number(quantum) / Number(quanta[i]));
+    assert.ok(Math.max(...rise) <= 2.5, `${rise}`);
+    assert.equal(quanta.at(-1), (30_000_000n * 320n) / 1_000n);
   });
 
   for (const [what, silence] of [
@@ -180,12 +214,12 @@ describe("session/consumer", (test) => {
     let state = active(budget);
     let n = 1;
     for (let bytes = 0n; bytes <= QUANTUM_BYTES + 2_000n; bytes += 100_000n) {
-      state = run(state, used(bytes, 10)).state;
+      state = run(state, used(bytes, 10, 0, 0, Number(bytes / 1_000n))).state;
       assert.ok(state.cumulative <= budget);
       if (state.pending) state = run(state, { type: "received", message: { t: "ack", n } }).state;
       n = state.purchases;
     }
-    const over = run(state, used(state.bought.bytes, 20));
+    const over = run(state, used(state.bought.bytes, 20, 0, 0, 2_000));
     assert.deepEqual(types(over.effects), ["closeService"]);
     assert.equal(over.state.reason?.code, "BUDGET_EXHAUSTED");
   });

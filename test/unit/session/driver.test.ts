@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { mock } from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
-import { QUANTUM_BYTES, quantumMoney } from "../../../src/payments/meter.ts";
+import { QUANTUM_BYTES, quantumMoney } from "../../../src/payments/quantum.ts";
 import { due } from "../../../src/payments/terms.ts";
 import { toProviderCodec } from "../../../src/session/messages.ts";
 import { describe } from "../../support/harness.ts";

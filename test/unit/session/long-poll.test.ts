@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { mock } from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
-import { QUANTUM_MS } from "../../../src/payments/meter.ts";
+import { QUANTUM_MS } from "../../../src/payments/quantum.ts";
 import { due } from "../../../src/payments/terms.ts";
 import type { ConsumerSession } from "../../../src/session/consumer-driver.ts";
 import { describe } from "../../support/harness.ts";

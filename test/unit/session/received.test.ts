@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { MystError } from "../../../src/lib/errors.ts";
-import { QUANTUM_BYTES } from "../../../src/payments/meter.ts";
+import { QUANTUM_BYTES } from "../../../src/payments/quantum.ts";
 import { describe } from "../../support/harness.ts";
 import { sessionMarket } from "../../support/session-market.ts";
 import { until } from "../../support/until.ts";

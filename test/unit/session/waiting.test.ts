@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { QUANTUM_MS, quantumMoney } from "../../../src/payments/meter.ts";
+import { QUANTUM_MS, quantumMoney } from "../../../src/payments/quantum.ts";
 import { due } from "../../../src/payments/terms.ts";
 import { describe } from "../../support/harness.ts";
 import { prices, type SimulationOptions, simulateSession } from "../../support/session-simulation.ts";
