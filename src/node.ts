@@ -29,6 +29,7 @@ import { createSigners } from "./payments/signers.ts";
 import { createProxyConsumer } from "./services/proxy/consumer.ts";
 import type { ServiceConsumer } from "./services/service.ts";
 import { openRecords } from "./session/records.ts";
+import { answerResume } from "./session/resume.ts";
 import { termsData } from "./session/server.ts";
 
 export type * from "./node/types.ts";
@@ -132,6 +133,7 @@ export async function createNode(options: NodeOptions): Promise<Node> {
     );
     discovery.onOffer(({ offer }, source) => events.emit({ type: "offer", peer: offer.peer, country: offer.country, source }));
     network.onDisconnect((peer) => events.emit({ type: "peer", peer, connected: false }));
+    await answerResume({ network, ledger: payer, onBehind: ({ code, message }) => events.emit({ type: "warning", code, message }) });
     online = { network, discovery };
   };
 

@@ -5,6 +5,7 @@ import type { Network } from "../network/network.ts";
 import type { Settler } from "../payments/settler.ts";
 import type { Helper } from "../services/wireguard/types.ts";
 import type { ProviderSession } from "../session/provider-driver.ts";
+import { resumeLost } from "../session/resume.ts";
 import { createSessionServer, type ServerDeps } from "../session/server.ts";
 import { openSellable, type Sellable } from "./selling.ts";
 import type { ServeOptions, ServeService } from "./types.ts";
@@ -61,6 +62,9 @@ export async function startServing(deps: ServingDeps, options: ServeOptions): Pr
   };
   if (sold.length > 0) await deps.discovery.announce(content());
   deps.settler.start();
+  const resuming = new AbortController();
+  undo.defer(() => resuming.abort());
+  resumeLost({ ...deps, signal: resuming.signal });
   const opened = undo.move();
   let stopping: Promise<void> | undefined;
   const stop = async () => {

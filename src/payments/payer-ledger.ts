@@ -149,7 +149,6 @@ export async function openPayerLedger(deps: PayerLedgerDeps, domain: ClearingDom
       }),
     shown: (promise) =>
       inOrder(async () => {
-        if (!isOurs(domain, promise, identity.address)) return;
         const { signer } = state;
         const channel = state.channels.get(promise.channel);
         const lacking =
@@ -157,7 +156,8 @@ export async function openPayerLedger(deps: PayerLedgerDeps, domain: ClearingDom
           promise.total > signer.total ||
           promise.cumulative > (channel?.cumulative ?? 0n) ||
           (channel?.last?.seq === promise.seq && !samePromise(channel.last, promise));
-        if (lacking) await behind("a promise with this key's signature is not recorded here");
+        // the signature last: anybody may show us anything
+        if (lacking && isOurs(domain, promise, identity.address)) await behind("a promise with this key's signature is not recorded here");
       }),
     begin: () => inOrder(begin),
     close: () => inOrder(() => stopSigning("closing")),

@@ -15,7 +15,7 @@ import { type Proposal, sessionProtocol, type ToProvider, toConsumerCodec, toPro
 
 export type ConsumerDeps = {
   network: Pick<Network, "openFrames">;
-  ledger: Pick<PayerLedger, "channelWith" | "promise" | "consume">;
+  ledger: Pick<PayerLedger, "channelWith" | "promise" | "consume" | "shown">;
   /** all deposits of the payer's account, as last read */
   line(): bigint;
   service: ServiceConsumer;
@@ -90,6 +90,8 @@ export async function openSession(deps: ConsumerDeps, options: ConsumerSessionOp
     },
   });
   let refusedWith: { code: string; message: string; consumed?: bigint | undefined } | undefined;
+  /** the exit has shown a promise of ours that the ledger lacks */
+  let behind: unknown;
   /** Resolves when all that follows from the event is done. */
   const dealWith = (event: ConsumerEvent): Promise<void> => machine.send(event).catch(fail);
   const send = (event: ConsumerEvent) => void dealWith(event);
@@ -205,6 +207,10 @@ export async function openSession(deps: ConsumerDeps, options: ConsumerSessionOp
   void listen(stream, async (event) => {
     heardMs = clock.nowMs();
     if (event.type !== "received") return dealWith(event);
+    if (event.message.t === "refused" && event.message.promise)
+      await ledger.shown(event.message.promise).catch((error) => {
+        behind = error;
+      });
     await dealWith({ ...event, ...(startedMs !== undefined && { elapsedMs: heardMs - startedMs }) });
     if (event.message.t === "ack") report();
   });
@@ -218,7 +224,7 @@ export async function openSession(deps: ConsumerDeps, options: ConsumerSessionOp
     clearTimeout(tooLong);
     signal.removeEventListener("abort", leave);
     serviceOver.abort();
-    opened.reject(endError(state, refusedWith, signal));
+    opened.reject(behind ?? endError(state, refusedWith, signal));
     await stream.close().catch(() => undefined);
   });
   send({ type: "start", stored: channel.last });

@@ -48,6 +48,8 @@ const refused = z.strictObject({
   message: z.string().max(200).regex(printable),
   /** with CREDIT_MISMATCH: what the exit has as used up */
   consumed: wireUint(96).optional(),
+  /** the newest promise that the exit has of this payer, where it is newer than what was proposed */
+  promise: wirePromise.optional(),
 });
 /** The purchase `n` (0: the proposal's) is on the exit's disk. */
 const ack = z.strictObject({ t: z.literal("ack"), n: z.int().min(0) });
@@ -67,3 +69,15 @@ export type ConnectionInfo = z.output<typeof connection>;
 
 export const toProviderCodec = cborCodec(toProvider, maxSessionFrame);
 export const toConsumerCodec = cborCodec(toConsumer, maxSessionFrame);
+
+/** What a provider asks a payer once they are connected: have you promised me more than this? One question, one answer. */
+export const resumeProtocol = "resume/1.0.0";
+export const maxResumed = 16;
+export const maxResumeFrame = 4096;
+/** the newest promise of each channel that the provider has of this payer */
+export const resumeQuestionCodec = cborCodec(z.strictObject({ promises: z.array(wirePromise).max(maxResumed) }), maxResumeFrame);
+/** the newest promises to the letter, where they are newer */
+export const resumeAnswerCodec = cborCodec(
+  z.strictObject({ channels: z.array(z.strictObject({ salt: fixedBytes(12), promise: wirePromise })).max(maxResumed) }),
+  maxResumeFrame,
+);

@@ -1,32 +1,23 @@
 import { larger, smaller } from "../lib/bigint.ts";
-import type { Clock } from "../lib/clock.ts";
 import type { Hex } from "../lib/codec.ts";
 import { asMystError, type ErrorCode, MystError } from "../lib/errors.ts";
-import { deadline, within } from "../lib/lifecycle.ts";
+import { deadline } from "../lib/lifecycle.ts";
 import { runMachine } from "../lib/machine.ts";
-import type { Logger } from "../lib/ports.ts";
 import type { FrameStream } from "../network/network.ts";
-import { type ProviderLimits, refusals } from "../payments/channel.ts";
+import { refusals } from "../payments/channel.ts";
 import { channelId, type SignedPromise } from "../payments/promise.ts";
-import type { ProviderLedger } from "../payments/provider-ledger.ts";
-import type { AccountView } from "../payments/settlement.ts";
 import type { Settler } from "../payments/settler.ts";
 import type { Terms } from "../payments/terms.ts";
 import type { Grant, ServiceProvider } from "../services/service.ts";
+import { type AcceptingDeps, decideOn } from "./accepting.ts";
 import { type Proposal, printableText, type ToConsumer, toConsumerCodec, toProviderCodec } from "./messages.ts";
 import { initialProvider, type ProviderEffect, type ProviderEvent, type ProviderState, stepProvider } from "./provider.ts";
 
-export type ProviderDeps = {
-  ledger: ProviderLedger;
-  settler: Pick<Settler, "consider" | "requestSettle" | "relieve" | "overdue">;
-  /** the payer's account, read now; rejects while no RPC answers */
-  readAccount(signer: Hex): Promise<AccountView>;
-  limits: ProviderLimits;
+export type ProviderDeps = AcceptingDeps & {
+  settler: Pick<Settler, "consider" | "requestSettle">;
   /** our countersignature under the terms */
   signTerms(session: Uint8Array, signer: Hex, channel: Hex, terms: Terms): Uint8Array;
   self: Hex;
-  clock: Clock;
-  log: Logger;
 };
 
 export type ProviderSession = {
@@ -45,9 +36,6 @@ export type ProviderSession = {
 const tickMs = 250;
 /** what a service may carry on for while it waits and paid time stands still; renewed every second */
 const leaseMs = 3_000;
-/** less than the consumer's patience, so that a settlement and a look at the chain in between do not look like silence */
-const decideMs = 8_000;
-const settleMs = 5_000;
 
 /** Runs one accepted proposal's session over its stream; the caller has checked terms, service, capacity and consent. */
 export function startProviderSession(
@@ -156,7 +144,9 @@ export function startProviderSession(
         });
       case "sendRefused": {
         const { code, message, consumed } = effect;
-        return say({ t: "refused", code, message: printableText(message), ...(consumed !== undefined && { consumed }) });
+        const promise = state.phase === "REFUSED" ? newerThanProposed() : undefined;
+        const more = { ...(consumed !== undefined && { consumed }), ...(promise && { promise }) };
+        return say({ t: "refused", code, message: printableText(message), ...more });
       }
       case "sendAck":
         return say({ t: "ack", n: effect.n });
@@ -179,35 +169,25 @@ export function startProviderSession(
     }
   }
 
-  /** Decides on a promise, once more after reading the account or settling where that may help. */
   async function accept(promise: SignedPromise | undefined, used: bigint): Promise<ProviderEvent> {
     const held = ledger.channel(ref)?.best.cumulative ?? 0n;
     if (clock.nowMs() > terms.validUntilMs) return { type: "declined", code: "OFFER_EXPIRED", message: "the terms are over" };
     if (!promise) return { type: "purchased", cumulative: held };
-    const untilMs = clock.nowMs() + decideMs;
-    let chainReachable = true;
     const offer = { signer: proposal.signer, peer: stream.peer, salt: proposal.salt, promise, consumed: used };
-    const decide = () => ledger.accept(offer, { chainReachable, overdue: deps.settler.overdue(), limits: deps.limits });
-    const refresh = async () => {
-      const leftMs = Math.max(0, untilMs - clock.nowMs());
-      chainReachable = await within(deps.readAccount(proposal.signer), leftMs, "RPC_UNREACHABLE", "reading the payer's account").then(
-        (view) => ledger.rememberAccount(proposal.signer, view).then(() => true),
-        () => false,
-      );
-    };
-    let decision = await decide();
-    if (!decision.accepted && refusals[decision.refusal].help === "settle")
-      await within(deps.settler.relieve(proposal.signer), settleMs, "TRANSACTION_FAILED", "settling").catch((error) =>
-        log.warn("could not settle in time", { session: id, code: asMystError(error).code }),
-      );
-    if (!decision.accepted && refusals[decision.refusal].help !== "none") {
-      await refresh();
-      decision = await decide();
-    }
+    const decision = await decideOn({ ...deps, log }, offer);
     if (!decision.accepted) return { type: "declined", code: "PROMISE_REFUSED", message: refusals[decision.refusal].text };
     if (decision.fresh) deps.settler.consider(ref);
     return { type: "purchased", cumulative: larger(promise.cumulative, held) };
   }
+  /** The newest promise of this payer, where what it proposed is older: its ledger may have been lost. */
+  const newerThanProposed = (): SignedPromise | undefined => {
+    const theirs = ledger.channels().filter(({ signer }) => signer === proposal.signer);
+    const newest = theirs.map(({ best }) => best).reduce<SignedPromise | undefined>((a, b) => (a && a.seq > b.seq ? a : b), undefined);
+    const own = ledger.channel(ref)?.best;
+    const { promise } = proposal;
+    if (newest && newest.total > (promise?.total ?? 0n)) return newest;
+    return own && own.cumulative > (promise?.cumulative ?? 0n) ? own : undefined;
+  };
 
   const ticker = setInterval(look, tickMs);
   session.send({ type: "purchase", n: 0, bought: proposal.bought, promise: proposal.promise });

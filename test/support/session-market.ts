@@ -7,8 +7,9 @@ import { systemClock } from "../../src/lib/clock.ts";
 import { silentLogger } from "../../src/lib/ports.ts";
 import { openStore } from "../../src/lib/store.ts";
 import type { FrameStream } from "../../src/network/network.ts";
-import { clearingDomain, termsDigest } from "../../src/payments/eip712.ts";
+import { clearingDomain, type PromiseData, termsDigest } from "../../src/payments/eip712.ts";
 import { openPayerLedger } from "../../src/payments/payer-ledger.ts";
+import { signPromise } from "../../src/payments/promise.ts";
 import { openProviderLedger } from "../../src/payments/provider-ledger.ts";
 import { quantumLimit } from "../../src/payments/quantum.ts";
 import type { AccountView } from "../../src/payments/settlement.ts";
@@ -116,6 +117,9 @@ export async function sessionMarket() {
     chain: (now: boolean | "silent") => {
       chainUp = now;
     },
+    /** a promise with the payer's key, from elsewhere: its ledger knows nothing of it */
+    signElsewhere: (promise: PromiseData) => signPromise(domain, payer, promise),
+    payer,
     /** whether a settlement of the provider's is overdue */
     late: (now: boolean) => {
       isLate = now;

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { mock } from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
+import type { ProviderChannel } from "../../../src/payments/provider-ledger.ts";
 import { QUANTUM_BYTES, quantumMoney } from "../../../src/payments/quantum.ts";
 import { due } from "../../../src/payments/terms.ts";
 import { toProviderCodec } from "../../../src/session/messages.ts";
@@ -149,6 +150,31 @@ describe("session: both drivers on real ledgers", (test) => {
     await session.ended;
     assert.equal(m.server.sessions().length, 1);
     await again.disconnect();
+  });
+
+  test("a payer whose ledger has lost promises is shown the newest, and signs nothing more", async () => {
+    await using m = await sessionMarket();
+    const session = await m.open();
+    await session.disconnect();
+    const { channel, signer, best, peer, salt } = m.providerLedger.channels()[0] as ProviderChannel;
+    const lost = { ...best, cumulative: best.cumulative + (1n << 40n), total: best.total + (1n << 40n), seq: best.seq + 1n };
+    const offer = { signer, peer, salt, consumed: 0n, promise: m.signElsewhere(lost) };
+    await m.providerLedger.accept(offer, { chainReachable: true, limits: { maxUnsettled: 1n << 60n, minBond: 0n } });
+    assert.equal(m.providerLedger.channel({ signer, channel })?.cumulative, lost.cumulative);
+    await assert.rejects(m.open(), { code: "LEDGER_BEHIND" });
+    assert.equal(m.ledger.totals().standing, "behind");
+    assert.equal(m.server.sessions().length, 0);
+  });
+
+  test("a refusal that the payer's ledger knows all about stops nothing", async () => {
+    await using m = await sessionMarket();
+    await (await m.open()).disconnect();
+    m.late(true);
+    const refused = m.open({ terms: { perHour: prices.perHour * 1_000_000n } });
+    await assert.rejects(refused, { code: "PROMISE_REFUSED" });
+    m.late(false);
+    await (await m.open()).disconnect();
+    assert.equal(m.ledger.totals().standing, "open");
   });
 
   test("a proposal that is not one is hung up on", async () => {

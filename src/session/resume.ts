@@ -1,0 +1,92 @@
+import { peerAddress } from "../identity/peer.ts";
+import { asMystError, type MystError } from "../lib/errors.ts";
+import { deadline } from "../lib/lifecycle.ts";
+import type { Network } from "../network/network.ts";
+import type { PayerLedger } from "../payments/payer-ledger.ts";
+import type { Settler } from "../payments/settler.ts";
+import { type AcceptingDeps, decideOn } from "./accepting.ts";
+import { maxResumed, maxResumeFrame, resumeAnswerCodec, resumeProtocol, resumeQuestionCodec } from "./messages.ts";
+
+const askMs = 10_000;
+
+export type ResumePayerDeps = {
+  network: Pick<Network, "answer">;
+  ledger: Pick<PayerLedger, "channels" | "shown">;
+  /** somebody shows a promise of ours that we have not recorded: nothing more is signed */
+  onBehind(error: MystError): void;
+};
+
+/**
+ * The payer's side: a provider shows the newest promises that it has of ours, and gets the newest there are, to the letter. Nobody
+ * gets a promise on a channel that is another's, and what it gets is what it was given before: there is nothing to gain by asking.
+ */
+export async function answerResume({ network, ledger, onBehind }: ResumePayerDeps): Promise<void> {
+  await network.answer(resumeProtocol, { maxQuestion: maxResumeFrame, maxAnswer: maxResumeFrame }, async (bytes, from) => {
+    const { promises } = resumeQuestionCodec.decode(bytes);
+    try {
+      for (const promise of promises) await ledger.shown(promise);
+    } catch (error) {
+      onBehind(asMystError(error));
+      throw error;
+    }
+    const had = new Map(promises.map(({ channel, seq }) => [channel, seq]));
+    const newer = ledger
+      .channels()
+      .filter(({ peer, channel, last }) => peer === from && last !== undefined && last.seq > (had.get(channel) ?? -1n))
+      .sort((a, b) => b.openedMs - a.openedMs)
+      .flatMap(({ salt, last }) => (last ? [{ salt, promise: last }] : []));
+    return resumeAnswerCodec.encode({ channels: newer.slice(0, maxResumed) });
+  });
+}
+
+export type ResumeProviderDeps = AcceptingDeps & {
+  network: Pick<Network, "ask" | "onConnect" | "peers">;
+  settler: Pick<Settler, "consider">;
+  signal: AbortSignal;
+};
+
+/**
+ * The provider's side: asks each peer, as it connects, for promises that it has given and that are not recorded here, as after a backup
+ * was restored. What comes is a promise like any other: the same checks, on disk before it counts. Ends when the signal aborts.
+ */
+export function resumeLost(deps: ResumeProviderDeps): void {
+  const { network, log, signal } = deps;
+  const asking = new Set<string>();
+  const ask = async (peer: string) => {
+    if (signal.aborted || asking.has(peer)) return;
+    asking.add(peer);
+    try {
+      await resumeFrom(deps, peer);
+    } catch (error) {
+      // most peers have promised nothing, and many do not know the question
+      log.debug("no lost promises were asked for", { peer, code: asMystError(error).code });
+    } finally {
+      asking.delete(peer);
+    }
+  };
+  const stop = network.onConnect((peer) => void ask(peer));
+  signal.addEventListener("abort", stop, { once: true });
+  for (const { peer } of network.peers()) void ask(peer);
+}
+
+async function resumeFrom(deps: ResumeProviderDeps, peer: string): Promise<void> {
+  const { network, ledger, settler, log } = deps;
+  // the payer's key is its peer's, so nobody answers for another
+  const signer = peerAddress(peer);
+  const known = ledger
+    .channels()
+    .filter((channel) => channel.signer === signer)
+    .sort((a, b) => (a.best.seq < b.best.seq ? 1 : -1));
+  const question = resumeQuestionCodec.encode({ promises: known.slice(0, maxResumed).map(({ best }) => best) });
+  const bytes = await network.ask(peer, resumeProtocol, question, deadline(askMs, deps.signal), { maxAnswer: maxResumeFrame });
+  for (const { salt, promise } of resumeAnswerCodec.decode(bytes).channels) {
+    const held = ledger.channel({ signer, channel: promise.channel })?.best;
+    if (held && held.seq >= promise.seq) continue;
+    const decision = await decideOn(deps, { signer, peer, salt, promise, consumed: 0n });
+    if (!decision.accepted) log.warn("a promise that was lost here is not taken again", { peer, refusal: decision.refusal });
+    else if (decision.fresh) {
+      log.info("a promise that was lost here is back", { peer, channel: promise.channel });
+      settler.consider({ signer, channel: promise.channel });
+    }
+  }
+}
