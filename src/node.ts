@@ -15,6 +15,7 @@ import { consume } from "./node/consuming.ts";
 import { endInOrder, trackWork } from "./node/ending.ts";
 import { createEvents } from "./node/events.ts";
 import { keepRecords } from "./node/recording.ts";
+import { retiredKeys } from "./node/retired.ts";
 import { type Serving, startServing } from "./node/serving.ts";
 import { createTunnelling } from "./node/tunnelling.ts";
 import type { Connection, ConnectOptions, DiscoverySource, ExitView, Node, NodeOptions, ServeOptions, TunnelView } from "./node/types.ts";
@@ -282,6 +283,7 @@ export async function createNode(options: NodeOptions): Promise<Node> {
       log,
       active: () => new Set([...(serving?.sessions() ?? []), ...(connection ? [connection.session()] : [])].map(({ channel }) => channel)),
       payout: () => serving?.options.payout ?? address,
+      retired: retiredKeys(options, { log, clock }),
       withSettler: async (use) => {
         if (settler) return use(settler);
         await using brief = openSettler(0n);

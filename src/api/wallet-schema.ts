@@ -3,7 +3,7 @@ import type { Hex } from "../lib/codec.ts";
 import type { AccountSummary, ChannelView, OutsideRequest, OutsideView, SentView, SettleView, WalletView } from "../node/types.ts";
 import { as, decimal, hex } from "./schema.ts";
 
-const sentWhat = z.enum(["approve", "deposit", "close", "withdraw", "collect", "settle"]);
+const sentWhat = z.enum(["approve", "deposit", "close", "withdraw", "collect", "move", "settle"]);
 const address = z.custom<Hex>((value) => /^0x[0-9a-f]{40}$/.test(String(value)), "expected an address in lower-case hex");
 
 export const walletView = as<WalletView>()(
@@ -24,6 +24,7 @@ export const walletView = as<WalletView>()(
     credit: decimal,
     atRisk: z.object({ prepaid: decimal, bond: decimal, owed: decimal }),
     closeAtMs: z.number().optional(),
+    retired: z.array(z.object({ signer: hex, deposit: decimal, bond: decimal, closeAtMs: z.number().optional() })).optional(),
     unfinished: z.object({ what: sentWhat, hash: hex }).optional(),
   }),
 );
@@ -44,7 +45,11 @@ export const channelView = as<ChannelView>()(
 );
 
 export const accountSummary = as<AccountSummary>()(
-  z.object({ signer: hex, owner: hex, balance: decimal, bond: decimal, line: decimal, closeAtMs: z.number().optional() }),
+  z.object({
+    ...{ signer: hex, owner: hex, balance: decimal, bond: decimal, line: decimal },
+    closeAtMs: z.number().optional(),
+    retired: z.literal(true).optional(),
+  }),
 );
 export const consentView = z.object({ signer: hex, owner: hex, consent: hex });
 export const sentView = as<SentView>()(z.object({ what: sentWhat, hash: hex, again: z.literal(true).optional() }));

@@ -12,7 +12,7 @@ export type Consented = { address: Hex; consent?: Hex };
 
 /** A transaction of a wallet, whole enough to be taken up again after a crash. */
 export type Sent = Prepared & {
-  step: "approve" | "deposit" | "close" | "withdraw" | "collect";
+  step: "approve" | "deposit" | "close" | "withdraw" | "collect" | "move";
   /** the same with lower fees, sent before it: any of them may be mined */
   earlier: Hex[];
 };
@@ -100,6 +100,8 @@ export type Chain = Settlement & {
   withdraw(signer?: Hex, to?: Hex, sending?: Sending): Promise<{ hash: Hex; withdrawn: bigint; credited: bigint }>;
   /** Takes out our credit. @throws NO_DEPOSIT when there is none */
   collect(to: Hex, sending?: Sending): Promise<{ hash: Hex; collected: bigint }>;
+  /** Sends all tokens that our own wallet holds, outside of the contract, to another. @throws INSUFFICIENT_FUNDS when there are none */
+  move(to: Hex, sending?: Sending): Promise<{ hash: Hex; moved: bigint }>;
   /** Takes up a transaction that was sent, or was to be, by an earlier run. @throws TRANSACTION_FAILED when it reverted or never will be mined */
   finish(sent: Sent, sending?: Sending): Promise<WalletOutcome>;
   /** for a poller (poller.ts) */

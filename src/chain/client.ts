@@ -106,5 +106,6 @@ const readOnly = {
   close: noKey,
   withdraw: noKey,
   collect: noKey,
+  move: noKey,
   finish: noKey,
 };

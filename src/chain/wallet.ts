@@ -30,7 +30,7 @@ export function createWallet({
   network,
   identity,
   transactions,
-}: WalletDeps): Pick<Chain, "deposit" | "close" | "withdraw" | "collect" | "finish"> {
+}: WalletDeps): Pick<Chain, "deposit" | "close" | "withdraw" | "collect" | "move" | "finish"> {
   const { address: self } = identity;
   const contract = { address: network.contract, abi: mystClearingAbi } as const;
   const token = { address: network.token.address, abi: testTokenAbi } as const;
@@ -161,12 +161,22 @@ export function createWallet({
     return { hash: receipt.transactionHash, collected: sentBy(network, receipt) };
   };
 
+  const move = async (to: Hex, sending: Sending = {}) => {
+    const moved = await endpoints.call("reading a wallet", (client) =>
+      client.readContract({ ...token, functionName: "balanceOf", args: [self] }),
+    );
+    if (moved === 0n) throw new MystError("INSUFFICIENT_FUNDS", `${self} holds no ${network.token.symbol}`);
+    const data = encodeFunctionData({ abi: testTokenAbi, functionName: "transfer", args: [to, moved] });
+    const receipt = await run("move", { to: network.token.address, data }, sending);
+    return { hash: receipt.transactionHash, moved };
+  };
+
   const finish = async (sent: Sent, sending: Sending = {}) => {
     const receipt = await carry(sent, sending, true);
     return { ...outcomeOf(network, receipt), ...(sent.step === "collect" && { collected: sentBy(network, receipt) }) };
   };
 
-  return { deposit, close, withdraw, collect, finish };
+  return { deposit, close, withdraw, collect, move, finish };
 }
 
 type Account = { balance: bigint; bond: bigint; closeAt: number };

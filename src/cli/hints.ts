@@ -64,7 +64,7 @@ const hints: Record<ErrorCode, string> = {
   PROMISE_REFUSED: another,
   CREDIT_MISMATCH: another,
   OVERCHARGED: "connect again with --exclude and this exit's peer id",
-  LEDGER_BEHIND: "close this account with 'mystnode wallet close', and begin anew in another --data-dir",
+  LEDGER_BEHIND: "run 'mystnode wallet retire': it closes this account and begins with a new key",
   RPC_UNREACHABLE: "check the network, or name another endpoint with --rpc URL",
   RPC_WRONG_CHAIN: "name an endpoint of the network's chain with --rpc URL",
   CONTRACT_MISSING: network,

@@ -1,3 +1,4 @@
+import type { ApiClient } from "../api/client.ts";
 import type { Hex } from "../lib/codec.ts";
 import { MystError } from "../lib/errors.ts";
 import { formatAmount, formatDuration, parseAmount } from "../lib/units.ts";
@@ -87,11 +88,12 @@ const closingQuestion = (signer: string, whole: string): string =>
 export const withdraw: Run<"wallet withdraw"> = async (context) => {
   const { settings, out, interrupts } = context;
   const { signal } = interrupts;
-  const account = { ...accountOf(settings.for), ...(settings.to !== undefined && { to: settings.to }) };
   await withWallet(context, async ({ api, network, carry }) => {
     const { address: self } = await api.call("identity", {}, signal);
-    const before = await api.call("account", accountOf(settings.for), signal);
-    const owner = outsideOwner(before, self);
+    const signer = settings.for ?? (await retiredIfAll(api, signal));
+    const account = { ...accountOf(signer), ...(settings.to !== undefined && { to: settings.to }) };
+    const before = await api.call("account", accountOf(signer), signal);
+    const owner = before.retired && before.owner === before.signer ? undefined : outsideOwner(before, self);
     if (owner !== undefined) {
       const isDone = (now: typeof before) => now.balance + now.bond === 0n;
       return handOver(context, { api, network }, { action: "withdraw", ...account }, { ...settings, before, isDone });
@@ -106,6 +108,12 @@ export const withdraw: Run<"wallet withdraw"> = async (context) => {
     if (done.credited > 0n) out.warn("the token did not let it through: the contract keeps it for that address, which may collect it");
   });
 };
+
+/** Without anything in the node's own account: that of a key that was retired here. */
+async function retiredIfAll(api: ApiClient, signal: AbortSignal): Promise<Hex | undefined> {
+  const { deposit, bond, retired = [] } = await api.call("wallet", {}, signal);
+  return deposit + bond === 0n ? retired[0]?.signer : undefined;
+}
 
 export const settle: Run<"wallet settle"> = async (context) => {
   const { settings, out, interrupts } = context;

@@ -25,6 +25,10 @@ export function walletText(wallet: WalletView, unit: Unit): string {
       wallet.credit === 0n ? undefined : [`${amount(wallet.credit)} in the contract:`, "'mystnode wallet settle' collects it"],
     "at risk": riskText(wallet, amount),
     closing: wallet.closeAtMs === undefined ? undefined : closingText(wallet.closeAtMs, wallet.deposit + wallet.bond),
+    retired: wallet.retired?.flatMap(({ signer, deposit, bond, closeAtMs }) => [
+      `${amount(deposit + bond)} of ${signer},`,
+      closeAtMs === undefined ? "  whose account is still to be closed" : `  to be taken out from ${fromText(closeAtMs)} on`,
+    ]),
     unfinished: unfinished && [`${unfinished.what}: the same command goes on with it`, unfinished.hash],
   });
 }
@@ -78,6 +82,7 @@ const verbs: Record<SentView["what"], string> = {
   close: "close",
   withdraw: "withdrawal",
   collect: "collection",
+  move: "transfer",
   settle: "settlement",
 };
 

@@ -44,7 +44,8 @@ async function writeSynced(path: string, content: string): Promise<void> {
   await file.sync();
 }
 
-async function syncDirectory(path: string): Promise<void> {
+/** What was made or renamed in it is on disk when this resolves. */
+export async function syncDirectory(path: string): Promise<void> {
   await using directory = await open(path, "r");
   await directory.sync();
 }

@@ -61,7 +61,7 @@ export const exportKeystore = (identity: Pick<Identity, "exportKey">, passphrase
 /** The private key in an exported keystore, for `createIdentityIn`. @throws KEYSTORE_INVALID, PASSPHRASE_WRONG */
 export const importKeystore = (text: string, passphrase: string): Promise<Uint8Array> => readKeystore(text, passphrase);
 
-const newKey = (): Uint8Array => Uint8Array.from(randomBytes(32));
+export const newKey = (): Uint8Array => Uint8Array.from(randomBytes(32));
 
 async function tryRead(dataDir: string, source: PassphraseSource): Promise<Identity | undefined> {
   const text = await readIfThere(keystoreFile(dataDir));

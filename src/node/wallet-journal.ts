@@ -13,7 +13,7 @@ const maxEarlier = 8;
 const unfinishedRecord = record(
   {
     intent: z.string().max(300),
-    step: z.enum(["approve", "deposit", "close", "withdraw", "collect"]),
+    step: z.enum(["approve", "deposit", "close", "withdraw", "collect", "move"]),
     nonce: z.number().int().nonnegative(),
     hash: wireHash,
     raw: hexBytes(10_000),

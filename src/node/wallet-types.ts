@@ -40,6 +40,8 @@ export type WalletView = {
     owed: bigint;
   };
   closeAtMs?: number;
+  /** what is still in accounts of keys that were retired here */
+  retired?: { signer: Hex; deposit: bigint; bond: bigint; closeAtMs?: number }[];
   /** a transaction that an earlier command has not followed to its end */
   unfinished?: { what: SentView["what"]; hash: Hex };
 };
@@ -68,7 +70,15 @@ export type ChannelView = {
 };
 
 /** An account on the contract, base units. */
-export type AccountSummary = { signer: Hex; owner: Hex; balance: bigint; bond: bigint; line: bigint; closeAtMs?: number };
+export type AccountSummary = {
+  signer: Hex;
+  owner: Hex;
+  balance: bigint;
+  bond: bigint;
+  line: bigint;
+  closeAtMs?: number /** its key was retired here */;
+  retired?: true;
+};
 
 /** `again`: of an earlier run, taken up; `settle` is told when it is final. */
 export type SentView = { what: Sent["step"] | "settle"; hash: Hex; again?: true };
@@ -135,8 +145,12 @@ export type Wallet = {
   deposit(amount: bigint, bond?: bigint, options?: WalletOptions & { signer?: Hex; consent?: Hex }): Promise<{ hash: Hex }>;
   /** Begins the close of an account, for good. @throws NO_DEPOSIT, ACCOUNT_CLOSING, NOT_OWNER */
   close(options?: WalletOptions & { signer?: Hex }): Promise<{ hash: Hex; closeAtMs: number }>;
-  /** Takes everything out once the delay is over; `credited`: what of it the token did not let through, kept for `to`. @throws ACCOUNT_OPEN, ACCOUNT_CLOSING, NO_DEPOSIT, NOT_OWNER */
+  /** Takes everything out once the delay is over, also of a key that was retired here; `credited`: what of it the token did not let through, kept for `to`. @throws ACCOUNT_OPEN, ACCOUNT_CLOSING, NO_DEPOSIT, NOT_OWNER */
   withdraw(options?: WalletOptions & { signer?: Hex; to?: Hex }): Promise<{ hash: Hex; withdrawn: bigint; credited: bigint }>;
+  /** Sends all tokens of this wallet to another. @throws INSUFFICIENT_FUNDS */
+  move(to: Hex, options?: WalletOptions): Promise<{ hash: Hex }>;
+  /** What any wallet holds outside of the contract: base units and wei. */
+  balances(address: Hex): Promise<{ tokens: bigint; gas: bigint }>;
   /** Clears what is owed to this node and worth its gas, or `all`; and collects its credit. */
   settle(options?: WalletOptions & { all?: boolean }): Promise<SettleView>;
   /** This node's yes to a wallet elsewhere owning its account: to be given along with the first deposit. */

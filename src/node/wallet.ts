@@ -13,6 +13,7 @@ import type { Settled, Settler } from "../payments/settler.ts";
 import { createWriteOffs } from "../payments/write-offs.ts";
 import { outsideWallet } from "./outside-wallet.ts";
 
+import type { RetiredKeys } from "./retired.ts";
 import { openWalletJournal } from "./wallet-journal.ts";
 import type { SettleView, Wallet, WalletOptions } from "./wallet-types.ts";
 import { payerChannelView, providerChannelView, walletView } from "./wallet-views.ts";
@@ -26,6 +27,7 @@ export type WalletDeps = {
   store: Pick<Store, "table" | "write">;
   clock: Clock;
   log: Logger;
+  retired: RetiredKeys;
   /** channels that a session runs on */
   active(): ReadonlySet<Hex>;
   /** where cleared money goes */
@@ -85,6 +87,15 @@ export function createWallet(deps: WalletDeps): Wallet {
     return chain.close(address, sending);
   };
 
+  const isRetired = async (signer: Hex) => (await deps.retired.list()).includes(signer);
+  const retiredAccounts = async () => {
+    const accounts = (await deps.retired.list()).map(async (signer) => {
+      const { balance: deposit, bond, closeAtMs } = await chain.account(signer);
+      return { signer, deposit, bond, ...(closeAtMs !== undefined && { closeAtMs }) };
+    });
+    return (await Promise.all(accounts)).filter(({ deposit, bond }) => deposit + bond > 0n);
+  };
+
   const channels: Wallet["channels"] = async () => {
     const common = { active: deps.active(), nowMs: clock.nowMs() };
     const closeAtMs = payer.account()?.closeAtMs;
@@ -140,17 +151,23 @@ export function createWallet(deps: WalletDeps): Wallet {
     }
   };
 
+  const outside = outsideWallet({ chain, network, identity, payer });
   return {
-    ...outsideWallet({ chain, network, identity, payer }),
+    ...outside,
+    account: async (signer) => {
+      const account = await outside.account(signer);
+      return signer !== undefined && (await isRetired(signer)) ? { ...account, retired: true } : account;
+    },
     channels,
     settle: (options = {}) => settle(options),
     show: async () => {
-      const [account, { tokens, gas }, credit, writtenOff, unfinished] = await Promise.all([
+      const [account, { tokens, gas }, credit, writtenOff, unfinished, retired] = await Promise.all([
         chain.account(address),
         chain.balances(address),
         chain.credit(address),
         createWriteOffs({ ledger: provider, store, log, clock }).total(),
         journal.read(),
+        retiredAccounts(),
       ]);
       const money = walletView({
         ...{ address, account, tokens, gas, credit, writtenOff },
@@ -158,7 +175,11 @@ export function createWallet(deps: WalletDeps): Wallet {
         payerChannels: payer.channels(),
         providerChannels: provider.channels(),
       });
-      return { ...money, ...(unfinished && { unfinished: { what: unfinished.step, hash: unfinished.hash } }) };
+      return {
+        ...money,
+        ...(retired.length > 0 && { retired }),
+        ...(unfinished && { unfinished: { what: unfinished.step, hash: unfinished.hash } }),
+      };
     },
     deposit: async (amount, bond, { signer = address, consent, ...options } = {}) => {
       const own = signer === address;
@@ -178,7 +199,14 @@ export function createWallet(deps: WalletDeps): Wallet {
       );
       return { hash, closeAtMs };
     },
+    move: async (to, options = {}) => {
+      const { hash } = await perform(`move ${to}`, options, (sending) => chain.move(to, sending));
+      return { hash };
+    },
+    balances: chain.balances,
     withdraw: async ({ signer = address, to = address, ...options } = {}) => {
+      if (signer !== address && (await isRetired(signer)))
+        return createWallet({ ...deps, ...(await deps.retired.open(signer)), retired: noneRetired }).withdraw({ to, ...options });
       const {
         hash,
         withdrawn = 0n,
@@ -188,6 +216,13 @@ export function createWallet(deps: WalletDeps): Wallet {
     },
   };
 }
+
+const noneRetired: RetiredKeys = {
+  list: async () => [],
+  open: async (address) => {
+    throw new MystError("IDENTITY_MISSING", `${address} was not retired here`);
+  },
+};
 
 const missingBond = ({ minBond }: NetworkConfig, { bond }: { bond: bigint }): bigint => larger(minBond - bond, 0n);
 

@@ -68,6 +68,6 @@ export function standingError(standing: Exclude<PayerStanding, "open">, why?: st
       hint: "check the RPC with 'mystnode doctor', or name another with --rpc URL",
     });
   return new MystError("LEDGER_BEHIND", `this key has promised more than this data directory knows of${why ? `: ${why}` : ""}`, {
-    hint: "close its account with 'mystnode wallet close', then pay from a new identity (another --data-dir)",
+    hint: "run 'mystnode wallet retire': it closes this account and begins with a new key",
   });
 }

@@ -144,7 +144,7 @@ describe("session/resume: promises that one side has lost, over real streams", (
     await m.meet(m.provider, m.payer);
     await until("the payer knows", () => m.behind.length === 1);
     assert.equal(m.behind[0]?.code, "LEDGER_BEHIND");
-    assert.match(m.behind[0]?.hint ?? "", /mystnode wallet close/);
+    assert.match(m.behind[0]?.hint ?? "", /mystnode wallet retire/);
     assert.equal(m.ledger.totals().standing, "behind");
     const next = { channel: m.ref.channel, cumulative: 500n, consumed: 0n, line: rich };
     await assert.rejects(m.ledger.promise(next), { code: "LEDGER_BEHIND" });

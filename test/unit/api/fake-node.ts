@@ -141,6 +141,7 @@ export function fakeNode() {
         owner: address,
         atRisk: { prepaid: 1n, bond: 4n, owed: 7n },
         closeAtMs: 12,
+        retired: [{ signer: address, deposit: 1n, bond: 2n, closeAtMs: 3 }],
         unfinished: { what: "deposit", hash: "0xaa" },
       }),
       account: async (signer = address) => ({ signer, owner: address, balance: 3n, bond: 4n, line: 5n }),
@@ -158,6 +159,8 @@ export function fakeNode() {
       },
       close: async () => ({ hash: "0xcc", closeAtMs: 7 }),
       withdraw: async () => ({ hash: "0xbb", withdrawn: 10n, credited: 0n }),
+      move: async () => ({ hash: "0xdd" }),
+      balances: async () => ({ tokens: 1n, gas: 2n }),
       channels: async () => [],
       settle: async () => {
         throw new TypeError("something of ours broke");
