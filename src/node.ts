@@ -134,7 +134,7 @@ export async function createNode(options: NodeOptions): Promise<Node> {
     );
     discovery.onOffer(({ offer }, source) => events.emit({ type: "offer", peer: offer.peer, country: offer.country, source }));
     network.onDisconnect((peer) => events.emit({ type: "peer", peer, connected: false }));
-    await answerResume({ network, ledger: payer, onBehind: ({ code, message }) => events.emit({ type: "warning", code, message }) });
+    await answerResume({ network, ledger: payer, clock, onBehind: ({ code, message }) => events.emit({ type: "warning", code, message }) });
     online = { network, discovery };
   };
 

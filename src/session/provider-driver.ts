@@ -190,7 +190,7 @@ export function startProviderSession(
   };
 
   const ticker = setInterval(look, tickMs);
-  session.send({ type: "purchase", n: 0, bought: proposal.bought, promise: proposal.promise });
+  session.send({ type: "purchase", n: 0, bought: proposal.bought, promise: proposal.promise, consumed: proposal.consumed });
   void listen(stream, handle, (bytes) => grant?.acknowledge?.(bytes));
   return session;
 }

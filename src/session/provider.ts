@@ -43,7 +43,8 @@ export type ProviderState = {
 };
 
 export type ProviderEvent =
-  | { type: "purchase"; n: number; bought: Usage; promise: SignedPromise | undefined }
+  /** `consumed`: with a proposal, what the consumer has as used up of the channel */
+  | { type: "purchase"; n: number; bought: Usage; promise: SignedPromise | undefined; consumed?: bigint }
   /** its promise is on disk (or it needed none) */
   | { type: "purchased"; cumulative: bigint }
   | { type: "declined"; code: ErrorCode; message: string }
@@ -154,8 +155,10 @@ function purchase(state: ProviderState, event: Extract<ProviderEvent, { type: "p
     return refuse(state, "PROMISE_REFUSED", "what is bought cannot fall");
   const cumulative = promise?.cumulative ?? state.cumulative;
   if (cumulative < state.cumulative) return refuse(state, "PROMISE_REFUSED", "the cumulative amount cannot fall");
-  if (state.start.consumed + due(state.terms, bought) > cumulative) {
-    const message = "the promise does not cover what it buys";
+  // One that knows of less use would later buy what its promises do not cover.
+  const knowsLess = event.consumed !== undefined && event.consumed < state.start.consumed;
+  if (knowsLess || state.start.consumed + due(state.terms, bought) > cumulative) {
+    const message = knowsLess ? "more was used up before" : "the promise does not cover what it buys";
     return state.phase === "QUOTED"
       ? {
           state: over(state, "CREDIT_MISMATCH", message),

@@ -1,4 +1,5 @@
 import { peerAddress } from "../identity/peer.ts";
+import type { Clock } from "../lib/clock.ts";
 import { asMystError, type MystError } from "../lib/errors.ts";
 import { deadline } from "../lib/lifecycle.ts";
 import type { Network } from "../network/network.ts";
@@ -8,10 +9,13 @@ import { type AcceptingDeps, decideOn } from "./accepting.ts";
 import { maxResumed, maxResumeFrame, resumeAnswerCodec, resumeProtocol, resumeQuestionCodec } from "./messages.ts";
 
 const askMs = 10_000;
+/** What was signed just now is on its way by a session, which counts it as its own: told sooner by another way it would be taken for an older one's. */
+const underWayMs = 10_000;
 
 export type ResumePayerDeps = {
   network: Pick<Network, "answer">;
   ledger: Pick<PayerLedger, "channels" | "shown">;
+  clock: Pick<Clock, "nowMs">;
   /** somebody shows a promise of ours that we have not recorded: nothing more is signed */
   onBehind(error: MystError): void;
 };
@@ -20,7 +24,7 @@ export type ResumePayerDeps = {
  * The payer's side: a provider shows the newest promises that it has of ours, and gets the newest there are, to the letter. Nobody
  * gets a promise on a channel that is another's, and what it gets is what it was given before: there is nothing to gain by asking.
  */
-export async function answerResume({ network, ledger, onBehind }: ResumePayerDeps): Promise<void> {
+export async function answerResume({ network, ledger, clock, onBehind }: ResumePayerDeps): Promise<void> {
   await network.answer(resumeProtocol, { maxQuestion: maxResumeFrame, maxAnswer: maxResumeFrame }, async (bytes, from) => {
     const { promises } = resumeQuestionCodec.decode(bytes);
     try {
@@ -29,10 +33,11 @@ export async function answerResume({ network, ledger, onBehind }: ResumePayerDep
       onBehind(asMystError(error));
       throw error;
     }
+    const before = BigInt(clock.nowMs() - underWayMs) << 20n;
     const had = new Map(promises.map(({ channel, seq }) => [channel, seq]));
     const newer = ledger
       .channels()
-      .filter(({ peer, channel, last }) => peer === from && last !== undefined && last.seq > (had.get(channel) ?? -1n))
+      .filter(({ peer, channel, last }) => peer === from && last && last.seq <= before && last.seq > (had.get(channel) ?? -1n))
       .sort((a, b) => b.openedMs - a.openedMs)
       .flatMap(({ salt, last }) => (last ? [{ salt, promise: last }] : []));
     return resumeAnswerCodec.encode({ channels: newer.slice(0, maxResumed) });

@@ -16,7 +16,7 @@ const clock = systemClock;
 const rich = 1n << 60n;
 
 /** A payer that has promised 100, 200 and 300 to a provider, and 50 to another; and the provider, which has recorded nothing. */
-async function market() {
+async function market({ aheadMs = 20_000 } = {}) {
   await using undo = new AsyncDisposableStack();
   const [payer, provider] = [undo.use(await startPeer()), undo.use(await startPeer())];
   const account = () => ({
@@ -36,7 +36,12 @@ async function market() {
   const elsewhere = await ledger.channelWith({ address: `0x${"0b".repeat(20)}`, peer: "16Uiu2elsewhere" });
   await ledger.promise({ channel: elsewhere.channel, cumulative: 50n, consumed: 0n, line: rich });
   const behind: MystError[] = [];
-  await answerResume({ network: payer.network, ledger, onBehind: (error) => behind.push(error) });
+  await answerResume({
+    network: payer.network,
+    ledger,
+    clock: { nowMs: () => Date.now() + aheadMs },
+    onBehind: (error) => behind.push(error),
+  });
   const providerLedger = await openProviderLedger({ store: provider.store, self: provider.identity.address, clock }, domain);
   const stop = new AbortController();
   undo.defer(() => stop.abort());
@@ -114,6 +119,14 @@ describe("session/resume: promises that one side has lost, over real streams", (
       );
     assert.deepEqual(await ask([m.promises[2] as SignedPromise]), []);
     assert.deepEqual(m.ledger.totals(), before);
+  });
+
+  test("what was signed a moment ago is left to the session that it is for", async () => {
+    await using m = await market({ aheadMs: 0 });
+    m.resume();
+    await m.meet(m.payer, m.provider);
+    await new Promise((done) => setTimeout(done, 500));
+    assert.equal(m.best(), undefined);
   });
 
   test("nobody is told of promises to another, and a forged promise stops nobody", async () => {

@@ -57,6 +57,16 @@ describe("session/provider", (test) => {
     assert.equal(admitted.state.phase, "ACTIVE");
   });
 
+  test("refuses a proposal whose consumer knows of less use, although what is prepaid would cover it", () => {
+    const proposal = { ...(buys(1n, 1, 50n)[0] as Extract<ProviderEvent, { type: "purchase" }>), n: 0 };
+    const refused = run(fresh({ cumulative: 50n, consumed: 20n }), { ...proposal, consumed: 19n });
+    assert.deepEqual(refused.effects[0], {
+      ...{ type: "sendRefused", code: "CREDIT_MISMATCH" },
+      ...{ message: "more was used up before", consumed: 20n },
+    });
+    assert.deepEqual(types(run(fresh({ cumulative: 50n, consumed: 20n }), { ...proposal, consumed: 20n }).effects), ["accept"]);
+  });
+
   test("refuses a first promise that does not cover what it buys, and says what it has as used up", () => {
     const refused = run(fresh({ cumulative: 50n, consumed: 40n }), {
       type: "purchase",
