@@ -6,8 +6,8 @@ const chain: Measurement = {
   runs: 50,
   // it measures no time
   blocksLoop: true,
-  run: async ({ runs, log, signal }) => {
-    const { tried, problems, controls } = await runChain({ runs, log, signal });
+  run: async ({ runs, log, signal, recorded }) => {
+    const { tried, problems, controls } = await runChain({ runs, log, signal, recorded });
     for (const problem of problems) log(problem);
     const count = (text: string) => problems.filter((problem) => problem.includes(text)).length;
     const none = (name: string, value: number) => ({ name, value, unit: "", better: "lower" as const, target: 0 });

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { describe } from "../support/harness.ts";
+import { openRecorded } from "../support/recorded.ts";
 import payments from "./payments.ts";
 
 describe("perf/payments: what a promise costs", (test) => {
@@ -7,7 +8,8 @@ describe("perf/payments: what a promise costs", (test) => {
     "each is checked, quicker than with viem's recovery; waiting together they cost less, over streams more than an echo",
     async () => {
       const nothing = () => undefined;
-      const found = await payments.run({ runs: 1, log: nothing, ready: nothing, signal: new AbortController().signal });
+      const recorded = openRecorded(undefined, "payments");
+      const found = await payments.run({ runs: 1, log: nothing, ready: nothing, signal: new AbortController().signal, recorded });
       assert.deepEqual([found.runs, found.failures], [1, 0]);
       const figure = (name: string) => {
         const one = found.figures.find((each) => each.name === name);

@@ -2,47 +2,63 @@ import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { parseArgs } from "node:util";
+import { openRecorded, type Recorded } from "./recorded.ts";
 import { type Found, type Measurement, reportOf, tableOf } from "./report.ts";
 
 const voidDelayMs = 200;
 
 /**
- * `NAME [--runs N] [--json]`: runs the measurement that test/<folder>/NAME.ts exports and prints what it found, as a table or as
- * one JSON object and nothing else on stdout. Exits 1 when it falls short, and 2 with the names there are on an unknown one.
+ * `NAME [--runs N] [--json] [--resume FILE]`: runs the measurement that test/<folder>/NAME.ts exports and prints what it found, as a
+ * table or as one JSON object and nothing else on stdout. Exits 1 when it falls short, and 2 with the names there are on an unknown one.
+ * With FILE, what each run of a row finds is written there, and a row that was broken off goes on from it.
  */
 export async function measure(folder: "perf" | "fault"): Promise<void> {
   const directory = join(import.meta.dirname, "..", folder);
   const names = namesIn(directory);
   const command = folder === "perf" ? "bench" : "fault";
-  const { values, positionals } = parseArgs({ allowPositionals: true, options: { runs: { type: "string" }, json: { type: "boolean" } } });
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: { runs: { type: "string" }, json: { type: "boolean" }, resume: { type: "string" } },
+  });
   const [name = "", ...more] = positionals;
   const runs = values.runs === undefined ? undefined : Number(values.runs);
   if (!names.includes(name) || more.length > 0 || (runs !== undefined && !(Number.isInteger(runs) && runs > 0))) {
-    console.error(`usage: npm run ${command} -- NAME [--runs N] [--json]\n\nNAME is one of: ${names.join(", ") || "(there is none yet)"}`);
+    console.error(
+      `usage: npm run ${command} -- NAME [--runs N] [--json] [--resume FILE]\n\nNAME is one of: ${names.join(", ") || "(there is none yet)"}`,
+    );
     process.exitCode = 2;
     return;
   }
   const measurement = ((await import(join(directory, `${name}.ts`))) as { default: Measurement }).default;
   const log = (line: string) => console.error(line);
   log(`${name}: ${measurement.about}`);
-  const { found, delayMs } = await watched(measurement, runs ?? measurement.runs, log);
+  const { found, delayMs, isBrokenOff } = await watched(measurement, runs ?? measurement.runs, log, openRecorded(values.resume, name));
   const report = reportOf(name, found);
   if (delayMs > voidDelayMs && !measurement.blocksLoop) {
     log(`void: the event loop was late by ${Math.round(delayMs)} ms; the machine is too busy to measure on`);
+    report.pass = false;
+  }
+  if (isBrokenOff) {
+    log(`broken off${values.resume === undefined ? "" : `: the same command goes on with it, from ${values.resume}`}`);
     report.pass = false;
   }
   console.log(values.json ? JSON.stringify(report) : tableOf(report));
   process.exitCode = report.pass ? 0 : 1;
 }
 
-async function watched({ run }: Measurement, runs: number, log: (line: string) => void): Promise<{ found: Found; delayMs: number }> {
+async function watched(
+  { run }: Measurement,
+  runs: number,
+  log: (line: string) => void,
+  recorded: Recorded,
+): Promise<{ found: Found; delayMs: number; isBrokenOff: boolean }> {
   const interrupted = new AbortController();
   process.once("SIGINT", () => interrupted.abort());
   const delay = monitorEventLoopDelay({ resolution: 20 });
   delay.enable();
-  const found = await run({ runs, log, ready: () => delay.reset(), signal: interrupted.signal });
+  const found = await run({ runs, log, ready: () => delay.reset(), signal: interrupted.signal, recorded });
   delay.disable();
-  return { found, delayMs: delay.max / 1e6 };
+  return { found, delayMs: delay.max / 1e6, isBrokenOff: interrupted.signal.aborted };
 }
 
 /** What exports a measurement; files with a longer ending help those or test them. */

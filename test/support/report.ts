@@ -1,3 +1,5 @@
+import type { Recorded } from "./recorded.ts";
+
 /** One figure that a bench or a fault run found. `target` is what it must reach; without one it is only shown. */
 export type Figure = {
   name: string;
@@ -23,6 +25,8 @@ export type RunOptions = {
   ready(): void;
   /** fires on Ctrl-C: the run then ends early with what it has found */
   signal: AbortSignal;
+  /** what earlier, broken off runs have found */
+  recorded: Recorded;
 };
 
 /** The default export of test/perf/NAME.ts and test/fault/NAME.ts. */

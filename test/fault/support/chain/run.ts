@@ -1,4 +1,5 @@
 import { setTimeout as wait } from "node:timers/promises";
+import { openRecorded, type Recorded } from "../../../support/recorded.ts";
 import { close } from "./close.ts";
 import { dead } from "./dead.ts";
 import { frozen } from "./frozen.ts";
@@ -33,15 +34,17 @@ export type ChainFound = {
 export async function runChain({
   runs,
   log,
-  signal,
+  signal = new AbortController().signal,
+  recorded = openRecorded(undefined, "chain"),
 }: {
   runs: number;
   log(line: string): void;
   signal?: AbortSignal;
+  recorded?: Recorded;
 }): Promise<ChainFound> {
   const found: ChainFound = { tried: {}, problems: [], controls: {} };
   for (const { kind, fault, world = openWorld, control } of faults) {
-    if (signal?.aborted) break;
+    if (signal.aborted) break;
     await using chain = await world();
     const once = async (run: number, isControl: boolean) => {
       await using one = await openCase(chain);
@@ -50,14 +53,15 @@ export async function runChain({
     const lost = await once(control, true);
     found.controls[kind] = lost;
     if (!lost.some((text) => text.startsWith("lost"))) found.problems.push(`${kind}: its control loses nothing: ${lost.join("; ")}`);
-    for (let run = 0; run < runs && !signal?.aborted; run += 1) {
-      const wrong = await once(run, false);
-      found.tried[kind] = (found.tried[kind] ?? 0) + 1;
-      found.problems.push(...wrong.map((text) => `${kind}, run ${run}: ${text}`));
-      for (const text of wrong) log(`${kind}, run ${run}: ${text}`);
+    const results = await recorded.each(kind, runs, signal, async (run) => {
+      const wrong = (await once(run, false)).map((text) => `${kind}, run ${run}: ${text}`);
+      for (const text of wrong) log(text);
       await wait(0);
-    }
-    log(`${kind}: ${found.tried[kind] ?? 0} runs`);
+      return wrong;
+    });
+    found.tried[kind] = results.length;
+    found.problems.push(...results.flat());
+    log(`${kind}: ${results.length} runs`);
   }
   return found;
 }
