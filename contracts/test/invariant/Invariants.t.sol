@@ -70,12 +70,35 @@ contract InvariantTest is StdInvariant, Test {
         assertEq(handler.broken(number), "", rule);
     }
 
-    /// @dev After each run: one that reached none of these would prove nothing.
-    function afterInvariant() public view {
+    /// @dev After each run: one that reached none of these would prove nothing. One that has missed some by chance goes on for a while.
+    function afterInvariant() public {
+        string memory missed = missing();
+        for (uint256 i = 0; i < 64 && bytes(missed).length > 0; ++i) {
+            goOn(uint256(keccak256(abi.encode(i))));
+            missed = missing();
+        }
+        assertEq(missed, "", "never reached");
+        invariant_TheRulesHold();
+    }
+
+    function missing() private view returns (string memory) {
         string[9] memory worth =
             ["slash", "bounce without a slash", "clear", "check", "credit", "paused", "close", "withdraw", "forgery"];
         for (uint256 i = 0; i < worth.length; ++i) {
-            assertGt(handler.reached(worth[i]), 0, string.concat("never reached: ", worth[i]));
+            if (handler.reached(worth[i]) == 0) return worth[i];
         }
+        return "";
+    }
+
+    /// @dev One more of everything.
+    function goOn(uint256 draw) private {
+        handler.deposit(draw, uint96(draw >> 8), uint96(draw >> 16));
+        handler.owe(draw, draw >> 8, uint96(draw >> 16), uint96(draw >> 24));
+        handler.clear(draw, uint16(draw >> 8), uint40(draw >> 16));
+        handler.cheat(draw, draw >> 8, uint96(draw >> 16));
+        handler.pause(draw, draw >> 8, draw >> 16 & 1 == 1);
+        handler.close(draw, draw >> 8);
+        handler.withdraw(draw, draw >> 8);
+        handler.forgeClaim(draw, draw >> 8);
     }
 }
