@@ -116,6 +116,15 @@ export const options = [
     { name: "endpoint", kind: "hostport", help: "where clients reach WireGuard; default: this peer's address, that port" },
     { name: "egress-if", kind: "interface", help: "interface that clients' traffic leaves by; default: the default route's" },
   ]),
+  ...of(["connect"], "Tunnel", [
+    {
+      name: "post-quantum",
+      kind: "choice",
+      choices: ["on", "off"],
+      default: "on",
+      help: "a key by ML-KEM-768 beside WireGuard's own exchange",
+    },
+  ]),
   ...of(["serve", "connect"], "Tunnel", [
     {
       name: "backend",

@@ -175,7 +175,7 @@ const find = {
 };
 export const findInput = as<Omit<FindOptions, "signal">>()(z.strictObject(find));
 export const connectInput = as<Omit<ConnectOptions, "signal" | "onStep">>()(
-  z.strictObject({ ...find, budget: decimal, proxy: name.optional(), backend: backend.optional() }),
+  z.strictObject({ ...find, budget: decimal, proxy: name.optional(), backend: backend.optional(), postQuantum: z.boolean().optional() }),
 );
 
 export const exitsInput = as<ExitQuery>()(

@@ -62,13 +62,13 @@ export function wishes(settings: Settings<"connect">, peer: string | undefined, 
     });
   if (budget === 0n)
     throw new MystError("BUDGET_TOO_SMALL", "a budget of 0 buys nothing", { hint: `set one, for example --budget 1${example}` });
-  const { country, city, service = "proxy", exclude, via, proxy, backend } = settings;
+  const { country, city, service = "proxy", exclude, via, proxy, backend, postQuantum } = settings;
   return {
     service,
     maxPerGiB,
     maxPerHour: settings.maxPriceHour(unit),
     budget,
-    ...(service === "proxy" ? { proxy } : backend !== undefined && { backend }),
+    ...(service === "proxy" ? { proxy } : { ...(backend !== undefined && { backend }), postQuantum: postQuantum === "on" }),
     ...(peer !== undefined && { peer }),
     ...(country !== undefined && { country }),
     ...(city !== undefined && { city }),
@@ -134,9 +134,13 @@ export function stepLines(step: ConnectStep, budget: bigint, unit: Unit): string
     ];
   }
   if (step.step === "agreed") return [`terms agreed   ${priceText(step, unit)}, at most ${roughAmount(step.quantum, unit)} paid ahead`];
-  const { socks, interface: ifname, address, via } = step.endpoint;
+  const { socks, interface: ifname, address, via, presharedKey } = step.endpoint;
   const after = `after ${formatDuration(step.atMs)}`;
-  if (ifname !== undefined) return [`tunnel up   ${ifname}  ${address} via ${via}   ${after}`, "nothing leaves this machine outside of it"];
+  if (ifname !== undefined)
+    return [
+      `tunnel up   ${ifname}  ${address} via ${via}   ${after}`,
+      `nothing leaves this machine outside of it${presharedKey === undefined ? "" : `; keys by X25519 and ${presharedKey.toUpperCase()}`}`,
+    ];
   return [`proxy up   ${socks}   ${after}`, `try it: curl --proxy socks5h://${socks} https://example.com`];
 }
 

@@ -32,7 +32,10 @@ export type Tunnelling = {
   /** Dials through the kill switch. */
   dialler: Pick<Network, "connect">;
   /** Runs `connect` for a session by the service's consumer. What fails before it was open leaves the host as it was before. */
-  connect(options: Pick<ConnectOptions, "backend">, connect: (service: ServiceConsumer) => Promise<Connection>): Promise<Connection>;
+  connect(
+    options: Pick<ConnectOptions, "backend" | "postQuantum">,
+    connect: (service: ServiceConsumer) => Promise<Connection>,
+  ): Promise<Connection>;
   unblock(): Promise<boolean>;
 };
 
@@ -99,11 +102,13 @@ export function createTunnelling(deps: TunnellingDeps): Tunnelling {
         await deps.network()?.connect(peer, addresses, signal);
       },
     },
-    connect: async ({ backend }, connect) => {
+    connect: async ({ backend, postQuantum }, connect) => {
       if (!client) throw needsHelper();
       const before = standing();
       try {
-        return guarded(await connect(client.consumer(backend === undefined ? {} : { backend })));
+        return guarded(
+          await connect(client.consumer({ ...(backend !== undefined && { backend }), ...(postQuantum !== undefined && { postQuantum }) })),
+        );
       } catch (error) {
         if (!before) await release();
         throw error;

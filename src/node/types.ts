@@ -89,6 +89,8 @@ export type ConnectOptions = {
   proxy?: string;
   /** `wireguard`: what carries it; default the first that works */
   backend?: BackendKind;
+  /** `wireguard`: a preshared key by ML-KEM-768 for the session; default true */
+  postQuantum?: boolean;
   onStep?(step: ConnectStep): void;
   signal?: AbortSignal;
 };

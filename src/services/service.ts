@@ -13,7 +13,7 @@ export type Admission = {
   request?: ServiceRequest;
 };
 
-/** What the two ends of a service tell each other while terms are agreed, at most 1 KB once encoded as CBOR. */
+/** What the two ends of a service tell each other while terms are agreed, at most 2 KB once encoded as CBOR. */
 export type ServiceRequest = Record<string, string | number | Uint8Array>;
 
 /** What was asked upwards and has not been answered by a single byte, as one end of a service sees it; see `unanswered.ts`. */
@@ -26,7 +26,7 @@ export type Waiting = {
 
 /** The provider's side of one session of a service. */
 export type Grant = {
-  /** what the consumer needs to open the service: sent along with the acceptance, at most 1 KB once encoded as CBOR */
+  /** what the consumer needs to open the service: sent along with the acceptance, at most 2 KB once encoded as CBOR */
   connection: ServiceRequest;
   /** bytes carried so far for this session, both directions together; never falls */
   usedBytes(): bigint;
@@ -57,8 +57,8 @@ export type ServiceConsumer = {
   kind: string;
   /** Whether it could be opened on this machine now; asked before anything is paid. @throws what keeps it from being opened */
   check(): Promise<void>;
-  /** What the exit's side has to know to admit us; told with each proposal. */
-  request?(): Promise<ServiceRequest>;
+  /** What the exit's side has to know to admit us; told with each proposal. `sessionId`: 16 bytes, hex */
+  request?(sessionId: string): Promise<ServiceRequest>;
   open(opening: Opening): Promise<ServiceHandle>;
 };
 

@@ -150,7 +150,10 @@ export async function openSession(deps: ConsumerDeps, options: ConsumerSessionOp
         return send({ type: "signed", promise });
       }
       case "propose":
-        return say({ ...proposal(effect.bought, effect.promise), ...(deps.service.request && { request: await deps.service.request() }) });
+        return say({
+          ...proposal(effect.bought, effect.promise),
+          ...(deps.service.request && { request: await deps.service.request(id) }),
+        });
       case "pay":
         await tellReceived();
         clearTimeout(soon);

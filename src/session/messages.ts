@@ -11,7 +11,8 @@ export const maxSessionFrame = 4096;
 
 const usage = z.strictObject({ bytes: wireUint(64), ms: z.int().min(0) });
 
-const connection = z.record(z.string().max(20), z.union([z.string().max(200), z.int(), boundedBytes(200)]));
+/** a service's half of a key exchange is the longest */
+const connection = z.record(z.string().max(20), z.union([z.string().max(200), z.int(), boundedBytes(1_200)]));
 
 const propose = z.strictObject({
   t: z.literal("propose"),

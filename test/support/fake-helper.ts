@@ -22,6 +22,7 @@ export function fakeHelper(change: Partial<HelperProbe> = {}) {
   const calls: string[] = [];
   const credits: { key: WgKey; credit: Credit }[] = [];
   const counters = new Map<WgKey, PeerStats>();
+  const presharedKeys = new Map<WgKey, WgKey | undefined>();
   const configs: { exit?: ExitConfig; client?: ClientConfig; control: Endpoint[]; up?: Parameters<ClientTunnel["up"]>[0] } = {
     control: [],
   };
@@ -47,11 +48,12 @@ export function fakeHelper(change: Partial<HelperProbe> = {}) {
       egressIf: "eth0",
       gateway: "10.182.0.1",
       mtu: config.mtu,
-      admit: async ({ publicKey }) => {
+      admit: async ({ publicKey, presharedKey }) => {
         fails();
         if (places === 0) throw new MystError("EXIT_FULL", "no address is left");
         places -= 1;
         calls.push(`admit ${publicKey}`);
+        presharedKeys.set(publicKey, presharedKey);
         counters.set(publicKey, none);
         return { address: `10.182.0.${counters.size + 1}` };
       },
@@ -126,6 +128,8 @@ export function fakeHelper(change: Partial<HelperProbe> = {}) {
     calls,
     credits,
     configs,
+    /** of the admitted, by their public keys */
+    presharedKeys,
     /** what a peer's counters say from now on; without a key those of the client */
     count: (rxBytes: bigint, txBytes: bigint, key?: WgKey) => {
       const stats = { rxBytes, txBytes, handshakeMs: 1 };

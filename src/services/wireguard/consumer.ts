@@ -5,7 +5,8 @@ import type { Opening, ServiceConsumer, ServiceHandle } from "../service.ts";
 import { consumerPatience } from "../unanswered.ts";
 import { readConnection, requestOf, type TunnelOffer } from "./handshake.ts";
 import { needBackend } from "./needs.ts";
-import type { BackendKind, ClientTunnel, Endpoint, Helper, TunnelState } from "./types.ts";
+import { type KeyOffer, offerKey } from "./post-quantum.ts";
+import type { BackendKind, ClientTunnel, Endpoint, Helper, TunnelState, WgKey } from "./types.ts";
 import { createTunnelWaiting } from "./waiting.ts";
 
 export type WireguardClientDeps = {
@@ -20,10 +21,13 @@ export type WireguardClientDeps = {
   log: Logger;
 };
 
+/** `postQuantum`: with a preshared key that ML-KEM-768 has made; default true */
+export type TunnelOptions = { backend?: BackendKind; postQuantum?: boolean };
+
 /** The client side on this machine. There is one tunnel and one kill switch, whichever sessions come and go under it. */
 export type WireguardClient = {
   /** the consumer of one session */
-  consumer(options: { backend?: BackendKind }): ServiceConsumer;
+  consumer(options: TunnelOptions): ServiceConsumer;
   state(): TunnelState & { interface?: string; backend?: BackendKind };
   /** Takes over the kill switch that an ended connection has left, so that this node can be reached and reach others. */
   adopt(): Promise<void>;
@@ -71,10 +75,11 @@ export function createWireguardClient(deps: WireguardClientDeps): WireguardClien
     return mine;
   };
 
-  const up = async (mine: ClientTunnel, offer: TunnelOffer, address: string): Promise<void> => {
+  const up = async (mine: ClientTunnel, offer: TunnelOffer, address: string, presharedKey?: WgKey): Promise<void> => {
     const { publicKey, port, address: own, dns, mtu } = offer;
+    const endpoint: Endpoint = { address, port, protocol: "udp" };
     try {
-      await mine.up({ publicKey, endpoint: { address, port, protocol: "udp" }, address: own, dns, mtu });
+      await mine.up({ publicKey, ...(presharedKey !== undefined && { presharedKey }), endpoint, address: own, dns, mtu });
     } catch (error) {
       const { message, code } = asMystError(error);
       if (code !== "PEER_TIMEOUT") throw error;
@@ -87,7 +92,8 @@ export function createWireguardClient(deps: WireguardClientDeps): WireguardClien
 
   const openTunnel = async (
     backend: BackendKind | undefined,
-    { peer, connection, signal, onUsage, ...session }: Opening,
+    kem: KeyOffer | undefined,
+    { peer, connection, signal, onUsage, sessionId, ...session }: Opening,
   ): Promise<ServiceHandle> => {
     const offer = readConnection(connection);
     const address = offer.host ?? deps.addressOf(peer);
@@ -95,11 +101,16 @@ export function createWireguardClient(deps: WireguardClientDeps): WireguardClien
       throw new MystError("TUNNEL_FAILED", "this exit is not reached at an IPv4 address, and names none for its tunnel", {
         hint: "try another exit: see 'mystnode exits'",
       });
+    // an exit that takes no part, or answers what nobody asked, would have us without the key that we count on
+    if ((kem === undefined) !== (offer.kem === undefined))
+      throw new MystError("MALFORMED", "the exit has not answered the tunnel's key exchange", { hint: "try another exit" });
     const mine = await secured(backend);
     signal.throwIfAborted();
+    const between = { sessionId, consumer: mine.publicKey, exit: offer.publicKey };
+    const presharedKey = offer.kem && kem?.presharedKey(offer.kem, between);
     // they count all tunnels that this machine has had since the kill switch came up
     const before = mine.counters();
-    await up(mine, offer, address);
+    await up(mine, offer, address, presharedKey);
     let upMs = deps.clock.nowMs();
     let closing: Promise<bigint> | undefined;
     let closed = false;
@@ -147,27 +158,37 @@ export function createWireguardClient(deps: WireguardClientDeps): WireguardClien
         count();
         return waiting.read();
       },
-      endpoint: { interface: mine.ifname, address: offer.address, via: hostPort(address, offer.port) },
+      endpoint: {
+        interface: mine.ifname,
+        address: offer.address,
+        via: hostPort(address, offer.port),
+        ...(presharedKey !== undefined && { presharedKey: "ml-kem-768" }),
+      },
       close: closeOnce,
     };
   };
 
-  const consumer = ({ backend }: { backend?: BackendKind }): ServiceConsumer => ({
-    kind: "wireguard",
-    check: async () => {
-      if (gone) throw gone;
-      backends ??= helper.probe();
-      needBackend(await backends, backend);
-    },
-    // the proposal is what makes traffic expected to be inside: from before it nothing goes outside
-    request: async () => {
-      const mine = await secured(backend);
-      // who is connected now may not have been when it came up
-      await mine.control(await deps.control());
-      return requestOf(mine.publicKey);
-    },
-    open: (session) => openTunnel(backend, session),
-  });
+  const consumer = ({ backend, postQuantum = true }: TunnelOptions): ServiceConsumer => {
+    /** of the session that was proposed last: an exit that refuses it leaves its key behind */
+    let kem: { sessionId: string; offered: KeyOffer } | undefined;
+    return {
+      kind: "wireguard",
+      check: async () => {
+        if (gone) throw gone;
+        backends ??= helper.probe();
+        needBackend(await backends, backend);
+      },
+      // the proposal is what makes traffic expected to be inside: from before it nothing goes outside
+      request: async (sessionId) => {
+        const mine = await secured(backend);
+        // who is connected now may not have been when it came up
+        await mine.control(await deps.control());
+        kem = postQuantum ? { sessionId, offered: offerKey() } : undefined;
+        return requestOf({ publicKey: mine.publicKey, ...(kem && { kem: kem.offered.publicKey }) });
+      },
+      open: (session) => openTunnel(backend, kem?.sessionId === session.sessionId ? kem.offered : undefined, session),
+    };
+  };
 
   return {
     consumer,

@@ -3,11 +3,12 @@ import { z } from "zod";
 import { fixedBytes } from "../../lib/codec.ts";
 import { MystError } from "../../lib/errors.ts";
 import type { ServiceRequest } from "../service.ts";
+import { kemAnswerBytes, kemKeyBytes } from "./post-quantum.ts";
 import type { WgKey } from "./types.ts";
 
 /** What the two ends tell each other while terms are agreed; docs/protocol.md describes both maps. */
 const key = fixedBytes(32).refine((bytes) => bytes.some((byte) => byte !== 0), "no key");
-const request = z.strictObject({ key });
+const request = z.strictObject({ key, /** the consumer's half of the preshared key */ kem: fixedBytes(kemKeyBytes).optional() });
 
 const connection = z.strictObject({
   key,
@@ -19,20 +20,24 @@ const connection = z.strictObject({
   dns: z.string().refine(isIPv4),
   /** 1280 is what IPv6 needs, and reaches nearly everywhere */
   mtu: z.int().min(1280).max(1500),
+  /** the exit's half, where it was asked for */
+  kem: fixedBytes(kemAnswerBytes).optional(),
 });
 
-export type TunnelOffer = { publicKey: WgKey; port: number; host?: string; address: string; dns: string; mtu: number };
+export type TunnelRequest = { publicKey: WgKey; kem?: Uint8Array };
+export type TunnelOffer = { publicKey: WgKey; port: number; host?: string; address: string; dns: string; mtu: number; kem?: Uint8Array };
 
 const toText = (bytes: Uint8Array): WgKey => Buffer.from(bytes).toString("base64");
 const toBytes = (text: WgKey): Uint8Array => Uint8Array.from(Buffer.from(text, "base64"));
 
-export const requestOf = (publicKey: WgKey): ServiceRequest => ({ key: toBytes(publicKey) });
+export const requestOf = ({ publicKey, kem }: TunnelRequest): ServiceRequest => ({ key: toBytes(publicKey), ...(kem && { kem }) });
 
-/** The consumer's public key. @throws MALFORMED for anything but a map with 32 bytes of key */
-export function readRequest(raw: ServiceRequest | undefined): WgKey {
+/** @throws MALFORMED for anything but a map with 32 bytes of key, and 1,184 of the half of another */
+export function readRequest(raw: ServiceRequest | undefined): TunnelRequest {
   const parsed = request.safeParse(raw);
   if (!parsed.success) throw new MystError("MALFORMED", "a tunnel is asked for with a WireGuard key of 32 bytes");
-  return toText(parsed.data.key);
+  const { key: bytes, kem } = parsed.data;
+  return { publicKey: toText(bytes), ...(kem && { kem }) };
 }
 
 export const connectionOf = ({ publicKey, ...rest }: TunnelOffer): ServiceRequest => ({ key: toBytes(publicKey), ...rest });
@@ -41,6 +46,6 @@ export const connectionOf = ({ publicKey, ...rest }: TunnelOffer): ServiceReques
 export function readConnection(raw: ServiceRequest): TunnelOffer {
   const parsed = connection.safeParse(raw);
   if (!parsed.success) throw new MystError("MALFORMED", "the exit's answer describes no tunnel");
-  const { key: bytes, host, ...rest } = parsed.data;
-  return { publicKey: toText(bytes), ...rest, ...(host !== undefined && { host }) };
+  const { key: bytes, host, kem, ...rest } = parsed.data;
+  return { publicKey: toText(bytes), ...rest, ...(host !== undefined && { host }), ...(kem && { kem }) };
 }

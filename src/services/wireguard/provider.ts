@@ -6,6 +6,7 @@ import type { Admission, Grant, ServiceProvider } from "../service.ts";
 import { exitPatience } from "../unanswered.ts";
 import { connectionOf, readRequest } from "./handshake.ts";
 import { acknowledged, counted, creditFor, newMeter, usedBytes } from "./meter.ts";
+import { answerKey } from "./post-quantum.ts";
 import type { BackendKind, ExitConfig, ExitTunnel, Helper, WgKey } from "./types.ts";
 import { createTunnelWaiting } from "./waiting.ts";
 
@@ -46,12 +47,13 @@ export async function openWireguardProvider(deps: WireguardProviderDeps, options
   const keys = new Set<WgKey>();
 
   const admit = async ({ sessionId, request }: Admission): Promise<Grant> => {
-    const key = readRequest(request);
+    const { publicKey: key, kem } = readRequest(request);
     if (grants.has(sessionId)) throw new MystError("PEER_REFUSED", "this session has been admitted before");
     if (key === tunnel.publicKey || keys.has(key)) throw new MystError("PEER_REFUSED", "that key has a tunnel already");
     keys.add(key);
     try {
-      const { address } = await tunnel.admit({ publicKey: key });
+      const agreed = kem && answerKey(kem, { sessionId, consumer: key, exit: tunnel.publicKey });
+      const { address } = await tunnel.admit({ publicKey: key, ...(agreed && { presharedKey: agreed.presharedKey }) });
       const connection = connectionOf({
         publicKey: tunnel.publicKey,
         port: endpoint?.port ?? tunnel.listenPort,
@@ -59,6 +61,7 @@ export async function openWireguardProvider(deps: WireguardProviderDeps, options
         address,
         dns: tunnel.gateway,
         mtu: tunnel.mtu,
+        ...(agreed && { kem: agreed.answer }),
       });
       const grant = createGrant({ tunnel, clock }, { key, connection }, () => {
         grants.delete(sessionId);

@@ -42,6 +42,7 @@ describe("tunnel/service: two nodes, run by commands", (register, { before, afte
     const now = await status();
     assert.deepEqual([now.tunnel?.intent, now.tunnel?.fact, now.connection?.service], ["secured", "up", "wireguard"]);
     assert.equal(now.connection?.endpoint.via, `${market.exit.host.address}:51820`);
+    assert.equal(now.connection?.endpoint.presharedKey, "ml-kem-768");
     assert.equal(await fetched(), market.exit.host.address);
     for (const node of [market.consumer, market.exit])
       assert.match(node.host.run(`grep ^Uid: /proc/${node.pid()}/status`), /^Uid:\s65534\s65534\s65534\s65534/);

@@ -79,7 +79,7 @@ describe("node/tunnelling: the kill switch outlives a session that did not end b
   test("who disconnects finds the host as it was when told so", async () => {
     const { made, calls, connection } = tunnelling();
     const mine = await made.connect({}, async (service) => {
-      await service.request?.();
+      await service.request?.("01");
       return connection;
     });
     assert.equal(made.state()?.intent, "secured");
@@ -92,7 +92,7 @@ describe("node/tunnelling: the kill switch outlives a session that did not end b
   test("who is disconnected stays behind it, is told the ways on, and may lift it", async () => {
     const { made, calls, connection, over } = tunnelling();
     const mine = await made.connect({}, async (service) => {
-      await service.request?.();
+      await service.request?.("01");
       return connection;
     });
     over.reject(new MystError("BUDGET_EXHAUSTED", "the budget is used up", { hint: "another" }));
@@ -106,7 +106,7 @@ describe("node/tunnelling: the kill switch outlives a session that did not end b
     const { made, calls } = tunnelling();
     const fail = (secure: boolean) =>
       made.connect({}, async (service) => {
-        if (secure) await service.request?.();
+        if (secure) await service.request?.("01");
         throw new MystError("PEER_TIMEOUT", "no exit answers");
       });
     await assert.rejects(fail(true), (error) => isMystError(error, "PEER_TIMEOUT"));
@@ -125,7 +125,7 @@ describe("node/tunnelling: the kill switch outlives a session that did not end b
     const signal = new AbortController().signal;
     await made.dialler.connect("first", ["/ip4/192.0.2.7/tcp/4480"], signal);
     await made.connect({}, async (service) => {
-      await service.request?.();
+      await service.request?.("01");
       return connection;
     });
     await made.dialler.connect("second", ["/ip4/192.0.2.8/tcp/4480"], signal);
@@ -137,7 +137,7 @@ describe("node/tunnelling: the kill switch outlives a session that did not end b
     const { made, configs, connection } = tunnelling();
     await made.dialler.connect("exit", ["/ip4/192.0.2.7/tcp/4480"], new AbortController().signal);
     await made.connect({}, async (service) => {
-      await service.request?.();
+      await service.request?.("01");
       return connection;
     });
     assert.deepEqual(configs.client?.control, [tcp("192.0.2.7", 4480)]);

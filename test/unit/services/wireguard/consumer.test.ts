@@ -56,16 +56,16 @@ describe("wireguard/consumer: what comes first", (test) => {
     const { fake, service } = client();
     await service.check();
     assert.deepEqual(fake.calls, [], "a check changes nothing");
-    const asked = await service.request?.();
+    const asked = await service.request?.("01");
     assert.deepEqual(fake.calls.slice(0, 2), ["openClient", "secure"]);
     assert.deepEqual(fake.configs.client, { uid: 65_534, control: [rpc] });
-    assert.equal(readRequest(asked).length, 44);
+    assert.equal(readRequest(asked).publicKey.length, 44);
   });
 
   test("nothing is proposed where it does not come up", async () => {
     const { fake, service } = client();
     fake.fail(new MystError("TUNNEL_FAILED", "it does not load"));
-    await assert.rejects(async () => service.request?.(), code("TUNNEL_FAILED"));
+    await assert.rejects(async () => service.request?.("01"), code("TUNNEL_FAILED"));
   });
 
   test("a machine that cannot run it says so before anything is looked for", async () => {
@@ -85,7 +85,7 @@ describe("wireguard/consumer: what comes first", (test) => {
 describe("wireguard/consumer: a session", (test) => {
   test("goes to the address that the exit is known by, or to the one that it names", async () => {
     const { fake, open, service } = client();
-    await service.request?.();
+    await service.request?.("01");
     const handle = await open();
     assert.deepEqual(handle.endpoint, { interface: "mystc0", address: "10.182.0.7", via: "203.0.113.9:51820" });
     assert.deepEqual(fake.configs.up?.endpoint, { address: "203.0.113.9", port: 51_820, protocol: "udp" });
@@ -117,7 +117,7 @@ describe("wireguard/consumer: a session", (test) => {
 
   test("one whose tunnel does not answer can be left for another; it says that UDP may be blocked", async () => {
     const { fake, open, service } = client();
-    await service.request?.();
+    await service.request?.("01");
     fake.fail(new MystError("PEER_TIMEOUT", "no handshake"));
     await assert.rejects(open(), (error) => code("TUNNEL_FAILED")(error) && /UDP.*--service proxy/.test((error as MystError).hint ?? ""));
   });
@@ -149,7 +149,7 @@ describe("wireguard/consumer: a session", (test) => {
 
   test("its end takes the tunnel down and leaves the kill switch; only who wishes so lifts it", async () => {
     const { fake, client: made, open, service } = client();
-    await service.request?.();
+    await service.request?.("01");
     const handle = await open();
     await handle.close();
     await handle.close();
@@ -157,7 +157,7 @@ describe("wireguard/consumer: a session", (test) => {
     assert.deepEqual([made.state().intent, made.state().fact], ["secured", "blocked"]);
     await made.release();
     assert.deepEqual(made.state(), { intent: "open", fact: "down" });
-    await service.request?.();
+    await service.request?.("01");
     assert.equal(fake.calls.filter((call) => call === "openClient").length, 2);
   });
 
@@ -203,7 +203,7 @@ describe("wireguard/consumer: the kill switch between sessions", (test) => {
     const { fake, client: made, service } = client({}, control);
     await made.refresh();
     assert.deepEqual(fake.calls, []);
-    await service.request?.();
+    await service.request?.("01");
     const exit = { address: "203.0.113.9", port: 4480, protocol: "tcp" as const };
     control.push(exit);
     await made.refresh();

@@ -28,7 +28,7 @@ async function opened(options: Partial<WireguardProviderOptions> = {}) {
   let sessions = 0;
   const admit = (key = newKey()) => {
     sessions += 1;
-    return provider.admit({ sessionId: String(sessions), peer: "a peer", request: requestOf(key) });
+    return provider.admit({ sessionId: String(sessions), peer: "a peer", request: requestOf({ publicKey: key }) });
   };
   return {
     fake,
@@ -97,7 +97,10 @@ describe("wireguard/provider: who is admitted", (test) => {
     const key = newKey();
     const grant = await admit(key);
     await assert.rejects(admit(key), code("PEER_REFUSED"));
-    await assert.rejects(provider.admit({ sessionId: "1", peer: "a peer", request: requestOf(newKey()) }), code("PEER_REFUSED"));
+    await assert.rejects(
+      provider.admit({ sessionId: "1", peer: "a peer", request: requestOf({ publicKey: newKey() }) }),
+      code("PEER_REFUSED"),
+    );
     await grant.end();
     await admit(key);
     await assert.rejects(admit(), code("EXIT_FULL"));
