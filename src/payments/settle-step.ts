@@ -6,9 +6,8 @@ import type { Claim } from "./settlement.ts";
 export const batchSize = 50;
 /** A transaction that fails on chain costs gas: after so many in a row the settler waits to be asked again. */
 export const maxFailedTransactions = 5;
-const longestWaitMs = 300_000;
-/** doublings of the first wait, for a transaction that may be mined at any time */
-const longestPatience = 6;
+/** tries after which the wait grows no more: the chain may be back, and a transaction mined, at any time */
+const growing = 5;
 
 /** A transaction as it is on disk before it is sent. */
 export type StoredSettlement = {
@@ -64,9 +63,8 @@ export type SettleEffect =
 
 export const settleStart: SettleState = { phase: "starting", queue: [], pending: undefined, failures: 0 };
 
-/** ms before try number `failures`: doubles from `firstMs` up to 5 min. */
-export const retryAfterMs = (firstMs: number, failures: number): number =>
-  Math.min(longestWaitMs, firstMs * 2 ** Math.min(failures - 1, 20));
+/** ms before try number `failures`: doubles from `firstMs` up to sixteen times that. */
+export const retryAfterMs = (firstMs: number, failures: number): number => firstMs * 2 ** (Math.min(failures, growing) - 1);
 
 type Next = ReturnType<typeof settleStep>;
 
@@ -121,21 +119,21 @@ function onward(state: SettleState): Next {
   return { state: { ...state, phase: "preparing" }, effects: [{ type: "prepare", channels: state.queue.slice(0, batchSize) }] };
 }
 
-/** The same transaction again in a while, and not too late to see what has become of it. */
+/** The same again in a while. */
 function patiently(state: SettleState): Next {
   const failures = state.failures + 1;
-  return { state: { ...state, phase: "waiting", failures }, effects: [{ type: "wait", failures: Math.min(failures, longestPatience) }] };
+  return { state: { ...state, phase: "waiting", failures }, effects: [{ type: "wait", failures }] };
 }
 
 function failed(state: SettleState, dead: boolean): Next {
   if (state.phase !== "sending" && state.phase !== "preparing") return stay(state);
+  if (!dead || !state.pending) return patiently(state);
   const failures = state.failures + 1;
-  const waiting: SettleState = { ...state, phase: "waiting", failures };
-  if (!dead || !state.pending) return { state: waiting, effects: [{ type: "wait", failures }] };
   const { channels } = state.pending;
   if (failures < maxFailedTransactions) {
     const queue = [...new Set([...channels, ...state.queue])];
-    return { state: { ...waiting, queue, pending: undefined }, effects: [{ type: "forget" }, { type: "wait", failures }] };
+    const { state: waiting, effects } = patiently({ ...state, queue, pending: undefined });
+    return { state: waiting, effects: [{ type: "forget" }, ...effects] };
   }
   const queue = state.queue.filter((channel) => !channels.includes(channel));
   const next = onward({ ...state, queue, pending: undefined, failures: 0 });

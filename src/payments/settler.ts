@@ -13,7 +13,7 @@ export type { Settled, SettledClaim, SettlerDeps } from "./settle-driver.ts";
 export type SettlerOptions = {
   /** base units: a channel in use is cleared at the latest once this much is unsettled on it, if that is worth the gas */
   settleAt: bigint;
-  /** wait before the first new try after a failure; doubles up to 5 min; default 2 s */
+  /** wait before the first new try after a failure; doubles up to sixteen times that; default 2 s */
   retryMs?: number;
   /** a transaction that is in no block after so long is looked at again: its fees may be too low by now; default 60 s */
   stuckMs?: number;

@@ -71,7 +71,7 @@ describe("payments/settle-step: one transaction at a time", (test) => {
     assert.equal(run([{ type: "retry" }], failed.state).kinds, "prepare");
     assert.deepEqual(
       [1, 2, 3, 30].map((n) => retryAfterMs(2_000, n)),
-      [2_000, 4_000, 8_000, 300_000],
+      [2_000, 4_000, 8_000, 32_000],
     );
   });
 
