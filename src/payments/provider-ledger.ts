@@ -139,7 +139,8 @@ export async function openProviderLedger(deps: ProviderLedgerDeps, domain: Clear
   /** everything but the signature, by what is known now */
   const judge = ({ signer, salt, promise }: PromiseOffer, conditions: AcceptConditions): Acceptance => {
     const entry = entries.get(keyOf({ signer, channel: promise.channel }));
-    const channel = entry ? entry.now.channel : channelId(self, salt);
+    // By the salt it is offered under: a promise of another channel, known here as it may be, pays for nothing on this one.
+    const channel = entry && Buffer.compare(entry.now.salt, salt) === 0 ? entry.now.channel : channelId(self, salt);
     const paid = entry?.now.paid ?? 0n;
     const state = { signer, channel, best: entry?.now.best, paid, claimed: larger(entry?.claimed ?? 0n, paid) };
     return acceptPromise(state, promise, {

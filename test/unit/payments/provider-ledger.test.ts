@@ -63,6 +63,15 @@ describe("payments/provider-ledger: acceptance", (test) => {
     assert.deepEqual(await again.accept(offer(100n, 0), conditions), { accepted: false, refusal: "stale" });
   });
 
+  test("a promise of one channel is none on another, also where it is known here, and however often it is sent", async () => {
+    const ledger = await open();
+    await ledger.accept(offer(100n, 0), conditions);
+    const refused = { accepted: false, refusal: "wrong-channel" };
+    for (const known of [offer(100n, 0), offer(200n, 1)])
+      assert.deepEqual(await ledger.accept({ ...known, salt: new Uint8Array(12).fill(4) }, conditions), refused);
+    assert.equal(ledger.channel(ref)?.cumulative, 100n);
+  });
+
   test("a refused promise leaves no trace", async () => {
     const store = memoryStore();
     const ledger = await open(store);
