@@ -123,16 +123,19 @@ const worthAnother = (error: MystError): boolean =>
     "TUNNEL_FAILED",
   ].includes(error.code);
 
-/** After a crash the two ledgers may differ in what was used up; we take the exit's word for up to one quantum. */
+/**
+ * After a crash the two ledgers may differ in what was used up; we take the exit's word for up to one quantum, and for nothing that
+ * was promised only now: an exit that takes a proposal's promise and calls it used up would get another for it.
+ */
 async function openReconciled(deps: ConnectingDeps, options: ConsumerSessionOptions): Promise<ConsumerSession> {
+  const before = await deps.session.ledger.channelWith(options.exit);
   try {
     return await openSession(deps.session, options);
   } catch (error) {
     const theirs = isMystError(error, "CREDIT_MISMATCH") ? error.meta.consumed : undefined;
     if (typeof theirs !== "bigint") throw error;
-    const { channel, consumed, cumulative } = await deps.session.ledger.channelWith(options.exit);
-    if (theirs > cumulative || theirs - consumed > options.terms.quantum) throw error;
-    await deps.session.ledger.consume(channel, theirs);
+    if (theirs > before.cumulative || theirs - before.consumed > options.terms.quantum) throw error;
+    await deps.session.ledger.consume(before.channel, theirs);
     return openSession(deps.session, options);
   }
 }

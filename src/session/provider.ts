@@ -127,7 +127,8 @@ export const stepProvider: Step<ProviderState, ProviderEvent, ProviderEffect> = 
     case "declined":
       return declined(state, event.code, event.message);
     case "admitted":
-      if (state.phase !== "QUOTED") return stay(state);
+      // it was over before the service was there
+      if (state.phase !== "QUOTED") return { state, effects: [{ type: "endService" }] };
       return {
         state: { ...state, phase: "ACTIVE" },
         effects: [

@@ -1,3 +1,4 @@
+import { peerAddress } from "../identity/peer.ts";
 import { recoverAddress } from "../identity/signature.ts";
 import { asMystError, type ErrorCode, MystError } from "../lib/errors.ts";
 import type { FrameStream, Network } from "../network/network.ts";
@@ -9,7 +10,12 @@ import { maxSessionFrame, type Proposal, sessionProtocol } from "./messages.ts";
 import type { ProviderEvent } from "./provider.ts";
 import { type ProviderDeps, type ProviderSession, receiveProposal, refuseProposal, startProviderSession } from "./provider-driver.ts";
 
-export type ServerDeps = ProviderDeps & { network: Pick<Network, "handleFrames">; domain: ClearingDomain };
+export type ServerDeps = ProviderDeps & {
+  network: Pick<Network, "handleFrames">;
+  domain: ClearingDomain;
+  /** what a proposal must be before its money is looked at; default `checkProposal` */
+  check?: typeof checkProposal;
+};
 
 /** One kind of service that is for sale, at its price now. */
 export type ServedService = { service: ServiceProvider; perGiB: bigint; perHour: bigint };
@@ -36,14 +42,22 @@ export async function createSessionServer(deps: ServerDeps, options: ServerOptio
   const open = new Map<string, ProviderSession>();
   let stopped = false;
   const log = deps.log.child("sessions");
+  const { check = checkProposal } = deps;
+  const openOf = (signer: string) => [...open.values()].find((session) => session.signer === signer);
 
   const answer = async (stream: FrameStream) => {
     const proposal = await receiveProposal(stream, proposalMs);
-    const served = check(deps, options, proposal);
+    const served = check(deps, options, proposal, stream.peer);
     const id = Buffer.from(proposal.session).toString("hex");
-    if (stopped) throw refused("EXIT_FULL", "this exit is shutting down");
     if (open.has(id)) throw refused("PROMISE_REFUSED", "that session is known already");
-    await endPredecessor(deps, open, proposal);
+    // A payer has one session at a time: it comes back before its old one was missed. Several that wait for one end look again,
+    // each in its turn, or they would all begin on what one promise pays for.
+    for (let other = openOf(proposal.signer); other; other = openOf(proposal.signer)) {
+      other.send({ type: "lost", code: "PEER_UNREACHABLE", message: "the consumer came back with a new session" });
+      await other.over;
+      open.delete(other.id);
+    }
+    if (stopped) throw refused("EXIT_FULL", "this exit is shutting down");
     if (open.size >= options.maxSessions) throw refused("EXIT_FULL", `all ${options.maxSessions} places are taken`);
     const session = startProviderSession(deps, stream, proposal, served.service, options.onChange);
     open.set(id, session);
@@ -75,15 +89,21 @@ export async function createSessionServer(deps: ServerDeps, options: ServerOptio
 
 const refused = (code: ErrorCode, message: string) => new MystError(code, message);
 
-/** Everything about a proposal that needs no money: cheap checks first, the consent's signature last. */
-function check(deps: ServerDeps, options: ServerOptions, proposal: Proposal): ServedService {
+/** Everything about a proposal that needs no money: cheap checks first, the consent's signature last. @throws what it is refused with */
+export function checkProposal(deps: ServerDeps, options: ServerOptions, proposal: Proposal, peer: string): ServedService {
   const served = options.services.find(({ service }) => service.kind === proposal.service);
   if (!served) throw refused("SERVICE_UNKNOWN", `this exit does not serve ${proposal.service}`);
   if (proposal.perGiB < served.perGiB || proposal.perHour < served.perHour)
     throw refused("OFFER_EXPIRED", "the price has risen since that offer");
+  // A place is for who pays. That there is money behind what it buys is looked at next.
+  const { bytes, ms } = proposal.bought;
+  if ((proposal.perGiB > 0n && bytes === 0n) || (proposal.perHour > 0n && ms === 0))
+    throw refused("PROMISE_REFUSED", "a proposal buys the first quantum");
   const nowMs = deps.clock.nowMs();
   if (proposal.validUntilMs < nowMs || proposal.validUntilMs > nowMs + maxValidityMs)
     throw refused("OFFER_EXPIRED", "the terms are not valid now; are both clocks right?");
+  // or whoever has got hold of a payer's proposal could end its session and use what it has prepaid
+  if (peerAddress(peer) !== proposal.signer) throw refused("PROMISE_REFUSED", "the payer is another than the peer");
   if (!consents(deps, proposal)) throw refused("PROMISE_REFUSED", "the terms are not signed by the payer");
   return served;
 }
@@ -107,13 +127,3 @@ export const termsData = (session: Uint8Array, signer: `0x${string}`, channel: `
   quantum: terms.quantum,
   validUntil: BigInt(Math.floor(terms.validUntilMs / 1000)),
 });
-
-/** A consumer that comes back before its old session was missed begins anew: one channel counts for one session at a time. */
-async function endPredecessor({ self }: ServerDeps, open: Map<string, ProviderSession>, proposal: Proposal): Promise<void> {
-  const channel = channelId(self, proposal.salt);
-  for (const session of open.values()) {
-    if (session.channel !== channel || session.signer !== proposal.signer) continue;
-    session.send({ type: "lost", code: "PEER_UNREACHABLE", message: "the consumer came back with a new session" });
-    await session.over;
-  }
-}

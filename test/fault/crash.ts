@@ -25,8 +25,7 @@ const crash: Measurement = {
       return { tried, faults, problems };
     });
     const tried: Record<string, number> = {};
-    for (const market of markets)
-      for (const [kind, count] of Object.entries(market.tried)) tried[kind] = (tried[kind] ?? 0) + count;
+    for (const market of markets) for (const [kind, count] of Object.entries(market.tried)) tried[kind] = (tried[kind] ?? 0) + count;
     const faults = markets.flatMap((market) => market.faults);
     const none = (name: string, kind: Fault["kind"]) => ({
       ...{ name, value: faults.filter((fault) => fault.kind === kind).length },

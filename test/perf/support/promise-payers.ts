@@ -5,15 +5,14 @@ import { clearingDomain, termsDigest } from "../../../src/payments/eip712.ts";
 import { channelId, newSalt, signPromise } from "../../../src/payments/promise.ts";
 import { maxSessionFrame, sessionProtocol, toConsumerCodec, toProviderCodec } from "../../../src/session/messages.ts";
 import { termsData } from "../../../src/session/server.ts";
-import { startPeer } from "../../net/support.ts";
+import { startPeer, type TestPeer } from "../../net/support.ts";
 
 /**
  * Payers in a process of their own, so that the exit's CPU is measured alone: forked, told where the exit is, then to pay or to have the
  * same bytes echoed, and over when their parent is. Promises are signed before they are sent off.
  */
-export type ToPayers =
-  | { exit: string; address: `0x${string}`; addresses: string[] }
-  | { rounds: number; of: "promises" | "echo"; everyMs: number };
+type Exit = { exit: string; address: `0x${string}`; addresses: string[] };
+export type ToPayers = Exit | { rounds: number; of: "promises" | "echo"; everyMs: number };
 export type FromPayers = { signers: string[] } | { ready: true } | { done: number };
 
 export const clearing = clearingDomain({ chainId: 31337, contract: `0x${"c1".repeat(20)}` });
@@ -29,12 +28,14 @@ type Paying = { identity: Identity; channel: `0x${string}`; session: FrameStream
 
 if (process.send) {
   const say = (message: FromPayers) => process.send?.(message);
-  const { network, ...peer } = await startPeer({ gossip: false, dht: false, listen: [] });
   const identities = Array.from({ length: sessionsAtOnce }, (_, i) => createIdentity(new Uint8Array(32).fill(i + 100)));
+  const peers = await Promise.all(identities.map((identity) => startPeer({ identity, gossip: false, dht: false, listen: [] })));
   let paying: Paying[] = [];
 
-  const open = async (exit: string, address: `0x${string}`, identity: Identity, i: number): Promise<Paying> => {
+  const open = async (to: Exit, { network, identity }: TestPeer, i: number): Promise<Paying> => {
+    const { exit, address } = to;
     const signal = AbortSignal.timeout(20_000);
+    await network.connect(exit, to.addresses, signal);
     const salt = newSalt();
     const id = new Uint8Array(16).fill(i + 1);
     const channel = channelId(address, salt);
@@ -50,19 +51,24 @@ if (process.send) {
         salt,
         termsSignature: identity.sign(termsDigest(clearing, termsData(id, identity.address, channel, terms))),
         consumed: 0n,
-        bought: { bytes: 0n, ms: 0 },
+        ...purchase(identity, channel, 1),
       }),
     );
     const answer = toConsumerCodec.decode((await session.receive(signal)) ?? new Uint8Array());
     if (answer.t !== "accepted") throw new Error(`the exit says ${JSON.stringify(answer, (_, v) => (typeof v === "bigint" ? `${v}` : v))}`);
-    return { identity, channel, session, echo: await network.openFrames(exit, echoProtocol, signal), n: 0 };
+    return { identity, channel, session, echo: await network.openFrames(exit, echoProtocol, signal), n: 1 };
+  };
+  const purchase = (identity: Identity, channel: `0x${string}`, n: number) => {
+    const cumulative = BigInt(n) * step;
+    const seq = (BigInt(Date.now()) << 20n) + BigInt(n);
+    return {
+      bought: { bytes: cumulative, ms: 0 },
+      promise: signPromise(clearing, identity, { channel, cumulative, total: cumulative, seq }),
+    };
   };
   const signed = (of: Paying): Uint8Array => {
     of.n += 1;
-    const cumulative = BigInt(of.n) * step;
-    const seq = (BigInt(Date.now()) << 20n) + BigInt(of.n);
-    const promise = signPromise(clearing, of.identity, { channel: of.channel, cumulative, total: cumulative, seq });
-    return toProviderCodec.encode({ t: "promise", n: of.n, bought: { bytes: cumulative, ms: 0 }, promise });
+    return toProviderCodec.encode({ t: "promise", n: of.n, ...purchase(of.identity, of.channel, of.n) });
   };
   const answered = async (stream: FrameStream, of: "promises" | "echo"): Promise<void> => {
     for (;;) {
@@ -76,9 +82,7 @@ if (process.send) {
   };
   process.on("message", async (message: ToPayers) => {
     if ("exit" in message) {
-      const { exit, address, addresses } = message;
-      await network.connect(exit, addresses, AbortSignal.timeout(20_000));
-      paying = await Promise.all(identities.map((identity, i) => open(exit, address, identity, i)));
+      paying = await Promise.all(peers.map((peer, i) => open(message, peer, i)));
       return say({ ready: true });
     }
     const frames = paying.map((each) => Array.from({ length: message.rounds }, () => signed(each)));
@@ -100,7 +104,7 @@ if (process.send) {
     say({ done: message.rounds * paying.length });
   });
   process.on("disconnect", async () => {
-    await peer[Symbol.asyncDispose]();
+    await Promise.all(peers.map((peer) => peer[Symbol.asyncDispose]()));
     process.exit(0);
   });
   process.on("SIGINT", () => undefined);

@@ -57,6 +57,15 @@ describe("session/provider", (test) => {
     assert.equal(admitted.state.phase, "ACTIVE");
   });
 
+  test("a service that is there only once its consumer has gone is ended again", () => {
+    const asked = run(fresh(), ...buys(100n, 100, 200n));
+    const gone = run(asked.state, { type: "lost", code: "PEER_UNREACHABLE", message: "the consumer ended the stream" });
+    assert.equal(gone.state.phase, "REFUSED");
+    const late = run(gone.state, { type: "admitted", connection: {} });
+    assert.deepEqual(types(late.effects), ["endService"]);
+    assert.deepEqual(run(late.state, ended(0n, 0)).effects, []);
+  });
+
   test("refuses a proposal whose consumer knows of less use, although what is prepaid would cover it", () => {
     const proposal = { ...(buys(1n, 1, 50n)[0] as Extract<ProviderEvent, { type: "purchase" }>), n: 0 };
     const refused = run(fresh({ cumulative: 50n, consumed: 20n }), { ...proposal, consumed: 19n });
