@@ -48,7 +48,10 @@ export async function runCrashes({ kills, log, signal }: CrashOptions): Promise<
   let listening = listen().catch(() => undefined);
   const look = async (side: "payer" | "exit", isDead: boolean) => {
     const ledger = side === "payer" ? "payer" : "provider";
-    history.push(...(isDead ? await readLedger(ledger, parts[side], network) : await askLedger(ledger, parts[side], payer.address)));
+    // what one that lives tells is what it had when it was asked: promises that it signs meanwhile are heard of before its answer is
+    const asked = history.length;
+    const told = isDead ? await readLedger(ledger, parts[side], network) : await askLedger(ledger, parts[side], payer.address);
+    history.splice(asked, 0, ...told);
   };
 
   for (const [round, kill] of kills.entries()) {
