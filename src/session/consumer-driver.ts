@@ -24,6 +24,8 @@ export type ConsumerDeps = {
   signer: Hex;
   clock: Clock;
   log: Logger;
+  /** what a session does about an event; default `stepConsumer` */
+  step?: typeof stepConsumer;
 };
 
 export type ConsumerSessionOptions = {
@@ -82,7 +84,7 @@ export async function openSession(deps: ConsumerDeps, options: ConsumerSessionOp
 
   const machine = runMachine<ConsumerState, ConsumerEvent, ConsumerEffect>({
     initial: initialConsumer({ terms, budget: options.budget, start: { cumulative: channel.cumulative, consumed: channel.consumed } }),
-    step: stepConsumer,
+    step: deps.step ?? stepConsumer,
     perform,
     onTransition: (_, event, to) => {
       if (event.type === "received" && event.message.t === "refused") refusedWith = event.message;

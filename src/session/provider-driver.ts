@@ -18,6 +18,8 @@ export type ProviderDeps = AcceptingDeps & {
   /** our countersignature under the terms */
   signTerms(session: Uint8Array, signer: Hex, channel: Hex, terms: Terms): Uint8Array;
   self: Hex;
+  /** what a session does about an event; default `stepProvider` */
+  step?: typeof stepProvider;
 };
 
 export type ProviderSession = {
@@ -62,7 +64,7 @@ export function startProviderSession(
 
   const machine = runMachine<ProviderState, ProviderEvent, ProviderEffect>({
     initial: initialProvider({ terms, start: { cumulative, consumed } }),
-    step: stepProvider,
+    step: deps.step ?? stepProvider,
     perform,
     onTransition: (_, event) => onChange(session, event),
   });

@@ -5,7 +5,6 @@ import { silentLogger } from "../../../src/lib/ports.ts";
 import type { FrameStream } from "../../../src/network/network.ts";
 import { clearingDomain, termsDigest } from "../../../src/payments/eip712.ts";
 import { channelId, newSalt, type SignedPromise, signPromise } from "../../../src/payments/promise.ts";
-import { openProviderLedger } from "../../../src/payments/provider-ledger.ts";
 import type { AccountView } from "../../../src/payments/settlement.ts";
 import { due, type Terms, type Usage } from "../../../src/payments/terms.ts";
 import { createProxyConsumer } from "../../../src/services/proxy/consumer.ts";
@@ -14,8 +13,9 @@ import { socksConnect } from "../../../src/services/proxy/socks-client.ts";
 import type { ServiceProvider } from "../../../src/services/service.ts";
 import { maxSessionFrame, sessionProtocol, type ToConsumer, toConsumerCodec, toProviderCodec } from "../../../src/session/messages.ts";
 import type { ProviderState } from "../../../src/session/provider.ts";
-import { createSessionServer, termsData } from "../../../src/session/server.ts";
+import { termsData } from "../../../src/session/server.ts";
 import { startPeer, type TestPeer } from "../../net/support.ts";
+import { composeExit } from "../../support/exit-rig.ts";
 import { counting, startTarget } from "../../support/proxy-rig.ts";
 
 const clock = systemClock;
@@ -31,18 +31,12 @@ export async function openExit(change: (provider: ServiceProvider) => ServicePro
   const peer = await startPeer({ gossip: false, dht: false });
   const { network, identity, store } = peer;
   const provider = createProxyProvider({ network, log, clock }, { allow: ["127.0.0.0/8"], block: [] });
-  const ledger = await openProviderLedger({ store, self: identity.address, clock }, domain);
-  const settler = { consider: () => undefined, requestSettle: () => undefined, relieve: async () => undefined, overdue: () => false };
   const readAccount = async (owner: AccountView["owner"]): Promise<AccountView> => ({
     ...{ balance: rich, line: rich, bond: rich, closeAtMs: undefined, owner, readAtMs: clock.nowMs() },
   });
-  const server = await createSessionServer(
-    {
-      ...{ network, ledger, settler, readAccount, limits: { maxUnsettled: rich, minBond: 0n }, domain, self: identity.address, clock, log },
-      signTerms: (session, signer, channel, agreed) => identity.sign(termsDigest(domain, termsData(session, signer, channel, agreed))),
-    },
-    { services: [{ service: change(provider), ...terms }], maxSessions: 10, onChange: () => undefined },
-  );
+  const limits = { maxUnsettled: rich, minBond: 0n };
+  const services = [{ service: change(provider), ...terms }];
+  const { server } = await composeExit({ network, store, identity, domain, services, readAccount, limits, maxSessions: 10 });
   return {
     peer,
     sessions: () => server.sessions().map((session) => session.state()),
@@ -125,7 +119,7 @@ export async function payOnce(exit: OpenExit, bought: Usage): Promise<SilentPaye
 const block = Buffer.alloc(64 * 1024, "x");
 
 /** Writes as long as the socket takes it. */
-function push(socket: Socket): void {
+export function push(socket: Socket): void {
   const more = () => {
     while (!socket.destroyed && socket.write(block));
   };

@@ -1,13 +1,10 @@
 import { fork } from "node:child_process";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
-import { systemClock } from "../../../src/lib/clock.ts";
 import { silentLogger } from "../../../src/lib/ports.ts";
-import { termsDigest } from "../../../src/payments/eip712.ts";
-import { openProviderLedger } from "../../../src/payments/provider-ledger.ts";
 import { createSigners } from "../../../src/payments/signers.ts";
-import { createSessionServer, termsData } from "../../../src/session/server.ts";
 import { startPeer } from "../../net/support.ts";
+import { composeExit } from "../../support/exit-rig.ts";
 import { meteredService } from "../../support/metered-service.ts";
 import { ackBytes, clearing, echoProtocol, type FromPayers, sessionsAtOnce, streamPrices, type ToPayers } from "./promise-payers.ts";
 
@@ -28,22 +25,13 @@ export async function measureStreams(
   await using peer = await startPeer({ gossip: false, dht: false });
   const { identity, network, store } = peer;
   await using signers = createSigners(clearing, silentLogger);
-  const ledger = await openProviderLedger({ store, self: identity.address, clock: systemClock, findSigners: signers.find }, clearing);
   const account = { balance: rich, line: rich, bond: rich, closeAtMs: undefined, owner: identity.address, readAtMs: Date.now() };
-  const server = await createSessionServer(
+  const { ledger, server } = await composeExit(
     {
-      network,
-      ledger,
-      settler: { consider: () => undefined, requestSettle: () => undefined, relieve: async () => undefined, overdue: () => false },
-      readAccount: async () => account,
-      limits: { maxUnsettled: rich, minBond: 0n },
-      signTerms: (session, signer, channel, terms) => identity.sign(termsDigest(clearing, termsData(session, signer, channel, terms))),
-      domain: clearing,
-      self: identity.address,
-      clock: systemClock,
-      log: silentLogger,
+      ...{ network, store, identity, domain: clearing, readAccount: async () => account, maxSessions: sessionsAtOnce },
+      ...{ limits: { maxUnsettled: rich, minBond: 0n }, services: [{ service: meteredService().provider, ...streamPrices }] },
     },
-    { services: [{ service: meteredService().provider, ...streamPrices }], maxSessions: sessionsAtOnce, onChange: () => undefined },
+    { findSigners: signers.find },
   );
   await network.handleFrames(echoProtocol, { maxFrame: 4_096 }, async (stream) => {
     for (let frame = await stream.receive(); frame; frame = await stream.receive()) await stream.send(frame.subarray(0, ackBytes));

@@ -1,0 +1,99 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { createChain } from "../../../../src/chain/client.ts";
+import { fund } from "../../../../src/devnet/funding.ts";
+import { systemClock } from "../../../../src/lib/clock.ts";
+import { silentLogger } from "../../../../src/lib/ports.ts";
+import { clearingDomain } from "../../../../src/payments/eip712.ts";
+import { streamProtocol } from "../../../../src/services/proxy/protocol.ts";
+import { maxSessionFrame, sessionProtocol } from "../../../../src/session/messages.ts";
+import { startPeer } from "../../../net/support.ts";
+import { until } from "../../../support/until.ts";
+import { type Market, myst, openMarket, type Part } from "../market.ts";
+import { connectSoon, download } from "../use.ts";
+import { bond, type Door, deposit, prices } from "./door.ts";
+
+/** The exit of a market, a process of its own on real ledgers and a real chain, and what it takes up. */
+export type LiveDoor = Door & { market: Market; size(): { mib: number; handles: number } };
+
+const openMs = 20_000;
+const spare = myst;
+
+/** @param targetPort what its clients may reach on this machine */
+export async function openLiveDoor(targetPort: number): Promise<LiveDoor> {
+  await using undo = new AsyncDisposableStack();
+  const market = undo.use(await openMarket({ priceGib: "0.1", priceHour: "0.000000001", allow: [`127.0.0.1:${targetPort}`] }));
+  const { exit, network } = market;
+  const payer = market.payers[0] as Part;
+  await Promise.all([exit.start(), payer.start()]);
+  const bystanders = new Set([payer.address]);
+  const [rpc = ""] = network.rpc;
+  const pid = exit.process().pid;
+  const opened = undo.move();
+  return {
+    ...{ market, domain: clearingDomain(network), service: "proxy", prices, deposit, bond, clock: systemClock, bystanders },
+    exit: { peer: exit.peer, address: exit.address },
+    payer: async (standing = "open") => {
+      const peer = await startPeer({ protocolPrefix: network.protocolPrefix, gossip: false, dht: false, listen: [] });
+      const { identity, network: host } = peer;
+      if (standing !== "none") {
+        const chain = createChain({ network, identity, log: silentLogger, clock: systemClock });
+        await fund(rpc, network, identity.address, deposit + bond + spare);
+        await chain.deposit(deposit, bond);
+        if (standing === "closing") await chain.close();
+      }
+      await host.connect(exit.peer, [market.invite], AbortSignal.timeout(openMs));
+      return {
+        ...{ identity, standing },
+        open: () => host.openFrames(exit.peer, sessionProtocol, AbortSignal.timeout(openMs), { maxFrame: maxSessionFrame }),
+        connect: () => host.openBytes(exit.peer, streamProtocol, AbortSignal.timeout(openMs)),
+        [Symbol.asyncDispose]: peer[Symbol.asyncDispose],
+      };
+    },
+    held: async () => {
+      const { channels } = await exit.api.call("channels", {}, AbortSignal.timeout(openMs));
+      return new Map(
+        channels.flatMap(({ role, channel, signer, cumulative }) =>
+          role === "provider" ? [[channel, { signer, cumulative }] as const] : [],
+        ),
+      );
+    },
+    size: () => ({
+      mib: Number(/VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1] ?? 0) / 1024,
+      handles: readdirSync(`/proc/${pid}/fd`).length,
+    }),
+    [Symbol.asyncDispose]: () => opened.disposeAsync(),
+  };
+}
+
+/** A node that people run, which downloads a little again and again, from now on until the end. */
+export async function keepUsing(
+  { market }: LiveDoor,
+  pauseMs: number,
+): Promise<{ end(): Promise<{ downloads: number; problems: string[] }> }> {
+  const payer = market.payers[0] as Part;
+  const bytes = 256 * 1024;
+  const connection = await connectSoon(market, payer);
+  const problems: string[] = [];
+  let downloads = 0;
+  let over = false;
+  const using = (async () => {
+    while (!over && problems.length === 0) {
+      const came = await download(market, connection, BigInt(bytes), AbortSignal.timeout(30_000)).over;
+      downloads += 1;
+      if (came !== bytes) problems.push(`of a download of the honest payer ${came} bytes came`);
+      await systemClock.sleep(pauseMs);
+    }
+  })();
+  return {
+    end: async () => {
+      over = true;
+      await using;
+      const { session } = await payer.api.call("disconnect");
+      if (session.reason) problems.push(`the honest payer's session ended with ${session.reason}`);
+      return { downloads, problems };
+    },
+  };
+}
+
+/** Waits until no more handles are open than there were. */
+export const calm = (door: LiveDoor, handles: number): Promise<unknown> => until(() => door.size().handles <= handles, 60_000);
