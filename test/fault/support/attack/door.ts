@@ -40,6 +40,8 @@ export type Door = AsyncDisposable & {
   deposit: bigint;
   bond: bigint;
   clock: Pick<Clock, "nowMs">;
+  /** ms by its clock that terms may be made good for to be over soon, and not before anybody is through */
+  shortMs: number;
   payer(standing?: Standing): Promise<Payer>;
   /** what the exit has of everybody's promises, by channel */
   held(): Promise<Map<Hex, { signer: Hex; cumulative: bigint }>>;
@@ -98,7 +100,16 @@ export async function openDoor(seamsOf: (domain: ClearingDomain) => DoorSeams = 
     handled?.then(end, (error) => stream.abort(error));
   };
   return {
-    ...{ domain, service: "proxy", prices, deposit, bond, clock, exit: { peer: identity.peerId, address: identity.address } },
+    ...{
+      domain,
+      service: "proxy",
+      prices,
+      deposit,
+      bond,
+      clock,
+      shortMs: 48_000,
+      exit: { peer: identity.peerId, address: identity.address },
+    },
     payer: async (standing = "open") => {
       const payer = createIdentity(randomBytes(32));
       standings.set(payer.address, standing);

@@ -50,8 +50,9 @@ const staleTerms: Kind["forge"] = async (cheat, random) => {
   const nowMs = cheat.door.clock.nowMs();
   // agreed on for a moment only, and paid under after it
   if (random.int(50) === 0) {
-    const session = await cheat.session(8_000);
-    while (cheat.door.clock.nowMs() < session.openedMs + 8_000) await systemClock.sleep(50);
+    const { shortMs, clock } = cheat.door;
+    const session = await cheat.session(shortMs);
+    while (clock.nowMs() < session.openedMs + shortMs) await systemClock.sleep(50);
     const { bought, promise } = cheat.next(session);
     session.n += 1;
     return { on: "session", frame: frameOf({ t: "promise", n: session.n, bought, promise }) };

@@ -30,7 +30,8 @@ export async function openLiveDoor(targetPort: number): Promise<LiveDoor> {
   const pid = exit.process().pid;
   const opened = undo.move();
   return {
-    ...{ market, domain: clearingDomain(network), service: "proxy", prices, deposit, bond, clock: systemClock, bystanders },
+    ...{ market, domain: clearingDomain(network), service: "proxy", prices, deposit, bond, bystanders },
+    ...{ clock: systemClock, shortMs: 5_000 },
     exit: { peer: exit.peer, address: exit.address },
     payer: async (standing = "open") => {
       const peer = await startPeer({ protocolPrefix: network.protocolPrefix, gossip: false, dht: false, listen: [] });

@@ -1,4 +1,4 @@
-import { type Cheat, openCheat, type Verdict } from "./cheat.ts";
+import { type Attack, type Cheat, openCheat, type Verdict } from "./cheat.ts";
 import { type Door, openDoor } from "./door.ts";
 import type { Kind } from "./kinds.ts";
 import { randomOf } from "./random.ts";
@@ -63,8 +63,13 @@ export async function tryKind(
       const random = randomOf(`${seed}/${lane}`);
       while (left > 0 && !signal?.aborted && !(untilAccepted && found.accepted.length > 0)) {
         left -= 1;
-        const attack = await forge(cheat, random, crowd.victim);
-        const verdict: Verdict = await cheat.attempt(attack);
+        const made = await tryOnce(cheat, () => forge(cheat, random, crowd.victim));
+        if (made instanceof Error) {
+          found.problems.push(`${name}: ${made.message}`);
+          cheat.lose();
+          continue;
+        }
+        const { attack, verdict } = made;
         found.tried += 1;
         const what = `${name}: ${Buffer.from(attack.frame).toString("hex")} on its ${attack.on}`;
         if (verdict === "accepted") found.accepted.push(what);
@@ -79,6 +84,15 @@ export async function tryKind(
       found.accepted.push(`${name}: ${cumulative} is held of ${signer} on ${channel}, ${expected} was promised`);
   }
   return found;
+}
+
+async function tryOnce(cheat: Cheat, forge: () => Attack | Promise<Attack>): Promise<{ attack: Attack; verdict: Verdict } | Error> {
+  try {
+    const attack = await forge();
+    return { attack, verdict: await cheat.attempt(attack) };
+  } catch (error) {
+    return error as Error;
+  }
 }
 
 /** The same against an exit without the defence: how many it falls for. */
