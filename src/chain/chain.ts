@@ -3,7 +3,7 @@ import type { Clock } from "../lib/clock.ts";
 import type { Hex } from "../lib/codec.ts";
 import type { NetworkConfig } from "../lib/network-config.ts";
 import type { Logger } from "../lib/ports.ts";
-import type { PreparedTransaction, Settlement } from "../payments/settlement.ts";
+import type { ClearingForOthers, PreparedTransaction, Settlement } from "../payments/settlement.ts";
 
 /** The key of an account on the contract: it signs promises, and once its consent to an owner. */
 export type Signer = Pick<Identity, "address" | "sign">;
@@ -64,6 +64,8 @@ export type EventSource = {
   events(fromBlock: number, toBlock: number): Promise<ChainEvent[]>;
 };
 
+type Ports = Settlement & ClearingForOthers;
+
 /**
  * One network's contract, over JSON-RPC. Making it asks nothing of the RPC; the first call that reaches it checks that it is
  * the right one, and so does every later call until one has passed.
@@ -73,7 +75,7 @@ export type EventSource = {
  * Calls that send a transaction also throw INSUFFICIENT_GAS, TRANSACTION_FAILED (reverted, or its nonce was taken by another)
  * and IDENTITY_MISSING without an identity.
  */
-export type Chain = Settlement & {
+export type Chain = Ports & {
   /** as the last call left it; asks nothing and never throws */
   status(): ChainStatus;
   /** Asks now. Never throws: what is wrong is in `problem`. */

@@ -1,7 +1,7 @@
 import { concat, encodePacked, type Log, parseEventLogs, toHex } from "viem";
 import type { Hex } from "../lib/codec.ts";
 import { channelId } from "../payments/promise.ts";
-import type { Claim } from "../payments/settlement.ts";
+import type { Claim, ClaimCheck } from "../payments/settlement.ts";
 import { mystClearingAbi } from "./abi/myst-clearing.ts";
 
 /** A 64-byte signature (r, vs) as the contract takes it. */
@@ -29,13 +29,22 @@ export const claimArgs = (claim: Claim) => ({
   signature: signatureWords(claim.signature),
 });
 
+/** A claim's check as the contract takes it. */
+export const checkArgs = ({ check }: Claim) => {
+  const { provider, to, feeBps, deadline, signature } = check as ClaimCheck;
+  return { provider, to, feeBps, deadline: Number(deadline), signature: signatureWords(signature) };
+};
+
 /**
  * What a transaction's logs say each claim was paid, in the order of the claims. The contract skips what is not good or was paid
- * already and says nothing of it: 0. Of two claims alike the first takes the event.
+ * already and says nothing of it: 0. Of two claims alike the first takes the event. `provider` is whose those are that bear no check.
  */
 export function paidOf(claims: Claim[], provider: Hex, contract: Hex, logs: Log[]): bigint[] {
   const paid = claims.map(() => 0n);
-  const open = claims.map((claim) => `${claim.signer}/${channelId(provider, claim.salt)}/${packContent(claim)}` as string | undefined);
+  const open = claims.map((claim): string | undefined => {
+    const channel = channelId(claim.check?.provider ?? provider, claim.salt);
+    return `${claim.signer}/${channel}/${packContent(claim)}`;
+  });
   const ours = logs.filter(({ address }) => address.toLowerCase() === contract);
   for (const { args } of parseEventLogs({ abi: mystClearingAbi, eventName: "Cleared", logs: ours })) {
     const index = open.indexOf(`${args.signer.toLowerCase()}/${args.channel}/${args.content}`);
@@ -46,8 +55,12 @@ export function paidOf(claims: Claim[], provider: Hex, contract: Hex, logs: Log[
   return paid;
 }
 
-/** What a settlement's transaction has left in the contract because the token did not let it through, base units. */
-export const creditedOf = (contract: Hex, logs: Log[]): bigint =>
+/**
+ * What a transaction has left in the contract because the token did not let it through, base units; `to`: for this address alone,
+ * where others are credited in any case.
+ */
+export const creditedOf = (contract: Hex, logs: Log[], to?: Hex): bigint =>
   parseEventLogs({ abi: mystClearingAbi, eventName: "Credited", logs: logs.filter(({ address }) => address.toLowerCase() === contract) })
+    .filter(({ args }) => to === undefined || args.to.toLowerCase() === to)
     .map(({ args }) => args.amount)
     .reduce((sum, amount) => sum + amount, 0n);

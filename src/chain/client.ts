@@ -1,14 +1,15 @@
 import { encodeFunctionData, parseTransaction } from "viem";
+import { smaller } from "../lib/bigint.ts";
 import type { Hex } from "../lib/codec.ts";
 import { asMystError, MystError } from "../lib/errors.ts";
 import { coinPriceOf } from "../lib/network-config.ts";
 import { mystClearingAbi } from "./abi/myst-clearing.ts";
 import { testTokenAbi } from "./abi/test-token.ts";
 import type { Chain, CreateChain } from "./chain.ts";
-import { claimArgs, creditedOf, paidOf } from "./claims.ts";
+import { checkArgs, claimArgs, creditedOf, paidOf } from "./claims.ts";
 import { type Client, createEndpoints } from "./endpoints.ts";
 import { createEventSource, finalBlock } from "./events.ts";
-import { clearingCosts, inWei, marketOf } from "./fees.ts";
+import { claimGas, clearingCosts, inWei, marketOf } from "./fees.ts";
 import { receiptOf } from "./submission.ts";
 import { createTransactions } from "./transactions.ts";
 import { verify } from "./verify.ts";
@@ -32,7 +33,12 @@ export const createChain: CreateChain = ({ network, identity, rpc, verifyMs, log
 
   const coinPrice = coinPriceOf(network);
 
-  const reading: Pick<Chain, "isMined" | "costs" | "account" | "paid" | "balances" | "credit" | "status" | "check" | "events"> = {
+  const costs = async (gas = claimGas.settle) =>
+    coinPrice === 0n
+      ? { first: 0n, next: 0n }
+      : endpoints.call("asking for the price of gas", async (client) => clearingCosts(await marketOf(client), coinPrice, gas));
+
+  const reading: Omit<Chain, keyof typeof readOnly> = {
     account: (signer) =>
       endpoints.call("reading an account", async (client) => {
         const readAtMs = clock.nowMs();
@@ -47,10 +53,8 @@ export const createChain: CreateChain = ({ network, identity, rpc, verifyMs, log
         endpoints.saw(await client.getBlockNumber({ cacheTime: 0 }));
         return (await receiptOf(client, hash)) !== undefined;
       }),
-    costs: () =>
-      coinPrice === 0n
-        ? Promise.resolve({ first: 0n, next: 0n })
-        : endpoints.call("asking for the price of gas", async (client) => clearingCosts(await marketOf(client), coinPrice)),
+    costs: () => costs(),
+    clearCosts: () => costs(claimGas.clear),
     paid: (signer, channel) =>
       endpoints.call("reading what was paid", async (client) =>
         client.readContract({ ...contract, functionName: "paid", args: [signer, channel], blockNumber: await finalOf(client) }),
@@ -85,12 +89,24 @@ export const createChain: CreateChain = ({ network, identity, rpc, verifyMs, log
       const maxWei = maxCost === undefined ? undefined : inWei(maxCost, coinPrice);
       return transactions.prepare({ to: network.contract, data }, { maxWei, ...(nonce !== undefined && { nonce }) });
     },
+    prepareClear: async (claims, { maxCost } = {}) => {
+      const args = [claims.map(claimArgs), claims.map(checkArgs)] as const;
+      const call = { ...contract, functionName: "clear", args, account: identity.address } as const;
+      const { result: fees } = await endpoints.call("trying a transaction", (client) => client.simulateContract(call));
+      // somebody else may have cleared them in a block that is not final yet
+      if (fees === 0n && maxCost !== 0n) throw new MystError("GAS_PRICE_HIGH", "clearing would earn nothing now: others were sooner");
+      const most = maxCost === undefined ? fees : smaller(fees, maxCost);
+      const data = encodeFunctionData({ abi: mystClearingAbi, functionName: "clear", args });
+      return transactions.prepare({ to: network.contract, data }, { maxWei: inWei(most, coinPrice) });
+    },
     raise: (raw, maxCost) => transactions.raise(raw, maxCost === undefined ? undefined : inWei(maxCost, coinPrice)),
     submit: async (raw, claims, signal, options) => {
       const { nonce = 0 } = parseTransaction(raw);
       const { transactionHash: hash, logs } = await transactions.follow(raw, nonce, network.confirmations, signal, options);
       const paid = paidOf(claims, identity.address, network.contract, logs);
-      return { hash, paid, credited: creditedOf(network.contract, logs) };
+      // whom a check is from is credited in any case; what we get is transferred
+      const isForOthers = claims.some(({ check }) => check);
+      return { hash, paid, credited: creditedOf(network.contract, logs, isForOthers ? identity.address : undefined) };
     },
   };
 };
@@ -100,6 +116,7 @@ const noKey = async (): Promise<never> => {
 };
 const readOnly = {
   prepareSettle: noKey,
+  prepareClear: noKey,
   raise: noKey,
   submit: noKey,
   deposit: noKey,

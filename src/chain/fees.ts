@@ -9,9 +9,11 @@ export type Fees =
   | { type: "eip1559"; maxFeePerGas: bigint; maxPriorityFeePerGas: bigint; gasPrice?: never }
   | { type: "legacy"; gasPrice: bigint; maxFeePerGas?: never };
 
-/** What settling takes: one claim by itself, and each further one of a batch. Upper ends of what the contract's tests measure. */
-const firstClaimGas = 65_000n;
-const nextClaimGas = 25_000n;
+/** What a claim takes: one by itself, and each further one of a batch. Upper ends of what the contract's tests measure. */
+export const claimGas = {
+  settle: { first: 65_000n, next: 25_000n },
+  clear: { first: 125_000n, next: 47_000n },
+};
 const weiPerCoin = 10n ** 18n;
 
 export async function marketOf(client: Client): Promise<Market> {
@@ -32,9 +34,9 @@ export const inToken = (wei: bigint, coinPrice: bigint): bigint => (wei * coinPr
 export const inWei = (amount: bigint, coinPrice: bigint): bigint | undefined =>
   coinPrice === 0n ? undefined : (amount * weiPerCoin) / coinPrice;
 
-export const clearingCosts = (market: Market, coinPrice: bigint): ClearingCosts => ({
-  first: inToken(firstClaimGas * likelyPrice(market), coinPrice),
-  next: inToken(nextClaimGas * likelyPrice(market), coinPrice),
+export const clearingCosts = (market: Market, coinPrice: bigint, { first, next } = claimGas.settle): ClearingCosts => ({
+  first: inToken(first * likelyPrice(market), coinPrice),
+  next: inToken(next * likelyPrice(market), coinPrice),
 });
 
 /**

@@ -1,13 +1,17 @@
 import type { Clock } from "../lib/clock.ts";
 import type { Hex } from "../lib/codec.ts";
-import type { Store } from "../lib/store.ts";
-import type { ProviderLedger } from "./provider-ledger.ts";
-import { ledgerTable, readRecord, recentSettlementRecord } from "./records.ts";
+import type { Logger } from "../lib/ports.ts";
+import type { Store, Table } from "../lib/store.ts";
+import { readRecord, recentSettlementRecord } from "./records.ts";
+import type { Settlement } from "./settlement.ts";
 
 export type RecentDeps = {
-  ledger: Pick<ProviderLedger, "self" | "network">;
-  store: Pick<Store, "table" | "write">;
-  clock: Clock;
+  settlement: Pick<Settlement, "isMined">;
+  store: Pick<Store, "write">;
+  /** where they are kept */
+  table: Table;
+  log: Logger;
+  clock: Pick<Clock, "nowMs">;
 };
 
 /** A transaction that counted as final, and what it cleared. */
@@ -15,9 +19,11 @@ export type RecentSettlement = { hash: Hex; atMs: number; channels: string[] };
 
 export type RecentSettlements = {
   note(settlement: Omit<RecentSettlement, "atMs">): Promise<void>;
-  /** those that a reorganisation could still undo; older ones are forgotten */
-  list(): Promise<RecentSettlement[]>;
-  forget(hash: Hex): Promise<void>;
+  /**
+   * Looks at those that a reorganisation could still undo; older ones are forgotten. One that is in no block any more is told to `undo`,
+   * and forgotten when that is done. `ended`: look no further. @throws RPC_UNREACHABLE, and what `undo` throws
+   */
+  lookAfter(undo: (settlement: RecentSettlement) => Promise<void>, ended: () => boolean): Promise<void>;
 };
 
 /** no chain undoes more than this */
@@ -28,24 +34,30 @@ const prefix = "recent/";
  * Settlements are looked after for an hour after they counted. Following the contract's events does not see each that is undone: a
  * reorganisation may end above the last block whose events were read, and below the one that the settler has seen.
  */
-export function createRecentSettlements({ ledger, store, clock }: RecentDeps): RecentSettlements {
-  const table = ledgerTable(store, "settler", ledger.network, ledger.self);
+export function createRecentSettlements({ settlement, store, table, log, clock }: RecentDeps): RecentSettlements {
+  const list = async () => {
+    const kept: RecentSettlement[] = [];
+    const over: string[] = [];
+    for await (const [key, bytes] of table.entries(prefix)) {
+      const recent = readRecord(recentSettlementRecord, bytes);
+      if (Math.abs(clock.nowMs() - recent.atMs) < keptMs) kept.push(recent);
+      else over.push(key);
+    }
+    if (over.length > 0) await store.write(over.map((key) => table.del(key)));
+    return kept;
+  };
   return {
-    note: async (settlement) => {
-      const record = recentSettlementRecord.encode({ ...settlement, atMs: clock.nowMs() });
-      await store.write([table.put(`${prefix}${settlement.hash}`, record)]);
+    note: async (recent) => {
+      const record = recentSettlementRecord.encode({ ...recent, atMs: clock.nowMs() });
+      await store.write([table.put(`${prefix}${recent.hash}`, record)]);
     },
-    list: async () => {
-      const kept: RecentSettlement[] = [];
-      const over: string[] = [];
-      for await (const [key, bytes] of table.entries(prefix)) {
-        const settlement = readRecord(recentSettlementRecord, bytes);
-        if (Math.abs(clock.nowMs() - settlement.atMs) < keptMs) kept.push(settlement);
-        else over.push(key);
+    lookAfter: async (undo, ended) => {
+      for (const recent of await list()) {
+        if (ended() || (await settlement.isMined(recent.hash))) continue;
+        log.warn("a settlement is on chain no more; it is claimed anew", { hash: recent.hash });
+        await undo(recent);
+        await store.write([table.del(`${prefix}${recent.hash}`)]);
       }
-      if (over.length > 0) await store.write(over.map((key) => table.del(key)));
-      return kept;
     },
-    forget: (hash) => store.write([table.del(`${prefix}${hash}`)]),
   };
 }

@@ -3,6 +3,7 @@ import { cborWriter } from "../lib/cbor-writer.ts";
 import { boundedBytes, type Codec, cborCodec, fixedBytes, type Hex, wireAddress, wireUint } from "../lib/codec.ts";
 import { MystError } from "../lib/errors.ts";
 import type { Store, Table } from "../lib/store.ts";
+import { wireCheck } from "./check.ts";
 import type { ClearingNetwork } from "./eip712.ts";
 import { saltBytes, wireHash, wirePromise } from "./promise.ts";
 
@@ -91,6 +92,7 @@ const claim = z.strictObject({
   total: amount,
   seq: wireUint(64),
   signature: fixedBytes(64),
+  check: wireCheck.extend({ provider: wireAddress }).optional(),
 });
 export const hexBytes = (max: number) =>
   z.codec(
@@ -122,7 +124,7 @@ export const writeOffRecord = record({ amount, atMs: timeMs }, 100);
 /** The part of the store that belongs to one key on one contract: another network or key never sees it. */
 export const ledgerTable = (
   store: Pick<Store, "table">,
-  kind: "payer" | "provider" | "settler" | "wallet",
+  kind: "payer" | "provider" | "settler" | "wallet" | "watch" | "handed",
   network: ClearingNetwork,
   self: Hex,
 ): Table => store.table(`${kind}/${network.chainId}/${network.contract}/${self}`);

@@ -3,12 +3,12 @@ import type { Hex } from "../lib/codec.ts";
 import { asMystError, MystError } from "../lib/errors.ts";
 import { runMachine } from "../lib/machine.ts";
 import type { Logger } from "../lib/ports.ts";
-import type { Store } from "../lib/store.ts";
+import type { Store, Table } from "../lib/store.ts";
 import type { Clearing } from "./clearing.ts";
-import { channelId } from "./promise.ts";
-import { type ChannelRef, keyOf, type ProviderChannel, type ProviderLedger } from "./provider-ledger.ts";
+import { channelId, type SignedPromise } from "./promise.ts";
+import { type ChannelRef, keyOf, type ProviderLedger } from "./provider-ledger.ts";
 import type { RecentSettlements } from "./recent-settlements.ts";
-import { ledgerTable, maxRaises, readRecord, settlementRecord } from "./records.ts";
+import { maxRaises, readRecord, settlementRecord } from "./records.ts";
 import {
   retryAfterMs,
   type SettleEffect,
@@ -18,7 +18,7 @@ import {
   settleStart,
   settleStep,
 } from "./settle-step.ts";
-import type { Settlement } from "./settlement.ts";
+import type { ClaimCheck, Settlement } from "./settlement.ts";
 import { createWaiters } from "./waiters.ts";
 
 export type SettlerDeps = {
@@ -29,6 +29,32 @@ export type SettlerDeps = {
   clock: Clock;
   /** where the money goes */
   payout: Hex;
+};
+
+/** A channel that can be cleared: one of our own, or by its provider's check one of another's. */
+export type Clearable = ChannelRef & {
+  salt: Uint8Array;
+  best: SignedPromise;
+  cumulative: bigint;
+  paid: bigint;
+  check?: ClaimCheck;
+};
+
+/** Where the channels are kept, as far as clearing them goes; a provider's ledger is one. */
+export type Book<Channel extends Clearable> = Pick<ProviderLedger, "self" | "claiming" | "settled"> & {
+  channel(ref: ChannelRef): Channel | undefined;
+};
+
+export type SettleDriverDeps<Channel extends Clearable> = Omit<SettlerDeps, "ledger" | "settlement"> & {
+  settlement: Pick<Settlement, "prepareSettle" | "raise" | "submit" | "paid">;
+  ledger: Book<Channel>;
+  /** where the transaction under way is kept */
+  table: Table;
+  clearing: Pick<Clearing, "asked" | "claim" | "cleared" | "givenUp"> & {
+    /** the most that a transaction may cost that clears these; undefined: whatever it takes */
+    mostFor(channels: Channel[]): bigint | undefined;
+  };
+  recent: Pick<RecentSettlements, "note">;
 };
 
 /** One channel's part of a settlement that is on chain. */
@@ -47,12 +73,8 @@ export type Settled = {
 export type SettleDriverOptions = { retryMs: number; stuckMs: number };
 
 /** Performs what settle-step.ts decides: one transaction at a time, on disk before it is sent, tried again until its fate is known. */
-export function createSettleDriver(
-  deps: SettlerDeps & { clearing: Clearing; recent: RecentSettlements },
-  { retryMs, stuckMs }: SettleDriverOptions,
-) {
-  const { settlement, ledger, store, log, clock, payout, clearing, recent } = deps;
-  const table = ledgerTable(store, "settler", ledger.network, ledger.self);
+export function createSettleDriver<Channel extends Clearable>(deps: SettleDriverDeps<Channel>, { retryMs, stuckMs }: SettleDriverOptions) {
+  const { settlement, ledger, store, table, log, clock, payout, clearing, recent } = deps;
   const listeners = new Set<(settled: Settled) => void>();
   const waiters = createWaiters();
   const stopped = new AbortController();
@@ -132,12 +154,18 @@ export function createSettleDriver(
   async function prepare(channels: string[]): Promise<SettleEvent> {
     const refs = channels.map(refOf);
     await Promise.all(refs.map(readPaid));
-    const owed = refs.map((ref) => ledger.channel(ref)).filter((channel) => channel !== undefined && unsettledOn(channel) > 0n);
-    const claims = (owed as ProviderChannel[]).map(({ signer, salt, best: { channel: _, ...claim } }) => ({ signer, salt, ...claim }));
-    const worth = new Set((owed as ProviderChannel[]).map(keyOf));
+    const owed = refs.map((ref) => ledger.channel(ref)).filter((channel) => channel !== undefined);
+    const open = owed.filter((channel) => unsettledOn(channel) > 0n);
+    const claims = open.map(({ signer, salt, best: { channel: _, ...claim }, check }) => ({
+      signer,
+      salt,
+      ...claim,
+      ...(check && { check }),
+    }));
+    const worth = new Set(open.map(keyOf));
     clearing.cleared(channels.filter((channel) => !worth.has(channel)));
     if (claims.length === 0) return { type: "prepared", channels, pending: undefined };
-    const maxCost = clearing.mostFor(owed as ProviderChannel[]);
+    const maxCost = clearing.mostFor(open);
     const transaction = await settlement.prepareSettle(claims, payout, { maxCost });
     const pending = { ...transaction, claims, channels: [...worth] };
     return { type: "prepared", channels, pending };
@@ -250,7 +278,8 @@ export function createSettleDriver(
 }
 
 const interrupted = () => new MystError("INTERRUPTED", "the settler was stopped; the next start goes on with it");
-export const unsettledOn = ({ cumulative, paid }: ProviderChannel): bigint => (cumulative > paid ? cumulative - paid : 0n);
+export const unsettledOn = ({ cumulative, paid }: Pick<Clearable, "cumulative" | "paid">): bigint =>
+  cumulative > paid ? cumulative - paid : 0n;
 
 export const refOf = (key: string): ChannelRef => {
   const [signer, channel] = key.split("/") as [Hex, Hex];
@@ -259,5 +288,5 @@ export const refOf = (key: string): ChannelRef => {
 
 const withChannels = (stored: Omit<StoredSettlement, "channels">, self: Hex): StoredSettlement => ({
   ...stored,
-  channels: stored.claims.map(({ signer, salt }) => keyOf({ signer, channel: channelId(self, salt) })),
+  channels: stored.claims.map(({ signer, salt, check }) => keyOf({ signer, channel: channelId(check?.provider ?? self, salt) })),
 });

@@ -1,4 +1,5 @@
 import type { Hex } from "../lib/codec.ts";
+import type { SignedCheck } from "./check.ts";
 import type { ClearingCosts } from "./clearing-policy.ts";
 
 /** An account on the contract as of a final block. Amounts in base units of the network's token. */
@@ -14,14 +15,23 @@ export type AccountView = {
   readAtMs: number;
 };
 
-/** One promise, ready to be turned into money. */
-export type Claim = { signer: Hex; salt: Uint8Array; cumulative: bigint; total: bigint; seq: bigint; signature: Uint8Array };
+/** One promise, ready to be turned into money: for ourselves, or by its check for another provider. */
+export type Claim = {
+  signer: Hex;
+  salt: Uint8Array;
+  cumulative: bigint;
+  total: bigint;
+  seq: bigint;
+  signature: Uint8Array;
+  check?: ClaimCheck | undefined;
+};
+export type ClaimCheck = SignedCheck & { provider: Hex };
 
 export type Receipt = {
   hash: Hex;
   /** per claim of the batch, in order: what this transaction paid for it; 0 when it was skipped */
   paid: bigint[];
-  /** of it, what the token did not let through: the contract keeps it for `to` until it is collected */
+  /** what the token did not let through of it, or of our fee for it: the contract keeps it for whom it was for until it is collected */
   credited: bigint;
 };
 
@@ -53,4 +63,15 @@ export type Settlement = {
    * confirmations. @throws TRANSACTION_FAILED, TRANSACTION_STUCK when none was mined within `patienceMs`
    */
   submit(raw: Hex, claims: Claim[], signal: AbortSignal, options?: { earlier?: Hex[]; patienceMs?: number }): Promise<Receipt>;
+};
+
+/** What clearing for others needs of a chain. */
+export type ClearingForOthers = Pick<Settlement, "account" | "paid" | "isMined" | "raise" | "submit"> & {
+  /** what gas costs now for claims with checks */
+  clearCosts(): Promise<ClearingCosts>;
+  /**
+   * As `prepareSettle`, for claims that each bear a check. It is tried on the newest block first: its gas may cost what it would earn
+   * there at most. @throws as `prepareSettle`; GAS_PRICE_HIGH also when it would earn nothing (any more)
+   */
+  prepareClear(claims: Claim[], limits?: { maxCost?: bigint | undefined }): Promise<PreparedTransaction>;
 };

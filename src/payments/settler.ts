@@ -5,6 +5,7 @@ import { createClearing } from "./clearing.ts";
 import { type ClearingCause, clearingThreshold } from "./clearing-policy.ts";
 import { type ChannelRef, keyOf, type ProviderChannel } from "./provider-ledger.ts";
 import { createRecentSettlements } from "./recent-settlements.ts";
+import { ledgerTable } from "./records.ts";
 import { createSettleDriver, refOf, type Settled, type SettlerDeps, unsettledOn } from "./settle-driver.ts";
 import { createWriteOffs } from "./write-offs.ts";
 
@@ -62,8 +63,9 @@ export function createSettler(deps: SettlerDeps, options: SettlerOptions): Settl
   const { settleAt, retryMs = defaultRetryMs, stuckMs = defaultStuckMs, reviewMs = defaultReviewMs } = options;
   const clearing = createClearing({ ledger, clock }, settleAt);
   const writeOffs = createWriteOffs(deps);
-  const recent = createRecentSettlements(deps);
-  const driver = createSettleDriver({ ...deps, clearing, recent }, { retryMs, stuckMs });
+  const table = ledgerTable(deps.store, "settler", ledger.network, ledger.self);
+  const recent = createRecentSettlements({ ...deps, table });
+  const driver = createSettleDriver({ ...deps, table, clearing, recent }, { retryMs, stuckMs });
   let pricedMs: number | undefined;
   let reviewing: Loop | undefined;
   let wasLate = false;
@@ -99,14 +101,8 @@ export function createSettler(deps: SettlerDeps, options: SettlerOptions): Settl
     clearing.unclaim(keys);
     for (const ref of keys.map(refOf)) await ledger.settled(ref, await settlement.paid(ref.signer, ref.channel), true);
   };
-  const lookAfter = async () => {
-    for (const { hash, channels } of await recent.list()) {
-      if (driver.ended() || (await settlement.isMined(hash))) continue;
-      log.warn("a settlement is on chain no more; it is claimed anew", { hash });
-      await readAnew(channels.filter((key) => ledger.channel(refOf(key)) !== undefined));
-      await recent.forget(hash);
-    }
-  };
+  const lookAfter = () =>
+    recent.lookAfter(({ channels }) => readAnew(channels.filter((key) => ledger.channel(refOf(key)) !== undefined)), driver.ended);
   /** One at a time: what is asked for meanwhile is seen to after it. */
   const reviewSoon = (urgent = false) => {
     wanted = { urgent: urgent || (wanted?.urgent ?? false) };

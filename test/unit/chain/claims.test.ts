@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { encodeAbiParameters, encodeEventTopics, type Log, slice, toBytes } from "viem";
 import { mystClearingAbi } from "../../../src/chain/abi/myst-clearing.ts";
-import { claimArgs, packContent, paidOf, unpackContent } from "../../../src/chain/claims.ts";
+import { checkArgs, claimArgs, creditedOf, packContent, paidOf, unpackContent } from "../../../src/chain/claims.ts";
 import { finalBlock } from "../../../src/chain/events.ts";
 import type { Hex } from "../../../src/lib/codec.ts";
 import { channelId } from "../../../src/payments/promise.ts";
@@ -54,6 +54,33 @@ describe("chain/claims", (test) => {
   test("events of other contracts, and of other providers' channels, are nothing to us", () => {
     assert.deepEqual(paidOf([one], provider, contract, [cleared(one, 100n, address("d"))]), [0n]);
     assert.deepEqual(paidOf([one], address("b"), contract, [cleared(one, 100n)]), [0n]);
+  });
+
+  const checked: Claim = {
+    ...one,
+    check: { provider, to: address("e"), feeBps: 200, deadline: 2n ** 40n - 1n, signature: new Uint8Array(64).fill(9) },
+  };
+
+  test("a claim with a check is on its own provider's channel, whoever submits it", () => {
+    assert.deepEqual(paidOf([checked, two], address("b"), contract, [cleared(one, 100n)]), [100n, 0n]);
+    assert.deepEqual(checkArgs(checked), {
+      provider,
+      to: address("e"),
+      feeBps: 200,
+      deadline: 2 ** 40 - 1,
+      signature: { r: `0x${"09".repeat(32)}`, vs: `0x${"09".repeat(32)}` },
+    });
+  });
+
+  test("what others are credited is not what the token did not let through to us", () => {
+    const credited = (to: Hex, amount: bigint): Log =>
+      ({
+        address: contract,
+        topics: encodeEventTopics({ abi: mystClearingAbi, eventName: "Credited", args: { to } }),
+        data: encodeAbiParameters([{ type: "uint256" }], [amount]),
+      }) as unknown as Log;
+    const logs = [credited(address("e"), 98n), credited(address("b"), 2n)];
+    assert.deepEqual([creditedOf(contract, logs), creditedOf(contract, logs, address("b"))], [100n, 2n]);
   });
 
   test("signer and salt are one word on chain, what is promised another, the signature two", () => {
