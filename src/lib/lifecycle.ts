@@ -48,3 +48,26 @@ export function every(
   };
   return { stop, [Symbol.asyncDispose]: stop };
 }
+
+/** Runs what it is given one after another; each waits for the end of the one before, however that ends. */
+export function serially(): <T>(work: () => Promise<T>) => Promise<T> {
+  let tail: Promise<unknown> = Promise.resolve();
+  return (work) => {
+    const done = tail.then(work);
+    tail = done.catch(() => undefined);
+    return done;
+  };
+}
+
+/** `work` as often as it is asked for, never twice at once: what is asked for while it runs is one more run after it, which is waited for. */
+export function oneAtATime(work: () => Promise<void>): () => Promise<void> {
+  const inOrder = serially();
+  let waiting: Promise<void> | undefined;
+  return () => {
+    waiting ??= inOrder(() => {
+      waiting = undefined;
+      return work();
+    });
+    return waiting;
+  };
+}
