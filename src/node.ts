@@ -32,6 +32,7 @@ import type { ServiceConsumer } from "./services/service.ts";
 import { openRecords } from "./session/records.ts";
 import { answerResume } from "./session/resume.ts";
 import { termsData } from "./session/server.ts";
+import { openHanded } from "./watch/handed.ts";
 
 export type * from "./node/types.ts";
 
@@ -66,6 +67,7 @@ export async function createNode(options: NodeOptions): Promise<Node> {
   if (created) await payer.begin();
   const signers = undo.use(createSigners(domain, log.child("payments")));
   const provider = await openProviderLedger({ store, self: address, clock, findSigners: signers.find }, domain);
+  const handed = await openHanded(store, domain, address);
   const records = await openRecords<StoredSession>(store, interruptedSession);
   const events = createEvents(log);
   const recording = keepRecords({ records, ledger: provider, events, clock, log });
@@ -146,8 +148,7 @@ export async function createNode(options: NodeOptions): Promise<Node> {
         network,
         discovery,
         ledger: provider,
-        settler,
-        domain,
+        ...{ settler, domain, chain, store, identity, handed },
         readAccount: chain.account,
         limits: { maxUnsettled: serveOptions.settleAt * 4n, minBond: config.minBond },
         signTerms,
@@ -161,7 +162,7 @@ export async function createNode(options: NodeOptions): Promise<Node> {
       serveOptions,
     );
     const { payout = address } = serveOptions;
-    const ours = { address, payout, signal: stopping.signal };
+    const ours = { address, payout, signal: stopping.signal, watcher: serving.watchers.watcher };
     watching = followContract({ chain, ledger: provider, settler, store, clock, log, onPaid: recording.onPaid, ...ours }, config);
   };
 
@@ -260,14 +261,7 @@ export async function createNode(options: NodeOptions): Promise<Node> {
       addresses: online?.network.addresses() ?? [],
       peers: online?.network.peers() ?? [],
       exitsKnown: online?.discovery.offers().length ?? 0,
-      ...(serving && {
-        serving: {
-          country: serving.options.country,
-          services: serving.services,
-          sessions: serving.sessions().length,
-          maxSessions: serving.options.maxSessions,
-        },
-      }),
+      ...(serving && { serving: serving.view() }),
       ...(options.helper && { tunnel: tunnelling.state() as TunnelView }),
       ...(connection && { connection: { ...connection.session(), endpoint: connection.endpoint } }),
       chain: chain.status(),
@@ -278,6 +272,7 @@ export async function createNode(options: NodeOptions): Promise<Node> {
       identity,
       payer,
       provider,
+      handed,
       store,
       clock,
       log,

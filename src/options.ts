@@ -12,6 +12,8 @@ type Kinds = {
   country: string;
   amount: AmountSetting;
   integer: number;
+  /** hundredths of a percent, from "1.5%" */
+  percent: number;
   flag: boolean;
   /** made absolute; `~/`, $XDG_DATA_HOME and $XDG_CONFIG_HOME are filled in */
   path: string;
@@ -137,6 +139,16 @@ export const options = [
   ...of(["serve"], "Earnings", [
     { name: "settle-at", kind: "amount", default: "0.1", help: "clear a channel in use once this much is owed on it, if worth its gas" },
     { name: "payout", kind: "account", help: "where cleared money goes; default: this node's address" },
+  ]),
+  ...of(["serve"], "Watching", [
+    { name: "watch", kind: "flag", help: "clear for exits that are away, for a fee; with --service none it does that alone" },
+    { name: "watch-fee", kind: "percent", help: "what --watch takes of what it clears; default: 2%" },
+    {
+      name: "watch-max-fee",
+      kind: "percent",
+      default: "2%",
+      help: "let peers clear for this node while it is away, for up to this of what they clear; 0%: nobody",
+    },
   ]),
   ...of(["serve", "doctor"], "Network", [
     { name: "listen", kind: "listen", list: true, default: "/ip4/0.0.0.0/tcp/4480", help: "address for other peers, or host:port" },

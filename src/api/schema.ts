@@ -96,6 +96,16 @@ const wireguardSold = z.object({
   egressIf: z.string().optional(),
 });
 
+const watching = z.object({
+  forOthers: z
+    .object({
+      ...{ feeBps: z.number(), channels: z.number(), providers: z.number(), cleared: z.number() },
+      ...{ amount: decimal, earned: decimal },
+    })
+    .optional(),
+  byOthers: z.object({ channels: z.number(), amount: decimal, by: z.array(z.string()) }).optional(),
+});
+
 export const nodeStatus = as<NodeStatus>()(
   z.object({
     version: z.string(),
@@ -119,6 +129,7 @@ export const nodeStatus = as<NodeStatus>()(
         services: z.array(z.discriminatedUnion("kind", [z.object({ kind: z.literal("proxy"), ...sold }), wireguardSold])),
         sessions: z.number(),
         maxSessions: z.number(),
+        watching: watching.optional(),
       })
       .optional(),
     connection: sessionView.extend({ endpoint }).optional(),

@@ -41,6 +41,7 @@ export const channelView = as<ChannelView>()(
     unsettled: decimal,
     lastMs: z.number(),
     state: z.enum(["new", "active", "open", "cleared", "closing", "closed"]),
+    watched: z.object({ amount: decimal, by: z.array(z.string()), untilMs: z.number() }).optional(),
   }),
 );
 

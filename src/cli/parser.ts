@@ -13,6 +13,7 @@ export const kindTexts: Record<OptionKind, { metavar: string; form: string }> = 
   country: { metavar: "CC", form: "ISO 3166-1 alpha-2, for example US" },
   amount: { metavar: "amount", form: "with the symbol of the network's token, for example 0.1myst; defaults are in that token" },
   integer: { metavar: "number", form: "a whole number above 0" },
+  percent: { metavar: "percent", form: "0% to 100%, with at most two digits after the point, for example 1.5%" },
   flag: { metavar: "", form: "" },
   path: { metavar: "path", form: "of a file or directory; ~/ is the home directory" },
   duration: { metavar: "time", form: "a number and s, m, h or d" },

@@ -9,9 +9,11 @@ import { chooseNetwork, type Host, hostNode } from "./hosting.ts";
 import { mayOpenTunnels } from "./privileges.ts";
 import { defaultText, servicesToSell } from "./services.ts";
 import { chainText } from "./status.ts";
-import { priceText, roughAmount, tunnelText } from "./texts.ts";
+import { percentText, priceText, roughAmount, tunnelText } from "./texts.ts";
 
 const redrawMs = 1000;
+
+const defaultWatchFeeBps = 200;
 
 /** Runs an exit, or with --service none a peer that only helps, until told to stop. */
 export const serve: Run<"serve"> = async (context) => {
@@ -26,7 +28,8 @@ export const serve: Run<"serve"> = async (context) => {
   await interrupts.race(host.node.serve(options));
   const status = await host.node.status();
   out.object({ type: "serving", ...status });
-  out.print(facts(servingFacts(status, settings, options, network.token)));
+  const isPoor = options.watch !== undefined && (await hasNoGas(host));
+  out.print(facts(servingFacts(status, settings, options, network.token, isPoor)));
   out.progress("Serving. Ctrl-C stops.");
   await Promise.race([follow(context, host, network.token, options.maxSessions), broken(host)]);
   out.endLive();
@@ -34,11 +37,19 @@ export const serve: Run<"serve"> = async (context) => {
   return interrupts.status();
 };
 
-/** @throws USAGE without a country */
+/** Whether it is known that there is nothing to pay for a transaction with. */
+const hasNoGas = async ({ node }: Host): Promise<boolean> => {
+  const { gas } = await node.wallet.balances(node.address).catch(() => ({ gas: undefined }));
+  return gas === 0n;
+};
+
+/** @throws USAGE without a country, and for a fee on what is not done */
 export function serveOptions(settings: Settings<"serve">, kinds: ServiceKind[], unit: Unit): ServeOptions {
   const { country = "", city, allow, block, egressAddress, egressIf, endpoint, backend, listenPort, maxSessions, payout } = settings;
-  if (kinds.length > 0 && country === "")
+  if ((kinds.length > 0 || settings.watch) && country === "")
     throw new MystError("USAGE", "an offer names the country that the exit is in", { hint: "add --country, for example --country DE" });
+  if (settings.watchFee !== undefined && !settings.watch)
+    throw new MystError("USAGE", "--watch-fee is for a node that clears for others, and this one does not", { hint: "add --watch" });
   const sold = {
     perGiB: settings.priceGib(unit),
     perHour: settings.priceHour(unit),
@@ -57,12 +68,14 @@ export function serveOptions(settings: Settings<"serve">, kinds: ServiceKind[], 
     services: kinds.map((kind) => (kind === "wireguard" ? { kind, ...sold, ...tunnel } : { kind, ...sold })),
     maxSessions,
     settleAt: settings.settleAt(unit),
+    ...(settings.watch && { watch: { feeBps: settings.watchFee ?? defaultWatchFeeBps } }),
+    maxWatchFeeBps: settings.watchMaxFee,
     ...(city !== undefined && { city }),
     ...(payout !== undefined && { payout }),
   };
 }
 
-function servingFacts(status: NodeStatus, settings: Settings<"serve">, options: ServeOptions, unit: Unit) {
+function servingFacts(status: NodeStatus, settings: Settings<"serve">, options: ServeOptions, unit: Unit, isPoor: boolean) {
   const [address] = status.addresses;
   const sold = status.serving?.services ?? [];
   const [service] = sold;
@@ -72,6 +85,10 @@ function servingFacts(status: NodeStatus, settings: Settings<"serve">, options: 
     network: status.network,
     listening: status.addresses,
     selling: service ? sold.map((one) => `${one.kind} in ${options.country} at ${priceText(one, unit)}`) : "nothing, it helps the network",
+    watching: options.watch && [
+      `exits that are away, for ${percentText(options.watch.feeBps)} of what it clears for them`,
+      ...(isPoor ? [`but cannot clear: send ${status.address} some of the chain's coin for fees`] : []),
+    ],
     tunnel: sold.flatMap((one) => (one.kind === "wireguard" ? tunnelText(one) : [])),
     policy: service && [
       "no private or local networks, no mail ports",

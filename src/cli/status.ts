@@ -3,11 +3,11 @@ import { socketPathOf } from "../api/socket-path.ts";
 import { isMystError, MystError } from "../lib/errors.ts";
 import { formatBytes, formatDuration, type Unit } from "../lib/units.ts";
 import { killSwitchStands } from "../node/helper.ts";
-import type { NodeStatus } from "../node/types.ts";
+import type { NodeStatus, WatchingView } from "../node/types.ts";
 import type { Run } from "./context.ts";
-import { facts } from "./format.ts";
+import { facts, shortPeer } from "./format.ts";
 import { networkOf } from "./hosting.ts";
-import { priceText, roughAmount, tunnelText } from "./texts.ts";
+import { percentText, priceText, roughAmount, tunnelText } from "./texts.ts";
 
 /** The running node at a glance. */
 export const status: Run<"status"> = async ({ settings, out, interrupts }) => {
@@ -43,6 +43,7 @@ export function statusFacts(now: NodeStatus, unit: Unit): Record<string, string 
       ]),
       `${serving.sessions} of ${serving.maxSessions} sessions`,
     ],
+    ...watchingFacts(serving?.watching, unit),
     connection: connection && [
       `${connection.state}, ${connection.country ?? ""} exit ${connection.peer}`,
       `${formatBytes(connection.usedBytes)}, ${roughAmount(connection.promised, unit)} promised`,
@@ -50,6 +51,19 @@ export function statusFacts(now: NodeStatus, unit: Unit): Record<string, string 
     ],
     tunnel: tunnel && tunnelLine(tunnel),
     chain: chainText(chain),
+  };
+}
+
+/** What is cleared for others while they are away, and by others while this node is. */
+function watchingFacts({ forOthers, byOthers }: WatchingView = {}, unit: Unit): Record<string, string | string[] | undefined> {
+  const count = (n: number, what: string) => `${n} ${what}${n === 1 ? "" : "s"}`;
+  const on = (amount: bigint, channels: number) => `${roughAmount(amount, unit)} on ${count(channels, "channel")}`;
+  return {
+    watching: forOthers && [
+      `${on(forOthers.amount, forOthers.channels)} of ${count(forOthers.providers, "exit")}, for ${percentText(forOthers.feeBps)}`,
+      `${forOthers.cleared} cleared since the start, ${roughAmount(forOthers.earned, unit)} earned`,
+    ],
+    watched: byOthers && `${on(byOthers.amount, byOthers.channels)} by ${byOthers.by.map(shortPeer).join(", ")}`,
   };
 }
 

@@ -9,6 +9,9 @@ export function priceText({ perGiB, perHour }: Price, unit: Unit): string {
   return parts.length > 0 ? parts.join(" + ") : "free";
 }
 
+/** "2 %", "1.5 %": of hundredths of a percent */
+export const percentText = (bps: number): string => `${bps / 100} %`;
+
 /** How far a budget reaches at a price, when used for nothing but traffic, and when nothing is carried. */
 export function reachText({ perGiB, perHour }: Price, budget: bigint): string {
   const reach = [

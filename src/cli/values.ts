@@ -86,6 +86,12 @@ export function parseValue(kind: OptionKind, text: string, origin: Origin): unkn
     case "integer":
       if (!/^\d{1,9}$/.test(text) || Number(text) === 0) throw bad("a whole number above 0", "write it in digits, for example 20");
       return Number(text);
+    case "percent": {
+      const [, whole, fraction = ""] = /^(\d{1,3})(?:\.(\d{1,2}))?\s?%$/.exec(text) ?? [];
+      const bps = Number(`${whole}${fraction.padEnd(2, "0")}`);
+      if (whole === undefined || bps > 10_000) throw bad("a percentage", "write it like 2% or 1.5%");
+      return bps;
+    }
     case "flag":
       if (!/^(1|0|true|false|yes|no)$/i.test(text)) throw bad("yes or no", "write 1 or 0");
       return /^(1|true|yes)$/i.test(text);

@@ -57,7 +57,10 @@ export function channelsText(channels: readonly ChannelView[], unit: Unit, nowMs
   const titles = { payer: "What you have promised", provider: "What was promised to you" } as const;
   const parts = (["payer", "provider"] as const).flatMap((role) => {
     const rows = channels.filter((channel) => channel.role === role);
-    return rows.length > 0 ? [`${titles[role]}, in ${unit.symbol}\n${table(rows, channelColumns(unit, nowMs))}`] : [];
+    // beside who clears it for this node, what was used of it matters less, and there is room for one of the two
+    const left = rows.some(({ watched }) => watched) ? "USED" : "WATCHED";
+    const columns = channelColumns(unit, nowMs).filter(({ title }) => title !== left);
+    return rows.length > 0 ? [`${titles[role]}, in ${unit.symbol}\n${table(rows, columns)}`] : [];
   });
   return parts.length > 0 ? parts.join("\n\n") : "no channels";
 }
@@ -72,6 +75,7 @@ const channelColumns = (unit: Unit, nowMs: number): Column<ChannelView>[] => [
   { title: "USED", cell: ({ consumed }) => bare(consumed, unit), right: true },
   { title: "CLEARED", cell: ({ paid }) => bare(paid, unit), right: true },
   { title: "NOT YET", cell: ({ unsettled }) => bare(unsettled, unit), right: true },
+  { title: "WATCHED", cell: ({ watched }) => (watched ? bare(watched.amount, unit) : "-"), right: true },
   { title: "LAST", cell: ({ lastMs }) => agoText(nowMs - lastMs), right: true },
   { title: "STATE", cell: ({ state }) => state },
 ];

@@ -34,7 +34,12 @@ export type ServiceOffer = {
   perGiB: bigint;
   /** base units per hour */
   perHour: bigint;
+  /** of `watch` alone, which has no other price: the fee on what it clears for others, in hundredths of a percent */
+  feeBps?: number | undefined;
 };
+
+/** The kind of service that clears for others; nobody goes out by it. */
+export const watchKind = "watch";
 
 export type SignedOffer = { offer: Offer /** canonical bytes as signed */; body: Uint8Array; signature: Uint8Array };
 
@@ -57,6 +62,14 @@ const line = (max: number) =>
     .regex(/^\P{C}*$/u);
 const count = z.number().int().min(0).max(1_000_000);
 const price = wireUint(128);
+const service = z
+  .strictObject({
+    kind: z.string().regex(/^[a-z][a-z0-9-]{0,19}$/),
+    perGiB: price,
+    perHour: price,
+    feeBps: z.int().min(0).max(10_000).optional(),
+  })
+  .refine(({ kind, feeBps }) => (kind === watchKind) === (feeBps !== undefined), "a fee on what it does not clear, or none");
 const address = z.string().regex(/^\/(ip4|ip6|dns4|dns6)\/[0-9A-Za-z.:-]{1,100}\/tcp\/\d{1,5}\/p2p\/[0-9A-Za-z]{1,80}$/);
 
 const bodyCodec = cborCodec(
@@ -68,7 +81,7 @@ const bodyCodec = cborCodec(
       country: z.string().refine(isCountry),
       city: line(60).min(1).optional(),
       networkKind: z.string().refine((kind) => networkKinds.includes(kind)),
-      services: z.array(z.strictObject({ kind: z.string().regex(/^[a-z][a-z0-9-]{0,19}$/), perGiB: price, perHour: price })).max(8),
+      services: z.array(service).max(8),
       policy: line(300),
       maxSessions: count,
       sessions: count,

@@ -1,13 +1,13 @@
 import type { KnownOffer, OfferQuery } from "./discovery.ts";
-import type { Offer, ServiceOffer } from "./offer.ts";
+import { type Offer, type ServiceOffer, watchKind } from "./offer.ts";
 
 const sameText = (a: string | undefined, b: string) => a?.toLowerCase() === b.toLowerCase();
 
-/** The services of an offer that fulfil the query. */
+/** The services of an offer that fulfil the query. Who asks for none in particular wants a way out. */
 const fitting = (offer: Offer, query: OfferQuery): ServiceOffer[] =>
   offer.services.filter(
     ({ kind, perGiB, perHour }) =>
-      (query.service === undefined || kind === query.service) &&
+      (query.service === undefined ? kind !== watchKind : kind === query.service) &&
       (query.maxPerGiB === undefined || perGiB <= query.maxPerGiB) &&
       (query.maxPerHour === undefined || perHour <= query.maxPerHour),
   );

@@ -1,6 +1,7 @@
 import type { Discovery, OfferContent } from "../discovery/discovery.ts";
 import { assertCurveSpeed } from "../identity/curve-speed.ts";
 import { asMystError, MystError } from "../lib/errors.ts";
+import { within } from "../lib/lifecycle.ts";
 import type { Network } from "../network/network.ts";
 import type { Settler } from "../payments/settler.ts";
 import type { Helper } from "../services/wireguard/types.ts";
@@ -8,25 +9,31 @@ import type { ProviderSession } from "../session/provider-driver.ts";
 import { resumeLost } from "../session/resume.ts";
 import { createSessionServer, type ServerDeps } from "../session/server.ts";
 import { openSellable, type Sellable } from "./selling.ts";
-import type { ServeOptions, ServeService } from "./types.ts";
+import type { ServeOptions, ServingView } from "./types.ts";
+import { openWatchers, type Watchers, type WatchersDeps } from "./watchers.ts";
 
-export type ServingDeps = Omit<ServerDeps, "settler"> & {
-  network: Network;
-  helper?: Helper;
-  discovery: Pick<Discovery, "announce" | "withdraw">;
-  settler: Settler;
-  onSession(session: ProviderSession): void;
-  /** what was sold is not there any more: nothing is offered from now on */
-  onBroken(error: MystError): void;
-};
+export type ServingDeps = Omit<ServerDeps, "settler"> &
+  Pick<WatchersDeps, "chain" | "store" | "identity" | "handed"> & {
+    network: Network;
+    helper?: Helper;
+    discovery: Pick<Discovery, "announce" | "withdraw" | "offers" | "search">;
+    settler: Settler;
+    onSession(session: ProviderSession): void;
+    /** what was sold is not there any more: nothing is offered from now on */
+    onBroken(error: MystError): void;
+  };
 
 export type Serving = {
   options: ServeOptions;
   /** what is sold, as it runs */
-  services: ServeService[];
+  view(): ServingView;
   sessions(): ProviderSession[];
+  watchers: Watchers;
   stop(): Promise<void>;
 };
+
+/** how long it may take at the end to hand out checks for what is not cleared */
+const lastHandingMs = 2_000;
 
 /** Opens what is sold, answers proposals, and announces the offer; in this order, so that nothing is offered that is not there. */
 export async function startServing(deps: ServingDeps, options: ServeOptions): Promise<Serving> {
@@ -39,19 +46,21 @@ export async function startServing(deps: ServingDeps, options: ServeOptions): Pr
     undo.use(one.service);
     sold.push(one);
   }
+  const watchers = undo.use(await openWatchers(deps, options));
   const server = await createSessionServer(deps, {
     services: sold,
     maxSessions: options.maxSessions,
     onChange: (session, event) => {
       deps.onSession(session);
       if (event.type === "admitted" || event.type === "ended") announce();
+      if (event.type === "ended") void watchers.handOut();
     },
   });
   const content = (): OfferContent => ({
     country: options.country,
     ...(options.city !== undefined && { city: options.city }),
     networkKind: options.networkKind ?? "unknown",
-    services: sold.map(({ view: { kind, perGiB, perHour } }) => ({ kind, perGiB, perHour })),
+    services: [...sold.map(({ view: { kind, perGiB, perHour } }) => ({ kind, perGiB, perHour })), ...watchers.offered],
     // what is sold side by side has one policy
     policy: [...new Set(sold.map(({ service }) => service.policySummary()))].join("; "),
     maxSessions: options.maxSessions,
@@ -60,7 +69,8 @@ export async function startServing(deps: ServingDeps, options: ServeOptions): Pr
   const announce = () => {
     deps.discovery.announce(content()).catch((error) => deps.log.warn("the offer was not announced", { error: String(error) }));
   };
-  if (sold.length > 0) await deps.discovery.announce(content());
+  const isOffering = content().services.length > 0;
+  if (isOffering) await deps.discovery.announce(content());
   deps.settler.start();
   const resuming = new AbortController();
   undo.defer(() => resuming.abort());
@@ -68,8 +78,9 @@ export async function startServing(deps: ServingDeps, options: ServeOptions): Pr
   const opened = undo.move();
   let stopping: Promise<void> | undefined;
   const stop = async () => {
-    if (sold.length > 0) await deps.discovery.withdraw();
+    if (isOffering) await deps.discovery.withdraw();
     await server.stop();
+    await within(watchers.handOut(), lastHandingMs, "INTERRUPTED", "handing out checks").catch(() => undefined);
     await opened.disposeAsync();
   };
   const stopOnce = () => {
@@ -82,5 +93,10 @@ export async function startServing(deps: ServingDeps, options: ServeOptions): Pr
       deps.onBroken(new MystError("TUNNEL_FAILED", `the tunnel's helper has ended: ${reason}`, { hint: "see 'mystnode doctor'" }));
       stopOnce().catch((error) => deps.log.warn("serving did not end in order", { code: asMystError(error).code }));
     });
-  return { options, services: sold.map(({ view }) => view), sessions: server.sessions, stop: stopOnce };
+  const view = (): ServingView => ({
+    ...{ country: options.country, services: sold.map((one) => one.view), maxSessions: options.maxSessions },
+    sessions: server.sessions().length,
+    watching: watchers.view(),
+  });
+  return { options, view, sessions: server.sessions, watchers, stop: stopOnce };
 }

@@ -42,6 +42,18 @@ export type ServeOptions = {
   settleAt: bigint;
   /** where settled money goes; default the node's own address */
   payout?: Hex;
+  /** clear for exits that are away, for a fee in hundredths of a percent */
+  watch?: { feeBps: number };
+  /** hand checks to peers that clear for this node while it is away, for up to this fee; 0: to none; default 200 */
+  maxWatchFeeBps?: number;
+};
+
+/** Amounts in base units. */
+export type WatchingView = {
+  /** what this node clears for others while they are away; `cleared` channels and `earned` fees are those since its start */
+  forOthers?: { feeBps: number; channels: number; providers: number; amount: bigint; cleared: number; earned: bigint };
+  /** what these peers have said that they clear for this node while it is away */
+  byOthers?: { channels: number; amount: bigint; by: string[] };
 };
 
 /** What can be sold and bought. */
@@ -166,6 +178,8 @@ export type SessionView = {
   reason?: string;
 };
 
+export type ServingView = { country: string; services: ServeService[]; sessions: number; maxSessions: number; watching?: WatchingView };
+
 export type NodeStatus = {
   version: string;
   peer: string;
@@ -175,7 +189,7 @@ export type NodeStatus = {
   addresses: string[];
   peers: PeerSummary[];
   exitsKnown: number;
-  serving?: { country: string; services: ServeService[]; sessions: number; maxSessions: number };
+  serving?: ServingView;
   connection?: SessionView & { endpoint: Record<string, string> };
   /** of a node that may open tunnels: what was asked for, and what is */
   tunnel?: TunnelView;

@@ -1,4 +1,5 @@
 import type { KnownOffer } from "../discovery/discovery.ts";
+import { watchKind } from "../discovery/offer.ts";
 import type { Hex } from "../lib/codec.ts";
 import type { ConsumerState } from "../session/consumer.ts";
 import type { ProviderState } from "../session/provider.ts";
@@ -8,9 +9,11 @@ import type { ExitView, SessionView } from "./types.ts";
 /** A session as it is kept: with the channel's cumulative when it began, from which what is cleared of it follows. */
 export type StoredSession = SessionView & { startCumulative: bigint };
 
-/** One line per service that an offer sells. */
+const waysOut = ({ services }: KnownOffer["offer"]) => services.filter(({ kind }) => kind !== watchKind);
+
+/** One line per service by which an offer sells a way out. */
 export const exitViews = ({ offer, sources }: KnownOffer): ExitView[] =>
-  offer.services.map(({ kind, perGiB, perHour }) => ({
+  waysOut(offer).map(({ kind, perGiB, perHour }) => ({
     peer: offer.peer,
     address: offer.address,
     addresses: offer.addresses,

@@ -67,6 +67,8 @@ export type ChannelView = {
   /** of the newest promise */
   lastMs: number;
   state: ChannelState;
+  /** as provider: how much of it these peers have said to clear while this node is away */
+  watched?: { amount: bigint; by: string[]; untilMs: number };
 };
 
 /** An account on the contract, base units. */

@@ -50,7 +50,7 @@ export function payerChannelView(
 
 export function providerChannelView(
   { channel, signer, peer, best, consumed, paid }: ProviderChannel,
-  { closeAtMs, active, nowMs }: Common & { closeAtMs: number | undefined },
+  { closeAtMs, active, nowMs, watched }: Common & { closeAtMs: number | undefined; watched?: ChannelView["watched"] },
 ): ChannelView {
   const { cumulative } = best;
   return {
@@ -63,6 +63,7 @@ export function providerChannelView(
     paid,
     unsettled: positive(cumulative - paid),
     lastMs: signedAtMs(best.seq),
+    ...(watched && { watched }),
     state: channelState({ cumulative, paid, active: active.has(channel), closeAtMs, nowMs }),
   };
 }

@@ -4,6 +4,7 @@ import { larger } from "../lib/bigint.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Hex } from "../lib/codec.ts";
 import { isMystError, MystError } from "../lib/errors.ts";
+import { serially } from "../lib/lifecycle.ts";
 import type { NetworkConfig } from "../lib/network-config.ts";
 import type { Logger } from "../lib/ports.ts";
 import type { Store } from "../lib/store.ts";
@@ -11,6 +12,7 @@ import type { PayerLedger } from "../payments/payer-ledger.ts";
 import type { ProviderLedger } from "../payments/provider-ledger.ts";
 import type { Settled, Settler } from "../payments/settler.ts";
 import { createWriteOffs } from "../payments/write-offs.ts";
+import type { Handed } from "../watch/handed.ts";
 import { outsideWallet } from "./outside-wallet.ts";
 
 import type { RetiredKeys } from "./retired.ts";
@@ -24,6 +26,7 @@ export type WalletDeps = {
   identity: Pick<Identity, "address" | "sign">;
   payer: PayerLedger;
   provider: ProviderLedger;
+  handed: Pick<Handed, "watched">;
   store: Pick<Store, "table" | "write">;
   clock: Clock;
   log: Logger;
@@ -103,9 +106,14 @@ export function createWallet(deps: WalletDeps): Wallet {
       const paid = await chain.paid(address, channel.channel);
       return payerChannelView(channel, { ...common, signer: address, paid, closeAtMs });
     });
-    const asProvider = provider
-      .channels()
-      .map((channel) => providerChannelView(channel, { ...common, closeAtMs: provider.account(channel.signer)?.closeAtMs }));
+    const asProvider = provider.channels().map((channel) => {
+      const watched = deps.handed.watched(channel, common.nowMs);
+      return providerChannelView(channel, {
+        ...common,
+        closeAtMs: provider.account(channel.signer)?.closeAtMs,
+        ...(watched && { watched }),
+      });
+    });
     return [...(await Promise.all(asPayer)), ...asProvider].sort((a, b) => b.lastMs - a.lastMs);
   };
 
@@ -239,14 +247,4 @@ async function unless<T>(work: Promise<T>, signal: AbortSignal | undefined): Pro
   } finally {
     signal.removeEventListener("abort", abort);
   }
-}
-
-/** Runs what it is given one after another. */
-function serially(): <T>(work: () => Promise<T>) => Promise<T> {
-  let tail: Promise<unknown> = Promise.resolve();
-  return (work) => {
-    const done = tail.then(work);
-    tail = done.catch(() => undefined);
-    return done;
-  };
 }

@@ -8,6 +8,7 @@ import type { Logger } from "../lib/ports.ts";
 import type { Store } from "../lib/store.ts";
 import type { ProviderLedger } from "../payments/provider-ledger.ts";
 import type { Settler } from "../payments/settler.ts";
+import type { Watcher } from "../watch/watcher.ts";
 import { type CollectingDeps, keepCollecting } from "./collecting.ts";
 
 export type WatchingDeps = {
@@ -19,6 +20,8 @@ export type WatchingDeps = {
   log: Logger;
   /** what the contract has paid on a channel of ours, whoever had it cleared */
   onPaid(channel: Hex, paidInAll: bigint): void;
+  /** clears for others, and is told of the same events */
+  watcher?: Pick<Watcher, "take" | "reorganised"> | undefined;
 };
 
 export type WatchingOptions = { startBlock: number; everyMs?: number };
@@ -60,8 +63,12 @@ export function watchChain(deps: WatchingDeps, { startBlock, everyMs = 30_000 }:
           for (const signer of new Set(ledger.channels().map((channel) => channel.signer)))
             if (ledger.account(signer)) await ledger.rememberAccount(signer, await chain.account(signer));
           await settler.reorganised();
+          await deps.watcher?.reorganised();
         }
-        for (const event of events) await take(event);
+        for (const event of events) {
+          await take(event);
+          await deps.watcher?.take(event);
+        }
         return [];
       },
     },

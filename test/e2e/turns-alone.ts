@@ -75,6 +75,23 @@ export const typed: Turn[] = [
   },
   { name: "a choice that is none", line: "connect --discovery rumour", code: "BAD_VALUE", status: 2, hint: /gossip, snapshot, dht/ },
   { name: "an exit without a country", line: "serve --network $net.json", files: net, code: "USAGE", status: 2, hint: /--country DE/ },
+  {
+    name: "a watcher that sells nothing, without a country",
+    line: "serve --watch --service none --network $net.json",
+    files: net,
+    code: "USAGE",
+    status: 2,
+    hint: /--country DE/,
+  },
+  {
+    name: "a fee for watching without watching",
+    line: "serve --watch-fee 1% --country DE --network $net.json",
+    files: net,
+    code: "USAGE",
+    status: 2,
+    hint: /--watch/,
+  },
+  { name: "a fee without its sign", line: "serve --country DE --watch --watch-fee 2", code: "BAD_VALUE", status: 2, hint: /2%/ },
   { name: "a network without a chain", line: "network create", code: "USAGE", status: 2, hint: /--rpc URL/ },
 ];
 

@@ -64,6 +64,20 @@ describe("cli/serve: what is offered", (test) => {
     assert.deepEqual(serveOptions(settings("serve", {}), [], myst).services, []);
   });
 
+  test("to clear for others needs a country, too, and no service beside; a fee without it is a mistake", () => {
+    assert.throws(() => serveOptions(settings("serve", { watch: true }), [], myst), code("USAGE"));
+    assert.throws(() => serveOptions(settings("serve", { country: "DE", "watch-fee": "1%" }), ["proxy"], myst), code("USAGE"));
+    const alone = serveOptions(settings("serve", { watch: true, country: "DE" }), [], myst);
+    assert.deepEqual([alone.services, alone.watch, alone.maxWatchFeeBps], [[], { feeBps: 200 }, 200]);
+    const beside = serveOptions(
+      settings("serve", { watch: true, country: "DE", "watch-fee": "1.5%", "watch-max-fee": "0%" }),
+      ["proxy"],
+      myst,
+    );
+    assert.deepEqual([beside.services.length, beside.watch, beside.maxWatchFeeBps], [1, { feeBps: 150 }, 0]);
+    assert.equal(serveOptions(settings("serve", { country: "DE" }), ["proxy"], myst).watch, undefined);
+  });
+
   test("earnings are summed over sessions", () => {
     const sessions = [
       { ...session, promised: milli(100n), cleared: milli(50n), usedBytes: 1n << 20n },
@@ -80,6 +94,12 @@ describe("cli/status", (test) => {
     assert.deepEqual([shown.serving, shown.connection, shown.chain], [undefined, undefined, "not reachable: it is off"]);
     const connected = statusFacts({ ...now, connection: { ...session, endpoint: { socks: "127.0.0.1:1080" } } }, myst);
     assert.ok(connected.connection?.includes("socks 127.0.0.1:1080"));
+    const forOthers = { feeBps: 150, channels: 1, providers: 1, amount: milli(100n), cleared: 2, earned: milli(3n) };
+    const byOthers = { channels: 2, amount: milli(52n), by: ["16Uiu2HAmAbcdefgh"] };
+    const serving = { country: "DE", services: [], sessions: 0, maxSessions: 5, watching: { forOthers, byOthers } };
+    const watching = statusFacts({ ...now, serving }, myst);
+    assert.deepEqual(watching.watching, ["0.1 MYST on 1 channel of 1 exit, for 1.5 %", "2 cleared since the start, 0.003 MYST earned"]);
+    assert.equal(watching.watched, "0.052 MYST on 2 channels by …Abcdefgh");
     assert.equal(sessionFacts(session, myst, 0).exit, exit.peer);
   });
 });

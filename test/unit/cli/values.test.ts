@@ -30,6 +30,18 @@ const cases: [kind: OptionKind, code: string, good: [text: string, value: unknow
     ["h", "1w", "-1h", "1.5h"],
   ],
   [
+    "percent",
+    "BAD_VALUE",
+    [
+      ["2%", 200],
+      ["1.5%", 150],
+      ["0.01 %", 1],
+      ["0%", 0],
+      ["100%", 10_000],
+    ],
+    ["2", "%", "-1%", "100.01%", "1000%", "0.001%", "1,5%", "2bps"],
+  ],
+  [
     "size",
     "BAD_VALUE",
     [

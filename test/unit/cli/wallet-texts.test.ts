@@ -95,6 +95,18 @@ describe("cli/wallet-texts", (test) => {
     assert.equal(channelsText([], unit, 0), "no channels");
   });
 
+  test("what others watch is a column of its own, where anything is watched", () => {
+    const watched = { amount: myst / 7n, by: ["16Uiu2a", "16Uiu2b"], untilMs: 0 };
+    const owed: ChannelView = { ...channel, role: "provider", cumulative: much, state: "closing" };
+    assert.doesNotMatch(channelsText([channel, owed], unit, 0), /WATCHED/);
+    const text = channelsText([channel, owed, { ...owed, watched }], unit, 40 * 86_400_000);
+    narrow(text);
+    assert.match(
+      text,
+      /PROMISED +USED[\s\S]*to you, in MYST\n.*PROMISED +CLEARED +NOT YET +WATCHED +LAST.*\n.* - +40d +closing\n.* 0\.142857 +40d +closing$/,
+    );
+  });
+
   test("what was cleared is a line each, and what was left says how to clear it", () => {
     const row = { hash, signer: address, channel: hash, peer: channel.peer, paid: much };
     const text = settledText(

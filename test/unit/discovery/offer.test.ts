@@ -22,13 +22,16 @@ const anyOffer: fc.Arbitrary<Offer> = fc
       city: fc.option(fc.stringMatching(/^[A-Za-z ]{1,40}$/), { nil: undefined }),
       networkKind: fc.constantFrom("residential", "datacenter", "mobile", "unknown"),
       services: fc.uniqueArray(
-        fc.record(
-          {
-            kind: fc.stringMatching(/^[a-z][a-z0-9-]{0,19}$/),
-            perGiB: fc.bigInt(0n, 2n ** 128n - 1n),
-            perHour: fc.bigInt(0n, 2n ** 128n - 1n),
-          },
-          { noNullPrototype: true },
+        fc.oneof(
+          fc.record(
+            {
+              kind: fc.stringMatching(/^[a-z][a-z0-9-]{0,19}$/).filter((kind) => kind !== "watch"),
+              perGiB: fc.bigInt(0n, 2n ** 128n - 1n),
+              perHour: fc.bigInt(0n, 2n ** 128n - 1n),
+            },
+            { noNullPrototype: true },
+          ),
+          fc.nat(10_000).map((feeBps) => ({ kind: "watch", perGiB: 0n, perHour: 0n, feeBps })),
         ),
         { maxLength: 8, selector: ({ kind }) => kind },
       ),
@@ -115,6 +118,18 @@ describe("discovery/offer", (test) => {
     [
       "a price over 128 bits",
       (body) => ({ ...body, services: [{ kind: "proxy", perGiB: new Uint8Array(17).fill(1), perHour: Uint8Array.of(1) }] }),
+    ],
+    [
+      "a fee of over the whole",
+      (body) => ({ ...body, services: [{ kind: "watch", perGiB: new Uint8Array(), perHour: new Uint8Array(), feeBps: 10_001 }] }),
+    ],
+    [
+      "a watcher without a fee",
+      (body) => ({ ...body, services: [{ kind: "watch", perGiB: new Uint8Array(), perHour: new Uint8Array() }] }),
+    ],
+    [
+      "a fee on a way out",
+      (body) => ({ ...body, services: [{ kind: "proxy", perGiB: Uint8Array.of(1), perHour: Uint8Array.of(1), feeBps: 100 }] }),
     ],
     ["a negative count", (body) => ({ ...body, sessions: -1 })],
     ["a count that is no integer", (body) => ({ ...body, sessions: 1.5 })],

@@ -34,6 +34,15 @@ describe("discovery/rank", (test) => {
       assert.equal(matches(offer, query), false, Object.keys(query).join());
   });
 
+  test("who only watches for others is no way out, and is found by who asks for that", () => {
+    const watch = { kind: "watch", perGiB: 0n, perHour: 0n, feeBps: 200 };
+    const [alone, beside] = [offerOf(a, { services: [watch] }), offerOf(b, { services: [...proxy(100n), watch] })];
+    const found = (query: Parameters<typeof rank>[1]) => rank([known(alone), known(beside)], query).map(({ offer }) => offer.peer);
+    assert.deepEqual(found({}), [b.peerId]);
+    assert.deepEqual(found({ maxPerGiB: 50n }), []);
+    assert.deepEqual(found({ service: "watch" }).sort(), [a.peerId, b.peerId].sort());
+  });
+
   test("a withdrawn exit fulfils nothing, and one service's price does not excuse another's", () => {
     assert.equal(matches(offerOf(a, { services: [] }), {}), false);
     const offer = offerOf(a, { services: [...proxy(1000n), { kind: "wireguard", perGiB: 1n, perHour: 0n }] });
