@@ -123,6 +123,7 @@ describe("watch/handing: a provider hands its checks out", (test) => {
     await one.handing.now();
     assert.equal(one.heard.length, 6);
     await one.ledger.settled(one.ref(), 2_000n);
+    assert.equal(one.watched(), undefined);
     await one.pass(20 * dayMs);
     assert.equal(one.heard.length, 6);
     assert.deepEqual(

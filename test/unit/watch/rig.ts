@@ -85,6 +85,8 @@ export function fakeContract() {
     paid: new Map<string, bigint>(),
     costs: { first: 0n, next: 0n },
     down: false,
+    /** it turns out that gas costs more than it is worth */
+    dear: false,
     reads: 0,
     /** keys of what each transaction has claimed */
     transactions: [] as string[][],
@@ -104,6 +106,7 @@ export function fakeContract() {
     },
     paid: async (signer, channel) => {
       reach();
+      state.reads += 1;
       return state.paid.get(`${signer}/${channel}`) ?? 0n;
     },
     isMined: async (hash) => state.mined.has(hash),
@@ -114,6 +117,7 @@ export function fakeContract() {
     prepareClear: async (claims, { maxCost } = {}) => {
       reach();
       state.limits.push(maxCost);
+      if (state.dear) throw new MystError("GAS_PRICE_HIGH", "dear");
       const raw: Hex = `0x${(prepared.size + 1).toString(16).padStart(4, "0")}`;
       prepared.set(raw, claims);
       return { raw, hash: `0x${raw.slice(2).padStart(64, "0")}`, nonce: prepared.size };

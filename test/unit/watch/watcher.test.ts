@@ -133,6 +133,8 @@ describe("watch/watcher: clears for who is away", (test) => {
     await one.watcher.stop();
     assert.deepEqual(seen, [true]);
     crash = false;
+    // nothing new would be worth it now
+    contract.state.costs = { first: 1_000n, next: 1_000n };
     const again = await setUp({ store, contract });
     await turns();
     assert.equal(seen.length, 2);
@@ -140,6 +142,21 @@ describe("watch/watcher: clears for who is away", (test) => {
     assert.ok(![...store.disk.keys()].some((key) => key.endsWith("/pending")));
     assert.equal(contract.state.paid.get(keyOf(handed())), 1_000n);
     await again.watcher.stop();
+  });
+
+  test("what the chain did not take while its check was good is not sent after", async () => {
+    const one = await setUp();
+    await one.ask([handed({ deadlineMs: nowMs + 5 * dayMs })]);
+    one.state.accounts.set(signer, account({ closeAtMs: nowMs + 7 * dayMs }));
+    await one.watcher.take({ type: "closing", signer });
+    one.state.dear = true;
+    await one.pass(4 * dayMs + hourMs);
+    assert.ok(one.state.limits.length > 0);
+    one.state.dear = false;
+    await one.pass(dayMs);
+    await one.pass(10 * 60_000);
+    assert.deepEqual(one.state.transactions, []);
+    await one.watcher.stop();
   });
 
   test("a clearing that a reorganisation undoes is made again", async () => {
