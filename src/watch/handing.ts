@@ -133,10 +133,10 @@ export function startHanding(deps: HandingDeps, options: HandingOptions): Handin
     }));
   };
 
+  const askable = () => chosen.choose(deps.offers().filter(({ feeBps }) => feeBps <= maxFeeBps));
   /** One question to each watcher. @returns whether there may be more to hand out */
   const round = async (): Promise<boolean> => {
-    const offers = chosen.choose(deps.offers().filter(({ feeBps }) => feeBps <= maxFeeBps));
-    const questions = offers.flatMap((offer, place) => (offer ? questionFor(offer, place) : []));
+    const questions = askable().flatMap((offer, place) => (offer ? questionFor(offer, place) : []));
     const asked = questions.filter(({ parts }) => parts.length > 0);
     // promise and check are on disk before either leaves
     await handed.note(asked.flatMap(({ parts }) => parts.map(({ channel, handed: to }) => ({ ref: channel, handed: to }))));
@@ -161,6 +161,9 @@ export function startHanding(deps: HandingDeps, options: HandingOptions): Handin
     for (const [key, untilMs] of refusedUntilMs) if (untilMs <= nowMs) refusedUntilMs.delete(key);
     await handed.tidy((ref) => ledger.channel(ref)?.paid ?? 0n, nowMs);
     if (!ledger.channels().some(({ cumulative, paid }) => cumulative > paid)) return;
+    const isAsking = askable().some((offer) => offer !== undefined);
+    lookForMore();
+    if (!isAsking) return;
     await chain.clearCosts().then(
       ({ first }) => {
         gas = first;
@@ -168,7 +171,6 @@ export function startHanding(deps: HandingDeps, options: HandingOptions): Handin
       ({ message }) => log.debug("what gas costs is not known", { message }),
     );
     for (let i = 0; i < mostRounds && !stopped.signal.aborted && (await round()); i += 1);
-    lookForMore();
   });
   const onError = (error: unknown) => log.warn("checks could not be handed out", { code: asMystError(error).code });
   const now = () => review().catch(onError);
