@@ -65,12 +65,12 @@ export async function openRows(store: Pick<Store, "write">, table: Table, self: 
 
   for await (const [key, bytes] of table.entries("check/")) {
     const { promise, check, ...rest } = readRecord(watchedRecord, bytes);
+    const { channel, cumulative } = promise;
     const provider = peerAddress(rest.peer);
-    if (channelId(provider, rest.salt) !== promise.channel) throw corrupt("a watched promise stands under another channel");
-    rows.set(key.slice("check/".length), {
-      ...{ ...rest, channel: promise.channel, best: promise, cumulative: promise.cumulative },
-      check: { ...check, provider },
-    });
+    const row = { ...rest, channel, cumulative, best: promise, check: { ...check, provider } };
+    if (channelId(provider, rest.salt) !== channel || key !== `check/${keyOf(row)}`)
+      throw corrupt("a watched promise stands under another channel");
+    rows.set(keyOf(row), row);
   }
   for await (const [key, bytes] of table.entries("account/"))
     accounts.set(key.slice("account/".length) as Hex, { closeAtMs: undefined, ...readRecord(accountRecord, bytes) });

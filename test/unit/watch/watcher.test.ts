@@ -5,6 +5,11 @@ import { dayMs, fakeContract, handed, hourMs, identityOf, keyOf, payerOf, provid
 
 const signer = payerOf(0).address;
 const closes = account({ closeAtMs: nowMs + 3 * dayMs });
+/** the payer closes, and the watcher hears of it */
+const close = async ({ state, watcher }: Awaited<ReturnType<typeof setUp>>) => {
+  state.accounts.set(signer, closes);
+  await watcher.take({ type: "closing", signer });
+};
 
 describe("watch/watcher: clears for who is away", (test) => {
   test("a payer closes: once, for the fee, and the channel is kept no longer than a reorganisation might undo it", async () => {
@@ -30,8 +35,7 @@ describe("watch/watcher: clears for who is away", (test) => {
     const one = await setUp();
     await one.ask([handed()]);
     one.here.add(providerIdentity.peerId);
-    one.state.accounts.set(signer, closes);
-    await one.watcher.take({ type: "closing", signer });
+    await close(one);
     await one.pass(23 * hourMs);
     assert.deepEqual(one.state.transactions, []);
     one.state.paid.set(keyOf(handed()), 1_000n);
@@ -45,8 +49,7 @@ describe("watch/watcher: clears for who is away", (test) => {
     const one = await setUp();
     await one.ask([handed()]);
     one.here.add(providerIdentity.peerId);
-    one.state.accounts.set(signer, closes);
-    await one.watcher.take({ type: "closing", signer });
+    await close(one);
     await one.pass(23 * hourMs);
     assert.deepEqual(one.state.transactions, []);
     await one.pass(hourMs + 1);
@@ -87,8 +90,7 @@ describe("watch/watcher: clears for who is away", (test) => {
     one.state.costs = { first: 40n, next: 10n };
     assert.deepEqual(await one.ask([handed({ salt: 1 })]), ["kept"]);
     assert.deepEqual(await one.ask([handed({ provider: other, cumulative: 2_000n, feeBps: 300 })], other), ["kept"]);
-    one.state.accounts.set(signer, closes);
-    await one.watcher.take({ type: "closing", signer });
+    await close(one);
     await turns();
     assert.deepEqual(
       one.state.transactions.map((keys) => keys.length),
@@ -103,8 +105,7 @@ describe("watch/watcher: clears for who is away", (test) => {
     const one = await setUp();
     one.state.costs = { first: 21n, next: 10n };
     await one.ask([handed()]);
-    one.state.accounts.set(signer, closes);
-    await one.watcher.take({ type: "closing", signer });
+    await close(one);
     await one.pass(hourMs);
     assert.deepEqual(one.state.transactions, []);
     one.state.costs = { first: 20n, next: 10n };
@@ -162,8 +163,7 @@ describe("watch/watcher: clears for who is away", (test) => {
   test("a clearing that a reorganisation undoes is made again", async () => {
     const one = await setUp();
     await one.ask([handed()]);
-    one.state.accounts.set(signer, closes);
-    await one.watcher.take({ type: "closing", signer });
+    await close(one);
     await turns();
     assert.equal(one.state.transactions.length, 1);
     one.state.paid.clear();
@@ -173,6 +173,31 @@ describe("watch/watcher: clears for who is away", (test) => {
     assert.equal(one.state.transactions.length, 2);
     assert.equal(one.state.paid.get(keyOf(handed())), 1_000n);
     await one.watcher.stop();
+  });
+
+  test("what a reorganisation takes back of a provider's own clearing is watched again", async () => {
+    const one = await setUp();
+    await one.ask([handed()]);
+    one.state.paid.set(keyOf(handed()), 1_000n);
+    await one.watcher.take({ type: "cleared", signer, channel: handed().promise.channel });
+    assert.equal(one.watcher.view().channels, 0);
+    one.state.paid.clear();
+    one.state.accounts.set(signer, closes);
+    await one.watcher.reorganised();
+    assert.equal(one.watcher.view().channels, 1);
+    await one.pass(2 * 60_000);
+    assert.deepEqual(one.state.transactions, [[keyOf(handed())]]);
+    await one.watcher.stop();
+  });
+
+  test("a damaged record is told of, and not taken for none", async () => {
+    const one = await setUp();
+    await one.ask([handed(), handed({ salt: 8 })]);
+    await one.watcher.stop();
+    const [a, b] = [...one.store.disk.keys()].filter((key) => key.includes("/check/"));
+    const ofB = one.store.disk.get(b ?? "") as Uint8Array;
+    for (const bytes of [ofB.slice(1), ofB])
+      await assert.rejects(setUp({ store: memoryStore(new Map(one.store.disk).set(a ?? "", bytes)) }), { code: "STORE_CORRUPT" });
   });
 
   test("a check that has ended is let go, unsubmitted", async () => {
