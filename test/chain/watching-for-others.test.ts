@@ -103,7 +103,7 @@ describe("chain: watching for others", (test, { before, after }) => {
 
     await payer.chain.close();
     await one.poll();
-    await until(async () => (await watched.chain.credit(watched.address)) > 0n);
+    await until(() => one.watcher.view().cleared === 1);
     await later(3 * 86_400 + 60, async () => {
       assert.equal((await payer.chain.withdraw()).withdrawn, 12n * myst - owed);
     });
