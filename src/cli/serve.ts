@@ -1,5 +1,6 @@
 import { setTimeout as wait } from "node:timers/promises";
 import { MystError } from "../lib/errors.ts";
+import { within } from "../lib/lifecycle.ts";
 import { formatBytes, type Unit } from "../lib/units.ts";
 import type { NodeStatus, ServeOptions, ServiceKind, SessionView } from "../node/types.ts";
 import type { Settings } from "../options.ts";
@@ -14,6 +15,7 @@ import { percentText, priceText, roughAmount, tunnelText } from "./texts.ts";
 const redrawMs = 1000;
 
 const defaultWatchFeeBps = 200;
+const balanceMs = 3_000;
 
 /** Runs an exit, or with --service none a peer that only helps, until told to stop. */
 export const serve: Run<"serve"> = async (context) => {
@@ -39,7 +41,8 @@ export const serve: Run<"serve"> = async (context) => {
 
 /** Whether it is known that there is nothing to pay for a transaction with. */
 const hasNoGas = async ({ node }: Host): Promise<boolean> => {
-  const { gas } = await node.wallet.balances(node.address).catch(() => ({ gas: undefined }));
+  const asked = within(node.wallet.balances(node.address), balanceMs, "RPC_UNREACHABLE", "reading the wallet");
+  const { gas } = await asked.catch(() => ({ gas: undefined }));
   return gas === 0n;
 };
 
