@@ -4,8 +4,9 @@ import type { Clock } from "../lib/clock.ts";
 import { every } from "../lib/lifecycle.ts";
 import type { Logger } from "../lib/ports.ts";
 import { graylistScore, peerScore, scoreThresholds, topicScore } from "./gossip-score.ts";
-import type { Network, Topic, Validity } from "./network.ts";
+import type { Network, Validity } from "./network.ts";
 import { createQuota } from "./quota.ts";
+import { topicValidator } from "./topic-validator.ts";
 
 type GossipCalls = Pick<Network, "subscribe" | "unsubscribe" | "publish" | "onSubscriber">;
 type Deps = {
@@ -24,9 +25,6 @@ type Internals = {
   status: { heartbeatTimeout?: NodeJS.Timeout };
 };
 
-const defaultQuota = { burst: 200, perSecond: 50 };
-/** Messages of one topic that are being checked at the same time; what comes beyond is ignored. */
-const maxChecking = 64;
 /** A peer that we reject this much, over any number of connections, goes. Gossipsub itself forgets a score on a reconnect. */
 const strikes = { burst: 5, perSecond: 1 / 60 };
 
@@ -72,26 +70,6 @@ export function createGossip({ pubsub, name, ban, log, clock }: Deps): GossipCal
   const subscribers = new Map<string, Set<(peer: string) => void>>();
   const struck = createQuota(clock, strikes);
 
-  const validator = <T>(topic: Topic<T>) => {
-    const quota = createQuota(clock, topic.quota ?? defaultQuota);
-    let checking = 0;
-    return async (bytes: Uint8Array, from: string): Promise<Validity> => {
-      if (bytes.byteLength > topic.maxBytes) return "reject";
-      if (checking >= maxChecking || !quota.take(from)) return "ignore";
-      checking += 1;
-      try {
-        const { validity, value } = await topic.validate(bytes, from);
-        if (validity === "accept" && value !== undefined) topic.onMessage(value, from);
-        return validity;
-      } catch (error) {
-        log.warn("a message could not be checked", { topic: topic.name, error: (error as Error).message });
-        return "ignore";
-      } finally {
-        checking -= 1;
-      }
-    };
-  };
-
   // the subscription comes on their stream to us; ours to them may still be opening
   const whenReachable = async (peer: string, then: () => void) => {
     for (let attempt = 0; attempt < 100; attempt++) {
@@ -125,7 +103,7 @@ export function createGossip({ pubsub, name, ban, log, clock }: Deps): GossipCal
   return {
     subscribe: async (topic) => {
       const full = name(topic.name);
-      const validate = validator(topic);
+      const validate = topicValidator(topic, { log, clock });
       // without parameters for the topic a rejected message costs its sender nothing
       internals.score.params.topics[full] = topicScore;
       pubsub.topicValidators.set(full, async (from, message) => {

@@ -30,9 +30,12 @@ export type Topic<T> = {
   maxBytes: number;
   /** Messages one neighbour may hand us: `burst` at once, then `perSecond`. What is over it is ignored unread. Default 200 and 50. */
   quota?: { burst: number; perSecond: number };
-  /** Cheapest checks first. "reject" costs the sender its standing, "ignore" does not; throwing counts as "ignore". */
-  validate(bytes: Uint8Array, from: string): Promise<{ validity: Validity; value?: T }>;
-  /** called once per accepted message */
+  /**
+   * Cheapest checks first. "reject" costs the sender its standing, "ignore" does not; throwing counts as "ignore". `later`: what is
+   * to become of an accepted message in the end, where that takes longer; waiting for it takes up no place among those being checked.
+   */
+  validate(bytes: Uint8Array, from: string): Promise<{ validity: Validity; value?: T; later?: Promise<Validity> }>;
+  /** called once per accepted message, before it is passed on */
   onMessage(value: T, from: string): void;
 };
 
