@@ -3,10 +3,11 @@ import type { Clock } from "../lib/clock.ts";
 import type { Hex } from "../lib/codec.ts";
 import { MystError } from "../lib/errors.ts";
 import type { Store } from "../lib/store.ts";
-import { type Acceptance, acceptPromise, type ProviderLimits, refuse } from "./channel.ts";
+import { type Acceptance, acceptPromise, type ProviderLimits, refuse, type Sight } from "./channel.ts";
 import type { ClearingDomain, ClearingNetwork } from "./eip712.ts";
 import { groupCommit } from "./group-commit.ts";
 import { createIntake } from "./intake.ts";
+import { createOwing } from "./owing.ts";
 import { channelId, type SignedPromise } from "./promise.ts";
 import { accountRecord, corrupt, ledgerTable, providerChannelRecord, readRecord } from "./records.ts";
 import type { AccountView } from "./settlement.ts";
@@ -46,6 +47,15 @@ export type AcceptConditions = {
   /** nothing new is taken: a settlement of ours is late */
   overdue?: boolean;
   limits: ProviderLimits;
+  /** what others know and have promised them; without it no limit follows from that */
+  watch?: Watch | undefined;
+};
+
+/** Whoever knows what a payer has signed elsewhere. */
+export type Watch = {
+  sight(ref: ChannelRef, promise: SignedPromise): Sight;
+  /** The payer has signed this for certain, whether it is accepted or not. */
+  take(signer: Hex, promise: SignedPromise): void;
 };
 
 /** What others have promised to this node. */
@@ -56,6 +66,7 @@ export type ProviderLedger = {
   /** undefined before its first promise */
   channel(ref: ChannelRef): ProviderChannel | undefined;
   channels(): ProviderChannel[];
+  channelsOf(signer: Hex): ProviderChannel[];
   /** cumulative - paid over all channels of one payer, base units */
   unsettled(signer: Hex): bigint;
   /**
@@ -94,12 +105,18 @@ export async function openProviderLedger(deps: ProviderLedgerDeps, domain: Clear
   const entries = new Map<string, Entry>();
   const bySigner = new Map<Hex, Set<Entry>>();
   const accounts = new Map<Hex, AccountView>();
+  const owing = createOwing();
 
   const enter = (ref: ChannelRef, now: ProviderChannel, onDisk: ProviderChannel | undefined): Entry => {
     const entry = { now, onDisk, claimed: now.paid };
     entries.set(keyOf(ref), entry);
+    owing.changed(undefined, now);
     bySigner.set(ref.signer, (bySigner.get(ref.signer) ?? new Set()).add(entry));
     return entry;
+  };
+  const change = (entry: Entry, now: ProviderChannel) => {
+    owing.changed(entry.now, now);
+    entry.now = now;
   };
   const persist = async (entry: Entry) => {
     const written = entry.now;
@@ -113,8 +130,9 @@ export async function openProviderLedger(deps: ProviderLedgerDeps, domain: Clear
     }
   };
   const takeBack = (entry: Entry) => {
-    if (entry.onDisk) entry.now = entry.onDisk;
+    if (entry.onDisk) change(entry, entry.onDisk);
     else {
+      owing.changed(entry.now, undefined);
       entries.delete(keyOf(entry.now));
       bySigner.get(entry.now.signer)?.delete(entry);
     }
@@ -143,8 +161,11 @@ export async function openProviderLedger(deps: ProviderLedgerDeps, domain: Clear
     const channel = entry && Buffer.compare(entry.now.salt, salt) === 0 ? entry.now.channel : channelId(self, salt);
     const paid = entry?.now.paid ?? 0n;
     const state = { signer, channel, best: entry?.now.best, paid, claimed: larger(entry?.claimed ?? 0n, paid) };
+    const { watch, ...given } = conditions;
     return acceptPromise(state, promise, {
-      ...conditions,
+      ...given,
+      sight: watch?.sight({ signer, channel }, promise),
+      strangers: owing.strangersBeside(signer),
       nowMs: clock.nowMs(),
       account: accounts.get(signer),
       others: others(signer, entry),
@@ -159,7 +180,11 @@ export async function openProviderLedger(deps: ProviderLedgerDeps, domain: Clear
       signer,
       promise,
       // Others were decided on while the signature was checked, so the limits are looked at again, in one go with taking it.
-      conclude: async (by) => (by === signer ? keep(offer, judge(offer, conditions)) : refuse("bad-signature")),
+      conclude: async (by) => {
+        if (by !== signer) return refuse("bad-signature");
+        conditions.watch?.take(signer, promise);
+        return keep(offer, judge(offer, conditions));
+      },
     });
   };
   /** Takes what was accepted, at once in memory; resolves when it is on disk. */
@@ -174,7 +199,7 @@ export async function openProviderLedger(deps: ProviderLedgerDeps, domain: Clear
     const { consumed: before = 0n, paid = 0n } = entry?.now ?? {};
     const consumed = between(before, used, promise.cumulative);
     const now = { ...ref, peer, salt: entry?.now.salt ?? salt, best: promise, cumulative: promise.cumulative, consumed, paid };
-    if (entry) entry.now = now;
+    if (entry) change(entry, now);
     await persist(entry ?? enter(ref, now, undefined));
     return result;
   };
@@ -194,13 +219,14 @@ export async function openProviderLedger(deps: ProviderLedgerDeps, domain: Clear
     network: domain,
     channel: (ref) => entries.get(keyOf(ref))?.now,
     channels: () => [...entries.values()].map((entry) => entry.now),
+    channelsOf: (signer) => [...(bySigner.get(signer) ?? [])].map((entry) => entry.now),
     unsettled: (signer) => others(signer).unsettled,
     accept,
     consume: async (ref, amount) => {
       const entry = known(ref);
       const consumed = between(entry.now.consumed, amount, entry.now.cumulative);
       if (consumed === entry.now.consumed) return;
-      entry.now = { ...entry.now, consumed };
+      change(entry, { ...entry.now, consumed });
       await persist(entry);
     },
     claiming: (ref, cumulative) => {
@@ -211,7 +237,7 @@ export async function openProviderLedger(deps: ProviderLedgerDeps, domain: Clear
       const entry = known(ref);
       if (paid === entry.now.paid || (paid < entry.now.paid && !reorganised)) return;
       if (paid < entry.now.paid) entry.claimed = paid;
-      entry.now = { ...entry.now, paid };
+      change(entry, { ...entry.now, paid });
       await persist(entry);
     },
     account: (signer) => accounts.get(signer),

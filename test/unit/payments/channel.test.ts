@@ -7,6 +7,7 @@ import {
   nextPromise,
   type Refusal,
   refusals,
+  type Sight,
   staleAfterMs,
 } from "../../../src/payments/channel.ts";
 import { type SignedPromise, signPromise } from "../../../src/payments/promise.ts";
@@ -33,6 +34,19 @@ const conditions = (changes: Partial<Conditions> = {}): Conditions => ({
   limits: { maxUnsettled: 50_000n, minBond: 100n },
   ...changes,
 });
+/** nothing is known of the payer beside this channel, whose best promise others have seen a moment ago */
+const sight = (changes: Partial<Sight> = {}): Sight => ({
+  standing: "clear",
+  totalBefore: 0n,
+  total: 0n,
+  seen: { cumulative: 1_000n, atMs: nowMs - 2_000 },
+  othersUnseen: 0n,
+  channels: 1,
+  exits: 1,
+  ...changes,
+});
+const seeing = (changes: Partial<Sight>, bond = 800_000n) =>
+  conditions({ sight: sight(changes), account: account({ balance: 996_000n, bond }), limits: { maxUnsettled: 200_000n, minBond: 100n } });
 const refusal = (promise: SignedPromise, state = known(), given = conditions()): Refusal | undefined => {
   const result = acceptPromise(state, promise, given);
   return result.accepted ? undefined : result.refusal;
@@ -78,15 +92,31 @@ describe("payments/channel: acceptance", (test) => {
     ["seq-ahead", sign({ ...next, seq: (BigInt(nowMs + staleAfterMs) << 20n) + 1n })],
     ["account-unknown", sign(next), known(), conditions({ account: undefined })],
     ["view-stale", sign(next), known(), conditions({ nowMs: nowMs + staleAfterMs + 1 })],
-    ["overdue", sign(next), known(), conditions({ overdue: true })],
     ["closing", sign(next), known(), at({ closeAtMs: nowMs + 1 })],
     ["bond-low", sign(next), known(), at({ bond: 99n })],
+    ["conflict-known", sign(next), known(), seeing({ standing: "conflict" })],
+    ["crowded", sign(next), known(), seeing({ standing: "crowded" })],
+    ["loud", sign(next), known(), seeing({ standing: "loud" })],
     ["over-line", sign(next), known(), at({ line: 5_999n, balance: 5_999n })],
     ["total-low", sign(next), known(), at({ balance: 995_999n })],
     ["total-low", sign(next), known(), conditions({ others: { unsettled: 1n, unclaimed: 1n } })],
+    ["total-low", sign(next), known(), seeing({ totalBefore: 6_001n })],
+    ["over-bond", sign({ ...next, total: 26_001n }), known(), at({ bond: 44_000n })],
+    ["over-bond", sign(next), known(), seeing({ total: 26_001n }, 44_000n)],
     ["over-limit", sign(next), known(), conditions({ limits: { maxUnsettled: 1_999n, minBond: 0n } })],
     ["over-limit", sign(next), known(), at({ bond: 15_999n })],
-    ["over-bond", sign({ ...next, total: 26_001n }), known(), at({ bond: 44_000n })],
+    // the first head is under way, or there is none: bond / (8 N)
+    ["unseen", sign(next), known(), seeing({ seen: undefined, exits: 51 })],
+    // a minute idle: the same, beyond what others have seen
+    ["unseen", sign(next), known(), seeing({ seen: { cumulative: 1_000n, atMs: nowMs - 60_001 }, exits: 101 })],
+    // signed long ago: the same
+    ["unseen", sign({ ...next, seq: seq + 1n }), known(), { ...seeing({ exits: 101 }), nowMs: nowMs + 600_001, chainReachable: false }],
+    // other channels of the payer with us that begin take part of it
+    ["unseen", sign(next), known(), seeing({ seen: undefined, exits: 40, othersUnseen: 501n })],
+    // later: bond / (16 k^2) beyond what others have seen
+    ["unseen", sign(next), known(), seeing({ channels: 8 })],
+    ["strangers", sign(next), known(), conditions({ strangers: 998_001n })],
+    ["overdue", sign(next), known(), conditions({ overdue: true })],
   ];
   for (const [expected, promise, state, given] of cases)
     test(`refuses '${expected}': ${refusals[expected].text}`, () => {
@@ -117,6 +147,55 @@ describe("payments/channel: acceptance", (test) => {
     const view = account({ balance: 995_000n });
     assert.equal(refusal(sign(next), known(), conditions({ account: view })), "total-low");
     assert.equal(refusal(sign(next), known({ claimed: 1_000n }), conditions({ account: view })), undefined);
+  });
+
+  test("what others have not seen may come up to the limit", () => {
+    const none = [seeing({ seen: undefined, exits: 50 }), seeing({ seen: undefined, exits: 40, othersUnseen: 500n })];
+    const idle = seeing({ seen: { cumulative: 1_000n, atMs: nowMs - 60_001 }, exits: 100 });
+    const inUse = [seeing({ channels: 7, exits: 1_000 }), seeing({ channels: 100, seen: { cumulative: 2_000n, atMs: nowMs - 60_000 } })];
+    const old = { ...seeing({ exits: 100 }), nowMs: nowMs + 600_001, chainReachable: false };
+    for (const given of [...none, idle, ...inUse, old]) assert.equal(refusal(sign(next), known(), given), undefined);
+    // what the contract has paid is no credit
+    assert.equal(refusal(sign(next), known({ paid: 1_500n, claimed: 1_500n }), seeing({ seen: undefined, exits: 200 })), undefined);
+  });
+
+  test("whoever comes back with credit left waits for nobody: the stored promise is good, and a little more than others have seen", () => {
+    const idle = { seen: { cumulative: 1_000n, atMs: nowMs - 86_400_000 }, exits: 1_000 };
+    assert.deepEqual(acceptPromise(known(), best, seeing({ ...idle, seen: undefined })), { accepted: true, fresh: false });
+    assert.equal(refusal(sign({ ...next, cumulative: 1_100n }), known(), seeing(idle)), undefined);
+  });
+
+  test("all that never cleared here may owe twenty times what one may, and one that has cleared is none of them", () => {
+    assert.equal(refusal(sign(next), known(), conditions({ strangers: 998_000n })), undefined);
+    assert.equal(refusal(sign(next), known(), conditions({ strangers: undefined })), undefined);
+  });
+
+  test("of several things that are wrong the first is told", () => {
+    const order: Refusal[] = [
+      ...(["closing", "bond-low", "conflict-known", "total-low", "over-bond", "over-limit", "unseen", "strangers", "overdue"] as const),
+    ];
+    const wrong = {
+      closing: { account: account({ closeAtMs: nowMs, balance: 990_000n, bond: 99n }) },
+      "bond-low": { account: account({ balance: 990_000n, bond: 99n }) },
+      "conflict-known": { sight: sight({ standing: "conflict", seen: undefined, exits: 10_000, totalBefore: 6_001n, total: 900_000n }) },
+      "total-low": { sight: sight({ seen: undefined, exits: 10_000, totalBefore: 6_001n, total: 900_000n }) },
+      "over-bond": { sight: sight({ seen: undefined, exits: 10_000, total: 900_000n }) },
+      "over-limit": { sight: sight({ seen: undefined, exits: 10_000 }), limits: { maxUnsettled: 1_999n, minBond: 100n } },
+      unseen: { sight: sight({ seen: undefined, exits: 10_000 }) },
+      strangers: { strangers: 1n << 90n },
+      overdue: { overdue: true },
+    };
+    for (const [i, expected] of order.entries()) {
+      // each with everything wrong that comes after it
+      const rest = [...order.slice(i)].reverse().map((each) => wrong[each as keyof typeof wrong]);
+      const given: Conditions = Object.assign(conditions(), ...rest);
+      assert.equal(refusal(sign(next), known(), given), expected);
+    }
+    const names = Object.keys(refusals);
+    assert.deepEqual(
+      [...order].sort((a, b) => names.indexOf(a) - names.indexOf(b)),
+      order,
+    );
   });
 
   test("without an RPC the last view serves, within the same limits", () => {
