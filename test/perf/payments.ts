@@ -9,6 +9,7 @@ import { cborCodec } from "../../src/lib/codec.ts";
 import { silentLogger } from "../../src/lib/ports.ts";
 import { openStore, type Store } from "../../src/lib/store.ts";
 import { clearingDomain } from "../../src/payments/eip712.ts";
+import { type Heads, openHeads } from "../../src/payments/heads/heads.ts";
 import { channelId, newSalt, promiseSigner, type SignedPromise, signPromise, wirePromise } from "../../src/payments/promise.ts";
 import { openProviderLedger, type ProviderLedger } from "../../src/payments/provider-ledger.ts";
 import { createSigners, type FindSigners } from "../../src/payments/signers.ts";
@@ -63,20 +64,32 @@ function messages(payers: Payer[], count: number): Message[] {
   });
 }
 
-async function openLedger(store: Store, payers: Payer[], findSigners: FindSigners): Promise<ProviderLedger> {
+type Exit = { ledger: ProviderLedger; heads: Heads };
+
+/** With what it knows and tells of payers elsewhere, as whoever serves; somebody hears it. */
+async function openExit(store: Store, payers: Payer[], findSigners: FindSigners): Promise<Exit> {
   const ledger = await openProviderLedger({ store, self: provider.address, clock: systemClock, findSigners }, domain);
   const money = 10n ** 18n;
   const view = { balance: money, line: money, bond: money, closeAtMs: undefined, owner: provider.address, readAtMs: Date.now() };
   await Promise.all(payers.map(({ identity }) => ledger.rememberAccount(identity.address, view)));
-  return ledger;
+  const network = { subscribe: async () => undefined, unsubscribe: async () => undefined, publish: async () => 1 };
+  const heads = await openHeads({
+    ...{ network, ledger, findSigners, store, clock: systemClock, log: silentLogger, exits: () => 50 },
+    look: async () => undefined,
+    onConflict: () => {
+      throw new Error("honest payers are taken for cheats");
+    },
+  });
+  return { ledger, heads };
 }
 
 /** From bytes to disk, as a session does it. */
-async function receive(ledger: ProviderLedger, { payer, bytes }: Message): Promise<void> {
+async function receive({ ledger, heads }: Exit, { payer, bytes }: Message): Promise<void> {
   const { identity, salt } = payer;
   const offer = { signer: identity.address, peer: identity.peerId, salt, promise: codec.decode(bytes), consumed: payer.cumulative };
-  const result = await ledger.accept(offer, conditions);
+  const result = await ledger.accept(offer, { ...conditions, watch: heads.watch });
   if (!result.accepted) throw new Error(`a promise was refused: ${result.refusal}`);
+  heads.accepted({ signer: offer.signer, channel: payer.channel });
 }
 
 /** Seconds of one core that `work` takes, its threads included. */
@@ -88,19 +101,18 @@ async function cpuSeconds(work: () => unknown): Promise<number> {
 }
 
 /** `each` promises of every payer at a time: of several only the newest is checked and kept, and what comes together shares a write. */
-async function flood(ledger: ProviderLedger, all: Message[], each = 1): Promise<void> {
+async function flood(exit: Exit, all: Message[], each = 1): Promise<void> {
   const at = each * payerCount;
-  for (let from = 0; from < all.length; from += at)
-    await Promise.all(all.slice(from, from + at).map((message) => receive(ledger, message)));
+  for (let from = 0; from < all.length; from += at) await Promise.all(all.slice(from, from + at).map((message) => receive(exit, message)));
 }
 
-async function pace(ledger: ProviderLedger, all: Message[], signal: AbortSignal): Promise<void> {
+async function pace(exit: Exit, all: Message[], signal: AbortSignal): Promise<void> {
   const beganMs = performance.now();
   const under: Promise<void>[] = [];
   let sent = 0;
   while (sent < all.length && !signal.aborted) {
     const due = Math.min(all.length, Math.floor(((performance.now() - beganMs) * paced.perSecond) / 1000));
-    for (; sent < due; sent += 1) under.push(receive(ledger, all[sent] as Message));
+    for (; sent < due; sent += 1) under.push(receive(exit, all[sent] as Message));
     await wait(5);
   }
   await Promise.all(under);
@@ -117,11 +129,12 @@ const payments: Measurement = {
       await using signers = createSigners(domain, silentLogger);
       let checked = 0;
       const payers = newPayers();
-      const ledger = await openLedger(store, payers, (promises) => {
+      const exit = await openExit(store, payers, (promises) => {
         checked += promises.length;
         return signers.find(promises);
       });
-      await flood(ledger, messages(payers, perRun));
+      await using _ = exit.heads;
+      await flood(exit, messages(payers, perRun));
       checked = 0;
       let pipeline = 0;
       let wall = 0;
@@ -130,7 +143,7 @@ const payments: Measurement = {
       for (; done < runs && !signal.aborted; done += 1) {
         const all = messages(payers, perRun);
         const beganMs = performance.now();
-        pipeline += await cpuSeconds(() => flood(ledger, all));
+        pipeline += await cpuSeconds(() => flood(exit, all));
         wall += (performance.now() - beganMs) / 1000;
         sample = all.slice(0, viemSample).map(({ bytes }) => codec.decode(bytes));
         log(`${(done + 1) * perRun} promises`);
@@ -139,11 +152,11 @@ const payments: Measurement = {
       const skipped = done * perRun - checked;
       const each = pipeline / Math.max(1, done * perRun);
       const waiting = messages(payers, perRun);
-      const coalesced = (await cpuSeconds(() => flood(ledger, waiting, together))) / perRun;
+      const coalesced = (await cpuSeconds(() => flood(exit, waiting, together))) / perRun;
       const own = (await cpuSeconds(() => sample.map((promise) => promiseSigner(domain, promise)))) / viemSample;
       const viems = (await cpuSeconds(() => recoverByViem(sample))) / viemSample;
       const steady = messages(payers, paced.perSecond * paced.seconds);
-      const cpu = (await cpuSeconds(() => pace(ledger, steady, signal))) / paced.seconds;
+      const cpu = (await cpuSeconds(() => pace(exit, steady, signal))) / paced.seconds;
       log("streams");
       const atPace = await measureStreams({ ...streams, runs }, signal);
       const atOnce = await measureStreams({ ...streams, runs, everyMs: 0 }, signal);

@@ -1,0 +1,273 @@
+import assert from "node:assert/strict";
+import { createIdentity, type Identity } from "../../../../src/identity/identity.ts";
+import { systemClock } from "../../../../src/lib/clock.ts";
+import type { Hex } from "../../../../src/lib/codec.ts";
+import { silentLogger } from "../../../../src/lib/ports.ts";
+import { clearingDomain, type PromiseData } from "../../../../src/payments/eip712.ts";
+import type { Conflict } from "../../../../src/payments/heads/book.ts";
+import { encodeEvidence, encodeHead, evidenceTopic, shardOf, shardTopic } from "../../../../src/payments/heads/head.ts";
+import { type Heads, openHeads } from "../../../../src/payments/heads/heads.ts";
+import { channelId, newSalt, signPromise } from "../../../../src/payments/promise.ts";
+import { openProviderLedger, type ProviderLedger } from "../../../../src/payments/provider-ledger.ts";
+import { findSignersInline } from "../../../../src/payments/signers.ts";
+import { gossipBus } from "../../../support/gossip-bus.ts";
+import { describe } from "../../../support/harness.ts";
+import { until } from "../../../support/until.ts";
+import { account, domain, memoryStore, payer } from "../fixtures.ts";
+
+const other = createIdentity(new Uint8Array(32).fill(8));
+const stranger = createIdentity(new Uint8Array(32).fill(9));
+const shard = shardTopic(shardOf(payer.address));
+const channels = Array.from({ length: 400 }, () => channelId(stranger.address, newSalt()));
+const seqNow = () => BigInt(Date.now()) << 20n;
+const head = (by: Identity, index: number, content: Partial<PromiseData> = {}, where = domain) => ({
+  signer: by.address,
+  promise: signPromise(where, by, {
+    channel: channels[index] as Hex,
+    cumulative: 100n,
+    total: 1_000n,
+    seq: seqNow() + BigInt(index),
+    ...content,
+  }),
+});
+const bytesOf = (...args: Parameters<typeof head>) => encodeHead(head(...args));
+
+type Bus = ReturnType<typeof gossipBus>;
+type Peer = { heads: Heads; conflicts: Conflict[]; ledger: ProviderLedger; store: ReturnType<typeof memoryStore>; looks: () => number };
+
+/** A peer that listens to heads. `knows`: who has deposited, by the contract's events; `finds`: who it finds when it looks again. */
+async function peer(
+  bus: Bus,
+  name: string,
+  { knows = [payer.address], finds = [], store = memoryStore() }: { knows?: Hex[]; finds?: Hex[]; store?: Peer["store"] } = {},
+): Promise<Peer> {
+  const clock = systemClock;
+  const self = createIdentity(Buffer.alloc(32, name)).address;
+  const ledger = await openProviderLedger({ store, self, clock }, domain);
+  const conflicts: Conflict[] = [];
+  let looks = 0;
+  const learn = async (signers: Hex[]) =>
+    store.write(
+      await heads.takeEvents({
+        ...{ undoneAbove: undefined, cleared: [] },
+        accounts: signers.map((signer) => ({ type: "deposited", signer, block: 1, bond: 800_000n })),
+      }),
+    );
+  const heads: Heads = await openHeads({
+    ...{ network: bus.network(name), ledger, findSigners: findSignersInline(domain), clock, log: silentLogger, exits: () => 3 },
+    store: { ...store, writeLazily: store.write },
+    random: () => 0.1,
+    look: async () => {
+      looks += 1;
+      await learn(finds);
+    },
+    onConflict: (conflict) => conflicts.push(conflict),
+  });
+  await learn(knows);
+  return { heads, conflicts, ledger, store, looks: () => looks };
+}
+
+/** a - b - c: what c hears from a, b has passed on; and `talker`, a peer that says anything to a */
+async function chain(options: Parameters<typeof peer>[2] = {}) {
+  const bus = gossipBus();
+  const peers = { a: await peer(bus, "a", options), b: await peer(bus, "b"), c: await peer(bus, "c") };
+  bus.link("a", "b");
+  bus.link("b", "c");
+  bus.link("talker", "a");
+  const talker = bus.network("talker");
+  const verdict = async (bytes: Uint8Array, topic = shard) => {
+    const before = bus.told.length;
+    await talker.publish(topic, bytes);
+    await until(() => bus.told.slice(before).some(({ to, from }) => to === "a" && from === "talker"));
+    return bus.told.slice(before).find(({ to, from }) => to === "a" && from === "talker")?.validity;
+  };
+  return {
+    ...{ bus, peers, talker, verdict },
+    [Symbol.asyncDispose]: async () => {
+      for (const { heads } of Object.values(peers)) await heads.stop();
+    },
+  };
+}
+
+const sightOf = ({ heads }: Peer, index = 399, seq = seqNow() + (1n << 40n)) =>
+  heads.watch.sight({ signer: payer.address, channel: channels[index] as Hex }, head(payer, index, { seq }).promise);
+
+describe("payments/heads: what others tell", (test) => {
+  test("a payer's head goes round, and counts at once", async () => {
+    await using net = await chain();
+    assert.equal(sightOf(net.peers.c).channels, 1);
+    assert.equal(await net.verdict(bytesOf(payer, 1)), "accept");
+    await until(() => sightOf(net.peers.c).channels === 2);
+    assert.equal(sightOf(net.peers.c).total, 1_000n);
+    assert.deepEqual([sightOf(net.peers.a).standing, sightOf(net.peers.c).standing], ["clear", "clear"]);
+  });
+
+  test("rejects what is malformed or signed by another or elsewhere, ignores what is old, unknown or far ahead, and none of it counts", async () => {
+    await using net = await chain();
+    const elsewhere = clearingDomain({ chainId: domain.chainId + 1, contract: domain.contract });
+    const otherContract = clearingDomain({ chainId: domain.chainId, contract: `0x${"c2".repeat(20)}` });
+    const good = head(payer, 1);
+    const long = Buffer.concat([encodeHead(good), Buffer.alloc(1)]);
+    const wrong: [string, Uint8Array, string, string?][] = [
+      ["no CBOR", Uint8Array.of(1, 2, 3), "reject"],
+      ["too long", new Uint8Array(257), "reject"],
+      ["something behind it", long, "reject"],
+      ["another shard", encodeHead(good), "reject", shardTopic((shardOf(payer.address) + 1) % 16)],
+      ["signed by another", encodeHead({ ...good, promise: head(stranger, 1).promise }), "reject"],
+      ["signed for another chain", bytesOf(payer, 1, {}, elsewhere), "reject"],
+      ["signed for another contract", bytesOf(payer, 1, {}, otherContract), "reject"],
+      ["another content than was signed", encodeHead({ ...good, promise: { ...good.promise, total: 99n } }), "reject"],
+      ["no signature", encodeHead({ ...good, promise: { ...good.promise, signature: new Uint8Array(64) } }), "reject"],
+      ["from an hour ahead", bytesOf(payer, 1, { seq: seqNow() + (3_600_000n << 20n) }), "ignore"],
+    ];
+    for (const [what, bytes, validity, topic] of wrong) assert.equal(await net.verdict(bytes, topic), validity, what);
+    assert.equal(await net.verdict(bytesOf(stranger, 1), shardTopic(shardOf(stranger.address))), "ignore");
+    assert.equal(sightOf(net.peers.a).channels, 1);
+    assert.equal(await net.verdict(encodeHead(good)), "accept");
+    const older = bytesOf(payer, 1, { cumulative: 99n, total: 999n, seq: good.promise.seq - 1n });
+    assert.equal(await net.verdict(older), "ignore");
+    assert.ok(Object.values(net.peers).every(({ conflicts }) => conflicts.length === 0));
+  });
+
+  test("what cannot all be true is found out by whoever hears the second head, and told to the others", async () => {
+    await using net = await chain();
+    const [first, second] = [head(payer, 1, { total: 100n }), head(payer, 2, { total: 150n })];
+    assert.equal(await net.verdict(encodeHead(first)), "accept");
+    assert.equal(await net.verdict(encodeHead(second)), "accept");
+    await until(() => Object.values(net.peers).every(({ conflicts }) => conflicts.length === 1));
+    const { a, c } = net.peers;
+    assert.deepEqual(a.conflicts[0]?.heads, [second.promise, first.promise]);
+    assert.equal(sightOf(c).standing, "conflict");
+    // the same again after a restart
+    const again = await peer(gossipBus(), "c", { store: memoryStore(new Map(c.store.disk)) });
+    assert.equal(sightOf(again).standing, "conflict");
+    assert.deepEqual(
+      again.conflicts.map(({ signer, sinceMs }) => ({ signer, sinceMs })),
+      [{ signer: payer.address, sinceMs: c.conflicts[0]?.sinceMs }],
+    );
+    await again.heads.stop();
+  });
+
+  test("evidence is taken as a whole by those who hold newer heads, and forged evidence harms nobody but its sender", async () => {
+    await using net = await chain();
+    const seq = seqNow();
+    const lies = [head(payer, 1, { total: 100n, seq }), head(payer, 2, { total: 150n, seq: seq + 1n })];
+    // by the time the others hear of it, both channels tell another story
+    const later = [
+      head(payer, 1, { cumulative: 200n, total: 400n, seq: seq + 2n }),
+      head(payer, 2, { cumulative: 200n, total: 500n, seq: seq + 3n }),
+    ];
+    for (const one of later) assert.equal(await net.verdict(encodeHead(one)), "accept");
+    for (const one of lies) assert.equal(await net.verdict(encodeHead(one)), "ignore");
+    const message = (heads: typeof lies) => encodeEvidence({ signer: payer.address, promises: heads.map(({ promise }) => promise) });
+    const forged: [string, Uint8Array, string][] = [
+      ["heads that go together", message(later), "reject"],
+      ["the same head twice", message([lies[0], lies[0]] as typeof lies), "reject"],
+      [
+        "heads of two signers",
+        message([lies[0], { ...head(other, 2, { total: 150n, seq: seq + 1n }), signer: payer.address }] as typeof lies),
+        "reject",
+      ],
+      ["content that was changed", message(lies.map((one) => ({ ...one, promise: { ...one.promise, total: 50n } }))), "reject"],
+      ["of whom nothing is known", encodeEvidence({ signer: stranger.address, promises: lies.map(({ promise }) => promise) }), "ignore"],
+    ];
+    for (const [what, bytes, validity] of forged) assert.equal(await net.verdict(bytes, evidenceTopic), validity, what);
+    assert.ok(Object.values(net.peers).every(({ conflicts }) => conflicts.length === 0));
+    assert.equal(await net.verdict(message(lies), evidenceTopic), "accept");
+    await until(() => Object.values(net.peers).every(({ conflicts }) => conflicts.length === 1));
+    assert.equal(await net.verdict(message([...lies].reverse()), evidenceTopic), "ignore");
+  });
+
+  test("what the contract has cleared and what was promised here count like what was told", async () => {
+    await using net = await chain();
+    const { a, b } = net.peers;
+    const cleared = { signer: payer.address, channel: channels[1] as Hex, cumulative: 500n, total: 500n, seq: seqNow(), block: 7 };
+    await a.heads.takeEvents({ undoneAbove: undefined, cleared: [cleared], accounts: [] });
+    a.heads.watch.take(payer.address, head(payer, 2, { total: 550n, seq: cleared.seq + 1n }).promise);
+    assert.equal(sightOf(a).standing, "conflict");
+    assert.equal(sightOf(b).standing, "clear");
+    // the block is undone, and with it the evidence
+    await a.heads.takeEvents({ undoneAbove: 6, cleared: [], accounts: [] });
+    assert.equal(sightOf(a).standing, "clear");
+  });
+
+  test("a signer whose deposit is news is looked for on the chain once, not for each head", async () => {
+    await using net = await chain({ knows: [], finds: [payer.address] });
+    const heads = [1, 2, 3].map((index) => bytesOf(payer, index));
+    const verdicts = await Promise.all(heads.map((bytes) => net.verdict(bytes)));
+    assert.deepEqual(verdicts, ["accept", "accept", "accept"]);
+    assert.equal(net.peers.a.looks(), 1);
+    assert.equal(sightOf(net.peers.a).channels, 4);
+  });
+
+  test("whoever names strangers is soon not listened to about them, and costs no look at the chain each", async () => {
+    await using net = await chain();
+    const unknown = Array.from({ length: 40 }, (_, i) => createIdentity(new Uint8Array(32).fill(100 + i))).map((by) => ({
+      bytes: bytesOf(by, 1),
+      by,
+    }));
+    await Promise.all(unknown.map(({ bytes, by }) => net.talker.publish(shardTopic(shardOf(by.address)), bytes)));
+    await until(() => net.bus.told.length === unknown.length);
+    assert.ok(net.bus.told.every(({ validity }) => validity === "ignore"));
+    assert.ok(net.peers.a.looks() <= 2, `${net.peers.a.looks()} looks`);
+  });
+
+  test("a payer that floods its channel is heard once a second, and cannot keep out what has more money in it", async () => {
+    await using net = await chain();
+    const seq = seqNow();
+    const flood = (n: number) => bytesOf(payer, 1, { cumulative: BigInt(n), total: 10_000n, seq: seq + BigInt(n) });
+    await net.verdict(flood(0));
+    for (let n = 1; n <= 150; n += 1) void net.talker.publish(shard, flood(n));
+    net.bus.link("exit", "a");
+    await net.bus.network("exit").publish(shard, bytesOf(payer, 1, { cumulative: 5_000n, total: 9_000n, seq: seq + 1_000n }));
+    await until(() => net.bus.told.filter(({ to }) => to === "a").length === 152);
+    const accepted = net.bus.told.filter(({ to, validity }) => to === "a" && validity === "accept");
+    assert.deepEqual(accepted.map(({ from }) => from).sort(), ["exit", "talker"]);
+  });
+
+  test("one that has more channels than are held gets no credit, and others keep their place", async () => {
+    await using net = await chain();
+    const { a } = net.peers;
+    for (let index = 0; index < 257; index += 1)
+      a.heads.watch.take(payer.address, head(payer, index, { cumulative: 1n, total: 10_000n }).promise);
+    assert.equal(sightOf(a, 300).standing, "crowded");
+    assert.equal(sightOf(a, 3).standing, "crowded");
+  });
+});
+
+describe("payments/heads: what is told of promises here", (test) => {
+  const conditions = (one: Peer) => ({ chainReachable: true, limits: { maxUnsettled: 50_000n, minBond: 100n }, watch: one.heads.watch });
+
+  test("the first promise is told at once and counts as seen after 2 s, what follows when a quarter of the limit is added", async () => {
+    await using net = await chain();
+    const { a, c } = net.peers;
+    const salt = newSalt();
+    const channel = channelId(a.ledger.self, salt);
+    await a.ledger.rememberAccount(payer.address, account({ readAtMs: Date.now() }));
+    const offer = (cumulative: bigint) => {
+      const promise = signPromise(domain, payer, { channel, cumulative, total: cumulative, seq: seqNow() + cumulative });
+      return { signer: payer.address, peer: payer.peerId, salt, promise, consumed: 0n };
+    };
+    const give = async (cumulative: bigint) => {
+      const decision = await a.ledger.accept(offer(cumulative), conditions(a));
+      if (decision.accepted) a.heads.accepted({ signer: payer.address, channel });
+      return decision.accepted ? "accepted" : decision.refusal;
+    };
+    // bond / (8 * 3) = 33,333
+    assert.equal(await give(33_334n), "unseen");
+    assert.equal(await give(20_000n), "accepted");
+    await until(() => sightOf(c).total === 20_000n);
+    assert.equal(await give(33_334n), "unseen");
+    // told, though not accepted: once others have seen it there is nothing to wait for
+    await new Promise((resolve) => setTimeout(resolve, 1_000));
+    const waiting = offer(45_000n);
+    await a.heads.show(payer.address, { ...waiting.promise, total: 45_001n });
+    await a.heads.show(payer.address, waiting.promise);
+    await until(() => sightOf(c).total === 45_000n);
+    assert.equal((await a.ledger.accept(waiting, conditions(a))).accepted, false);
+    const sightHere = () => a.heads.watch.sight({ signer: payer.address, channel }, waiting.promise);
+    // its deposit has become known just now, so it takes a little longer
+    await until(() => sightHere().seen?.cumulative === 45_000n, 8_000);
+    assert.deepEqual(await a.ledger.accept(waiting, conditions(a)), { accepted: true, fresh: true });
+  });
+});
