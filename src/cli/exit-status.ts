@@ -67,6 +67,7 @@ export const exitStatus: Record<ErrorCode, number> = {
   NOT_OWNER: failure,
   PROMISE_REFUSED: failure,
   CREDIT_MISMATCH: failure,
+  PAYER_CONFLICT: failure,
   OVERCHARGED: failure,
   LEDGER_BEHIND: failure,
   RPC_UNREACHABLE: failure,

@@ -63,6 +63,7 @@ const hints: Record<ErrorCode, string> = {
   ACCOUNT_CLOSING: "take everything out with 'mystnode wallet withdraw', then begin anew in another --data-dir",
   PROMISE_REFUSED: another,
   CREDIT_MISMATCH: another,
+  PAYER_CONFLICT: "this key has promised elsewhere too, and not as its ledger has it: run 'mystnode wallet retire'",
   OVERCHARGED: "connect again with --exclude and this exit's peer id",
   LEDGER_BEHIND: "run 'mystnode wallet retire': it closes this account and begins with a new key",
   RPC_UNREACHABLE: "check the network, or name another endpoint with --rpc URL",

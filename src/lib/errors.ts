@@ -63,6 +63,7 @@ export type ErrorCode =
   | "NOT_OWNER"
   | "PROMISE_REFUSED"
   | "CREDIT_MISMATCH"
+  | "PAYER_CONFLICT"
   | "OVERCHARGED"
   | "LEDGER_BEHIND"
   // chain

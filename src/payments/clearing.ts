@@ -81,6 +81,7 @@ export function createClearing({ ledger, clock }: ClearingDeps, settleAt: bigint
     priced: (now: ClearingCosts) => {
       costs = now;
     },
+    costs: () => costs,
     /** The channel is in use. @returns whether it is due; undefined while nobody has said what gas costs */
     earns: (channel: ProviderChannel): boolean | undefined => {
       const key = keyOf(channel);

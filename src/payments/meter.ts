@@ -23,8 +23,8 @@ export type MeterInput = {
   budget: bigint;
   /** base units prepaid on this channel before this session and not used */
   carriedIn: bigint;
-  /** how many bytes to be ahead now, `quantumBytes` */
-  quantum: bigint;
+  /** how much to be ahead now, `quantumBytes` and 5 s or less */
+  quantum: Usage;
 };
 
 export type Purchase = {
@@ -43,13 +43,13 @@ export type Purchase = {
 export function nextPurchase(input: MeterInput): Purchase {
   const { bought, used, invoice, quantum } = input;
   // A quantum may have shrunk since it was bought; what was bought may be under way.
-  const overcharged = invoice.bytes > larger(bought.bytes, used.bytes + quantum) || invoice.ms > used.ms + QUANTUM_MS;
+  const overcharged = invoice.bytes > larger(bought.bytes, used.bytes + quantum.bytes) || invoice.ms > used.ms + QUANTUM_MS;
   if (overcharged) return { buy: undefined, exhausted: false, overcharged };
 
   const leftBytes = bought.bytes - larger(used.bytes, invoice.bytes);
   const leftMs = bought.ms - Math.max(used.ms, invoice.ms);
-  const low = leftBytes < (quantum * 3n) / 4n || leftMs < QUANTUM_MS / 2;
-  const wanted = { bytes: larger(bought.bytes, used.bytes + quantum), ms: Math.max(bought.ms, used.ms + QUANTUM_MS) };
+  const low = leftBytes < (quantum.bytes * 3n) / 4n || leftMs < quantum.ms / 2;
+  const wanted = { bytes: larger(bought.bytes, used.bytes + quantum.bytes), ms: Math.max(bought.ms, used.ms + quantum.ms) };
   if (!low || same(wanted, bought)) return { buy: undefined, exhausted: false, overcharged };
 
   const affordable = withinBudget(input.terms, bought, wanted, input.budget + input.carriedIn);

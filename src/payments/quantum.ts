@@ -1,7 +1,8 @@
 import { larger, smaller } from "../lib/bigint.ts";
 import { GiB, MiB } from "../lib/units.ts";
+import { growthLimit, newcomerLimit } from "./heads/limits.ts";
 import { type Line, lineBytes } from "./line.ts";
-import { due, type Terms } from "./terms.ts";
+import { due, type Terms, type Usage } from "./terms.ts";
 
 /** How much is bought ahead of use, at first. */
 export const QUANTUM_BYTES = MiB;
@@ -42,4 +43,24 @@ export function quantumMost({ perHour, perGiB, quantum }: Pick<Terms, "perHour" 
   if (perGiB === 0n) return QUANTUM_MAX_BYTES;
   const forBytes = quantum - 2n - due({ perHour, perGiB }, { bytes: 0n, ms: QUANTUM_MS });
   return smaller(QUANTUM_MAX_BYTES, larger(0n, ((forBytes + 1n) * GiB - 1n) / perGiB));
+}
+
+/** What one purchase may cost so that an exit takes it at once, base units: of a channel that begins (anew), and of one in use. */
+export type Credit = { first: bigint; later: bigint };
+
+/** Half of what exits let go unseen by others: while one purchase is on its way to them the next still fits. */
+export const creditOf = (bond: bigint, { exits, channels }: { exits: number; channels: number }): Credit => ({
+  first: newcomerLimit(bond, exits) / 2n,
+  later: growthLimit(bond, channels) / 2n,
+});
+
+/** less than this is not bought: an exit that does not take it at once does so once others have seen it */
+const least: Usage = { bytes: MiB / 64n, ms: 100 };
+
+/** As much of a quantum as costs no more than `most`, bytes and time by the same part. */
+export function quantumWithin(prices: Prices, quantum: Usage, most: bigint): Usage {
+  const cost = due(prices, quantum);
+  if (cost <= most) return quantum;
+  const ms = Number((BigInt(quantum.ms) * most) / cost);
+  return { bytes: larger(least.bytes, (quantum.bytes * most) / cost), ms: Math.max(least.ms, ms) };
 }

@@ -43,6 +43,8 @@ export type Settler = AsyncDisposable & {
   relieve(signer?: Hex): Promise<void>;
   /** Clears all that is unsettled, or what is `chosen` of it, whatever it costs, and waits for it. @throws RPC_UNREACHABLE, INSUFFICIENT_GAS, TRANSACTION_FAILED (it stays queued) */
   settleNow(chosen?: (channel: ProviderChannel) => boolean): Promise<{ hash?: Hex; claims: number; paid: bigint }>;
+  /** what a claim in a batch costs in gas, base units, as last heard; 0 while nobody has said */
+  claimGas(): bigint;
   /** Something should be on chain by now that is not: no new credit until it is. */
   overdue(): boolean;
   /** The chain was reorganised: reads again what it has paid, and clears anew what it has forgotten. */
@@ -167,6 +169,7 @@ export function createSettler(deps: SettlerDeps, options: SettlerOptions): Settl
       for (const channel of all) clearing.want(keyOf(channel), "hand");
       return driver.askAndWait(all.map(keyOf));
     },
+    claimGas: () => clearing.costs()?.next ?? 0n,
     overdue: clearing.overdue,
     reorganised: async () => {
       await readAnew(ledger.channels().map(keyOf));

@@ -1,20 +1,24 @@
 import { setTimeout as pause } from "node:timers/promises";
+import { larger } from "../lib/bigint.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Hex } from "../lib/codec.ts";
 import { asMystError } from "../lib/errors.ts";
 import { within } from "../lib/lifecycle.ts";
 import type { Logger } from "../lib/ports.ts";
-import { type Acceptance, type ProviderLimits, refusals } from "../payments/channel.ts";
+import { type Acceptance, bondPerGas, type ProviderLimits, refusals } from "../payments/channel.ts";
+import type { Heads } from "../payments/heads/heads.ts";
 import type { PromiseOffer, ProviderLedger } from "../payments/provider-ledger.ts";
 import type { AccountView } from "../payments/settlement.ts";
 import type { Settler } from "../payments/settler.ts";
 
 export type AcceptingDeps = {
   ledger: ProviderLedger;
-  settler: Pick<Settler, "relieve" | "overdue">;
+  settler: Pick<Settler, "relieve" | "overdue"> & Partial<Pick<Settler, "claimGas">>;
   /** the payer's account, read now; rejects while no RPC answers */
   readAccount(signer: Hex): Promise<AccountView>;
   limits: ProviderLimits;
+  /** what others know of payers, and hear from us; without it no limit follows from that */
+  heads?: Pick<Heads, "watch" | "accepted" | "show"> | undefined;
   clock: Clock;
   log: Logger;
 };
@@ -25,16 +29,18 @@ const settleMs = 5_000;
 const againMs = 500;
 
 /**
- * Decides on a promise; again after reading its payer's account or settling, where that may help, and for as long as the payer is
- * patient. What is accepted is on disk.
+ * Decides on a promise; again after reading its payer's account, settling, or telling others of it, where that may help, and for as
+ * long as the payer is patient. What is accepted is on disk.
  */
 export async function decideOn(deps: AcceptingDeps, offer: PromiseOffer): Promise<Acceptance> {
-  const { ledger, settler, clock } = deps;
+  const { ledger, settler, clock, heads } = deps;
   const { signer } = offer;
   const untilMs = clock.nowMs() + decideMs;
   const leftMs = () => Math.max(0, untilMs - clock.nowMs());
   let chainReachable = true;
-  const decide = () => ledger.accept(offer, { chainReachable, overdue: settler.overdue(), limits: deps.limits });
+  const minBond = () => larger(deps.limits.minBond, bondPerGas * (settler.claimGas?.() ?? 0n));
+  const limits = () => ({ ...deps.limits, minBond: minBond() });
+  const decide = () => ledger.accept(offer, { chainReachable, overdue: settler.overdue(), limits: limits(), watch: heads?.watch });
   const refresh = async () => {
     chainReachable = await within(deps.readAccount(signer), leftMs(), "RPC_UNREACHABLE", "reading the payer's account").then(
       (view) => ledger.rememberAccount(signer, view).then(() => true),
@@ -44,17 +50,22 @@ export async function decideOn(deps: AcceptingDeps, offer: PromiseOffer): Promis
   const helpFor = (one: Acceptance) => (one.accepted ? "none" : refusals[one.refusal].help);
   let decision = await decide();
   if (helpFor(decision) === "settle")
-    await within(settler.relieve(signer), settleMs, "TRANSACTION_FAILED", "settling").catch((error) =>
+    // where payers that never cleared owe too much together, clearing any of them helps
+    await within(settler.relieve(isOfAll(decision) ? undefined : signer), settleMs, "TRANSACTION_FAILED", "settling").catch((error) =>
       deps.log.warn("could not settle in time", { signer, code: asMystError(error).code }),
     );
-  if (helpFor(decision) !== "none") {
+  if (helpFor(decision) === "settle" || helpFor(decision) === "refresh") {
     await refresh();
     decision = await decide();
   }
-  // a claim that is out may be on chain before the payer's patience is over
-  while (helpFor(decision) === "settle" && leftMs() > againMs) {
+  // A claim that is out may be on chain before the payer's patience is over, and others may have seen what is promised here.
+  while ((helpFor(decision) === "settle" || helpFor(decision) === "wait") && leftMs() > againMs) {
+    if (helpFor(decision) === "wait") await heads?.show(signer, offer.promise);
     await pause(againMs);
     decision = await decide();
   }
+  if (decision.accepted && decision.fresh) heads?.accepted({ signer, channel: offer.promise.channel });
   return decision;
 }
+
+const isOfAll = (one: Acceptance): boolean => !one.accepted && one.refusal === "strangers";

@@ -8,6 +8,7 @@ import type { Logger } from "../lib/ports.ts";
 import type { FrameStream, Network } from "../network/network.ts";
 import type { PayerChannel, PayerLedger } from "../payments/payer-ledger.ts";
 import type { SignedPromise } from "../payments/promise.ts";
+import type { Credit } from "../payments/quantum.ts";
 import type { Terms } from "../payments/terms.ts";
 import type { ServiceConsumer, ServiceHandle } from "../services/service.ts";
 import { buyEveryMs, type ConsumerEffect, type ConsumerEvent, type ConsumerState, initialConsumer, stepConsumer } from "./consumer.ts";
@@ -19,6 +20,8 @@ export type ConsumerDeps = {
   /** all deposits of the payer's account, as last read */
   line(): bigint;
   service: ServiceConsumer;
+  /** what a purchase may cost so that the exit takes it at once, as it is now */
+  credit?(): Credit;
   /** signs the terms (EIP-712 `Terms`), 64 bytes */
   signTerms(session: Uint8Array, channel: Hex, terms: Terms): Uint8Array;
   signer: Hex;
@@ -83,7 +86,7 @@ export async function openSession(deps: ConsumerDeps, options: ConsumerSessionOp
   let toldMs = reportedMs;
 
   const machine = runMachine<ConsumerState, ConsumerEvent, ConsumerEffect>({
-    initial: initialConsumer({ terms, budget: options.budget, start: { cumulative: channel.cumulative, consumed: channel.consumed } }),
+    initial: initialConsumer({ terms, budget: options.budget, start: channel, credit: deps.credit?.() }),
     step: deps.step ?? stepConsumer,
     perform,
     onTransition: (_, event, to) => {
@@ -118,7 +121,7 @@ export async function openSession(deps: ConsumerDeps, options: ConsumerSessionOp
     if (nowMs - reportedMs > stallMs) heardMs = nowMs;
     reportedMs = nowMs;
     machine
-      .send({ type: "used", ...count(), silentMs: nowMs - heardMs })
+      .send({ type: "used", ...count(), silentMs: nowMs - heardMs, credit: deps.credit?.() })
       .catch(fail)
       .finally(() => {
         reported = false;
@@ -274,6 +277,7 @@ const passedOn: ErrorCode[] = [
   "SERVICE_UNKNOWN",
   "CREDIT_MISMATCH",
   "PROMISE_REFUSED",
+  "PAYER_CONFLICT",
   "NO_DEPOSIT",
   "ACCOUNT_CLOSING",
 ];

@@ -1,10 +1,11 @@
 import { smaller } from "../lib/bigint.ts";
 import type { ErrorCode } from "../lib/errors.ts";
 import type { Step } from "../lib/machine.ts";
+import { seenAfterMs } from "../payments/heads/limits.ts";
 import { acknowledged, type Line, counted as seen, unknownLine } from "../payments/line.ts";
 import { cumulativeFor, nextPurchase, type Purchase } from "../payments/meter.ts";
 import type { SignedPromise } from "../payments/promise.ts";
-import { quantumBytes, quantumMost } from "../payments/quantum.ts";
+import { type Credit, QUANTUM_MS, quantumBytes, quantumMost, quantumWithin } from "../payments/quantum.ts";
 import { due, type Terms, type Usage } from "../payments/terms.ts";
 import { consumerPatience } from "../services/unanswered.ts";
 import type { ConnectionInfo, ToConsumer } from "./messages.ts";
@@ -43,6 +44,10 @@ export type ConsumerState = {
   boughtAtMs: number;
   /** what the line carries, as far as it has been seen */
   line: Line;
+  /** what a purchase may cost to be taken at once; undefined: as much as the terms allow */
+  credit: Credit | undefined;
+  /** since when, by `elapsedMs`, promises have been signed without a rest, and when the last was */
+  paying: { sinceMs: number; lastMs: number } | undefined;
   /** when, by `elapsedMs`, the exit's invoice first went above our count */
   disputedSinceMs: number | undefined;
   /** the exit's last invoice */
@@ -61,9 +66,9 @@ export type ConsumerEvent =
   | { type: "opened" }
   /**
    * `used`: own count, without waits beyond the grace; `elapsedMs`: with them; `waitingMs`: how long the service has waited for an answer,
-   * 0 when it waits for none; `silentMs`: how long the exit has said nothing
+   * 0 when it waits for none; `silentMs`: how long the exit has said nothing; `credit`: as it is by now
    */
-  | { type: "used"; used: Usage; elapsedMs: number; waitingMs: number; silentMs: number }
+  | { type: "used"; used: Usage; elapsedMs: number; waitingMs: number; silentMs: number; credit?: Credit | undefined }
   | { type: "disconnect" }
   | { type: "failed"; code: ErrorCode; message: string }
   | { type: "serviceClosed"; used: Usage };
@@ -84,10 +89,19 @@ export const patienceMs = 10_000;
 /** So much is between two purchases at least: no exit has to verify and put on disk more than ten promises a second of one session. */
 export const buyEveryMs = 100;
 
+/** By then the exit's first head counts as seen by others, however late its word came to us. */
+const knownAfterMs = seenAfterMs + 500;
+/** a little less than what an exit takes for a rest */
+const restMs = 55_000;
+
 const nothing: Usage = { bytes: 0n, ms: 0 };
 
-export const initialConsumer = (options: Pick<ConsumerState, "terms" | "budget" | "start">): ConsumerState => ({
+export const initialConsumer = (
+  options: Pick<ConsumerState, "terms" | "budget" | "start"> & Partial<Pick<ConsumerState, "credit">>,
+): ConsumerState => ({
   phase: "QUOTED",
+  credit: undefined,
+  paying: undefined,
   ...options,
   cumulative: options.start.cumulative,
   bought: nothing,
@@ -116,12 +130,15 @@ export const consumedBy = (state: ConsumerState): bigint => {
 };
 
 const purchaseFor = (state: ConsumerState): Purchase =>
-  nextPurchase({
-    ...state,
-    invoice: state.invoiced,
-    carriedIn: carriedIn(state),
-    quantum: quantumBytes(state.used.bytes, state.line, quantumMost(state.terms)),
-  });
+  nextPurchase({ ...state, invoice: state.invoiced, carriedIn: carriedIn(state), quantum: quantumOf(state) });
+
+/** How much to be ahead: what the line takes, and no more than an exit takes at once. */
+function quantumOf({ terms, used, line, credit, paying, elapsedMs }: ConsumerState): Usage {
+  const quantum = { bytes: quantumBytes(used.bytes, line, quantumMost(terms)), ms: QUANTUM_MS };
+  if (!credit) return quantum;
+  const isKnown = paying && elapsedMs - paying.sinceMs >= knownAfterMs && elapsedMs - paying.lastMs <= restMs;
+  return quantumWithin(terms, quantum, isKnown ? credit.later : credit.first);
+}
 
 /** Takes over an own count. The exit waits longer than we do, so its last invoice and what has passed since may be less. */
 const counted = (state: ConsumerState, own: Usage): ConsumerState => {
@@ -141,6 +158,8 @@ const carriedIn = ({ start }: ConsumerState): bigint => start.cumulative - start
 function buy(state: ConsumerState, bought: Usage): Result {
   const cumulative = cumulativeFor(state.terms, bought, { cumulative: state.start.cumulative, carriedIn: carriedIn(state) });
   const rises = cumulative > state.cumulative;
+  const lastMs = state.elapsedMs;
+  const goesOn = state.paying && lastMs - state.paying.lastMs <= restMs ? state.paying.sinceMs : lastMs;
   const next: ConsumerState = {
     ...state,
     bought,
@@ -148,6 +167,7 @@ function buy(state: ConsumerState, bought: Usage): Result {
     pending: { n: state.purchases, sinceMs: state.elapsedMs },
     purchases: state.purchases + 1,
     boughtAtMs: state.elapsedMs,
+    paying: rises ? { sinceMs: goesOn, lastMs } : state.paying,
     promises: state.promises + (rises ? 1 : 0),
   };
   const effect: ConsumerEffect = rises
@@ -204,7 +224,8 @@ function received(state: ConsumerState, message: ToConsumer, elapsedMs: number):
       if (state.phase !== "QUOTED") return stay(state);
       return { state: { ...state, phase: "OPEN", pending: undefined }, effects: [{ type: "openService", connection: message.connection }] };
     case "refused": {
-      const reason = { code: "PEER_REFUSED" as const, message: `${message.code}: ${message.message}` };
+      const code = message.code === "PAYER_CONFLICT" ? "PAYER_CONFLICT" : "PEER_REFUSED";
+      const reason = { code, message: `${message.code}: ${message.message}` } as const;
       return state.phase === "QUOTED" ? finish({ ...state, reason }) : leave(state, reason);
     }
     case "ack":
@@ -219,8 +240,8 @@ function received(state: ConsumerState, message: ToConsumer, elapsedMs: number):
 
 function used(state: ConsumerState, event: Extract<ConsumerEvent, { type: "used" }>): Result {
   if (state.phase !== "ACTIVE" && state.phase !== "DISPUTED" && state.phase !== "OPEN") return stay(state);
-  const { elapsedMs, waitingMs, silentMs } = event;
-  const next: ConsumerState = { ...counted(state, event.used), elapsedMs, line: seen(state.line, elapsedMs, event.used.bytes) };
+  const { elapsedMs, waitingMs, silentMs, credit = state.credit } = event;
+  const next: ConsumerState = { ...counted(state, event.used), elapsedMs, credit, line: seen(state.line, elapsedMs, event.used.bytes) };
   if (next.pending && elapsedMs - next.pending.sinceMs > patienceMs)
     return leave(next, { code: "PEER_TIMEOUT", message: "the exit did not acknowledge a promise" }, true);
   if (silentMs > patienceMs) return leave(next, { code: "PEER_TIMEOUT", message: "the exit has fallen silent" }, true);

@@ -177,7 +177,10 @@ export function startProviderSession(
     if (!promise) return { type: "purchased", cumulative: held };
     const offer = { signer: proposal.signer, peer: stream.peer, salt: proposal.salt, promise, consumed: used };
     const decision = await decideOn({ ...deps, log }, offer);
-    if (!decision.accepted) return { type: "declined", code: "PROMISE_REFUSED", message: refusals[decision.refusal].text };
+    if (!decision.accepted) {
+      const code = decision.refusal === "conflict-known" ? "PAYER_CONFLICT" : "PROMISE_REFUSED";
+      return { type: "declined", code, message: refusals[decision.refusal].text };
+    }
     if (decision.fresh) deps.settler.consider(ref);
     return { type: "purchased", cumulative: larger(promise.cumulative, held) };
   }

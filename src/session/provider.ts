@@ -54,6 +54,8 @@ export type ProviderEvent =
   | { type: "closeAsked" }
   /** the stream or the peer is gone, or the node stops */
   | { type: "lost"; code: ErrorCode; message: string }
+  /** we want nothing more of this payer, and tell it so */
+  | { type: "expelled"; code: ErrorCode; message: string }
   /** the final count */
   | { type: "ended"; used: Usage };
 
@@ -142,6 +144,8 @@ export const stepProvider: Step<ProviderState, ProviderEvent, ProviderEffect> = 
       return close(state, undefined);
     case "lost":
       return close(state, { code: event.code, message: event.message });
+    case "expelled":
+      return expelled(state, event.code, event.message);
     case "ended":
       return ended(state, event.used);
   }
@@ -247,6 +251,11 @@ function close(state: ProviderState, reason: ProviderState["reason"]): Result {
   if (state.phase === "QUOTED") return { state: { ...state, phase: "REFUSED", reason }, effects: [{ type: "hangUp" }] };
   if (!carrying(state)) return stay(state);
   return { state: { ...state, phase: "CLOSING", reason }, effects: [{ type: "endService" }] };
+}
+
+function expelled(state: ProviderState, code: ErrorCode, message: string): Result {
+  const next = close(state, { code, message });
+  return next.effects.length > 0 ? { state: next.state, effects: [refusal(code, message), ...next.effects] } : next;
 }
 
 function ended(state: ProviderState, count: Usage): Result {

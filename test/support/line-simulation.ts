@@ -1,5 +1,16 @@
+import {
+  growthLimit,
+  idleAfterMs,
+  isToTell,
+  newcomerLimit,
+  seenAfterMs,
+  seenOf,
+  type Told,
+  telling,
+  tellSpacingMs,
+} from "../../src/payments/heads/limits.ts";
 import type { SignedPromise } from "../../src/payments/promise.ts";
-import { quantumLimit } from "../../src/payments/quantum.ts";
+import { creditOf, quantumLimit } from "../../src/payments/quantum.ts";
 import { due, type Terms } from "../../src/payments/terms.ts";
 import {
   buyEveryMs,
@@ -24,9 +35,13 @@ export type SimulatedLine = {
   forMs: number;
   /** what the terms say a quantum may come to, where it is not the usual */
   quantum?: bigint;
+  /** what the exit goes by in giving credit for what others have not seen; default: it gives any. `minds`: whether the consumer buys accordingly, default true */
+  unseen?: { bond: bigint; exits: number; channels: number; minds?: boolean };
 };
 
 export type SimulatedDownload = {
+  /** until the service was open, from the consumer's first word */
+  openMs: number;
   /** of what the bare line carries in the same time */
   share: number;
   /** the same, once the quantum has grown: without the first 3 s */
@@ -34,6 +49,10 @@ export type SimulatedDownload = {
   /** until a tenth of a second was carried at 95 % of the bare line for the first time; undefined: never */
   rampMs: number | undefined;
   promisesPerSecond: number;
+  /** heads that the exit has told of */
+  headsPerSecond: number;
+  /** promises that had to wait until others had seen them */
+  waits: number;
   /** base units: the most that was promised and not served, in the worst moment */
   mostAhead: bigint;
   terms: Terms;
@@ -52,12 +71,14 @@ export function simulateDownload({
   decideMs,
   forMs,
   quantum = quantumLimit(prices, budget),
+  unseen,
 }: SimulatedLine): SimulatedDownload {
   const perMs = BigInt(Math.round(rate / 8_000));
   const wayMs = Math.round(rttMs / 2);
   const start = { cumulative: 0n, consumed: 0n };
   const terms: Terms = { ...prices, quantum, validUntilMs: 0 };
-  let consumer: ConsumerState = initialConsumer({ terms, budget, start });
+  const credit = unseen && (unseen.minds ?? true) ? creditOf(unseen.bond, unseen) : undefined;
+  let consumer: ConsumerState = initialConsumer({ terms, budget, start, credit });
   let provider: ProviderState = initialProvider({ terms, start });
   let now = 0;
   const agenda: Map<number, (() => void)[]> = new Map();
@@ -81,6 +102,31 @@ export function simulateDownload({
       toConsumer({ type: "received", message, ...(openedMs !== undefined && { elapsedMs: now - openedMs }) });
       if (message.t === "ack") report();
     });
+  let told: Told[] = [];
+  let heads = 0;
+  let waits = 0;
+  const tell = (cumulative: bigint) => {
+    heads += 1;
+    told = telling(told, { cumulative, atMs: now }, now, seenAfterMs);
+  };
+  const accept = (cumulative: bigint, isFirst: boolean) => {
+    const growth = unseen ? growthLimit(unseen.bond, unseen.channels) : 0n;
+    const seen = seenOf(told, now, seenAfterMs);
+    const limit = unseen && (seen && now - seen.atMs <= idleAfterMs ? growth : newcomerLimit(unseen.bond, unseen.exits));
+    const last = told.at(-1);
+    if (limit !== undefined && cumulative - (seen?.cumulative ?? 0n) > limit) {
+      if (isFirst) waits += 1;
+      if (!last || (last.cumulative < cumulative && now - last.atMs >= tellSpacingMs)) tell(cumulative);
+      return after(500, () => accept(cumulative, false));
+    }
+    toProvider({ type: "purchased", cumulative });
+    tellSoon(cumulative, growth);
+  };
+  const tellSoon = (cumulative: bigint, growth: bigint) => {
+    if (unseen && cumulative === provider.cumulative && isToTell(told, cumulative, growth, now)) tell(cumulative);
+    else if (unseen && cumulative === provider.cumulative && told.at(-1)?.cumulative !== cumulative)
+      after(tellSpacingMs / 2, () => tellSoon(cumulative, growth));
+  };
   function consumerPerforms(effect: ConsumerEffect): void {
     switch (effect.type) {
       case "sign":
@@ -104,7 +150,7 @@ export function simulateDownload({
   function providerPerforms(effect: ProviderEffect): void {
     switch (effect.type) {
       case "accept":
-        after(decideMs(), () => toProvider({ type: "purchased", cumulative: effect.promise?.cumulative ?? provider.cumulative }));
+        after(decideMs(), () => accept(effect.promise?.cumulative ?? provider.cumulative, true));
         break;
       case "admit":
         admittedMs = now;
@@ -184,10 +230,13 @@ export function simulateDownload({
   }
   const share = (bytes: bigint, ms: number) => Number(bytes) / Number(perMs * BigInt(ms));
   return {
+    openMs: openedMs ?? 0,
     share: share(sent, forMs),
     steadyShare: share(sent - marks.steady, forMs - steadyFromMs),
     rampMs,
     promisesPerSecond: (consumer.promises * 1_000) / forMs,
+    headsPerSecond: (heads * 1_000) / forMs,
+    waits,
     mostAhead,
     terms,
   };

@@ -14,6 +14,7 @@ import { openProviderLedger } from "../../src/payments/provider-ledger.ts";
 import { quantumLimit } from "../../src/payments/quantum.ts";
 import type { AccountView } from "../../src/payments/settlement.ts";
 import type { Terms } from "../../src/payments/terms.ts";
+import type { AcceptingDeps } from "../../src/session/accepting.ts";
 import { type ConsumerSessionOptions, openSession } from "../../src/session/consumer-driver.ts";
 import { createSessionServer, termsData } from "../../src/session/server.ts";
 import { framePipe } from "./frame-pipe.ts";
@@ -22,8 +23,11 @@ import { meteredService } from "./metered-service.ts";
 export const prices = { perHour: 3_600n, perGiB: 1n << 30n };
 const rich = 1n << 60n;
 
-/** A payer and a provider with ledgers of their own on disk, joined by in-memory streams. */
-export async function sessionMarket() {
+/**
+ * A payer and a provider with ledgers of their own on disk, joined by in-memory streams.
+ * @param heads what the provider knows of payers elsewhere, if anything
+ */
+export async function sessionMarket(heads?: AcceptingDeps["heads"]) {
   const directory = await mkdtemp(join(tmpdir(), "mystnode-session-"));
   const [payerStore, providerStore] = [await openStore(join(directory, "payer")), await openStore(join(directory, "provider"))];
   const [payer, provider] = [createIdentity(randomBytes(32)), createIdentity(randomBytes(32))];
@@ -62,6 +66,7 @@ export async function sessionMarket() {
         return { ...account, readAtMs: Date.now() };
       },
       limits: { maxUnsettled: rich, minBond: 0n },
+      heads,
       signTerms: signTerms(provider),
       domain,
       self: provider.address,

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
+import { larger } from "../../../src/lib/bigint.ts";
 import { GiB, hourMs } from "../../../src/lib/units.ts";
 import { cumulativeFor, type MeterInput, nextPurchase } from "../../../src/payments/meter.ts";
 import { QUANTUM_BYTES, QUANTUM_MS } from "../../../src/payments/quantum.ts";
@@ -16,7 +17,7 @@ const input = (changes: Partial<MeterInput> = {}): MeterInput => ({
   invoice: none,
   budget: 10n ** 18n,
   carriedIn: 0n,
-  quantum: QUANTUM_BYTES,
+  quantum: one,
   ...changes,
 });
 const usage = fc.record({ bytes: fc.bigInt({ min: 0n, max: 1n << 34n }), ms: fc.integer({ min: 0, max: 100_000_000 }) });
@@ -63,7 +64,7 @@ describe("payments/meter: what to buy next", (test) => {
     const used = { bytes: 1_000n, ms: 1_000 };
     const bought = plus(used, one);
     // what was bought in a larger quantum may still be under way
-    const shrunk = { used, bought, invoice: bought, quantum: QUANTUM_BYTES / 2n };
+    const shrunk = { used, bought, invoice: bought, quantum: { bytes: QUANTUM_BYTES / 2n, ms: QUANTUM_MS } };
     assert.equal(nextPurchase(input(shrunk)).overcharged, false);
     const exactly = plus(used, one);
     assert.equal(nextPurchase(input({ used, bought, invoice: exactly })).overcharged, false);
@@ -78,7 +79,10 @@ describe("payments/meter: what to buy next", (test) => {
       used: usage,
       spare: fc.oneof(fc.bigInt({ min: 0n, max: 10n ** 15n }), fc.bigInt({ min: 0n, max: 5n })),
       carriedIn: fc.bigInt({ min: 0n, max: 10n ** 15n }),
-      quantum: fc.bigInt({ min: QUANTUM_BYTES, max: 200n * QUANTUM_BYTES }),
+      quantum: fc.record({
+        bytes: fc.bigInt({ min: 16n, max: 200n * QUANTUM_BYTES }),
+        ms: fc.integer({ min: 100, max: QUANTUM_MS }),
+      }),
     });
     fc.assert(
       fc.property(inputs, ({ terms, ahead, used, spare, carriedIn, quantum }) => {
@@ -90,7 +94,7 @@ describe("payments/meter: what to buy next", (test) => {
         if (buy) {
           assert.ok(due(terms, buy) <= budget + carriedIn);
           assert.ok(buy.bytes >= bought.bytes && buy.ms >= bought.ms);
-          assert.ok(buy.bytes <= used.bytes + quantum && buy.ms <= used.ms + QUANTUM_MS);
+          assert.ok(buy.bytes <= larger(bought.bytes, used.bytes + quantum.bytes) && buy.ms <= Math.max(bought.ms, used.ms + quantum.ms));
           assert.notDeepEqual(buy, bought);
         }
         if (exhausted) {

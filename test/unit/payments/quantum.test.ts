@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { acknowledged, counted, type Line, lineBytes, unknownLine } from "../../../src/payments/line.ts";
 import {
+  creditOf,
   QUANTUM_BYTES,
   QUANTUM_MAX_BYTES,
   QUANTUM_MS,
@@ -10,6 +11,7 @@ import {
   quantumLimit,
   quantumMoney,
   quantumMost,
+  quantumWithin,
 } from "../../../src/payments/quantum.ts";
 import { due, type Usage } from "../../../src/payments/terms.ts";
 import { describe } from "../../support/harness.ts";
@@ -60,6 +62,29 @@ describe("payments/quantum", (test) => {
     }
     assert.equal(quantumMost({ ...prices, quantum: 0n }), 0n);
     assert.equal(quantumMost({ perHour: 5n, perGiB: 0n, quantum: 2n }), QUANTUM_MAX_BYTES);
+  });
+});
+
+describe("payments/quantum: within what an exit takes at once", (test) => {
+  test("half of what may go unseen: bond / (16 N) at first, bond / (32 k^2) later", () => {
+    assert.deepEqual(creditOf(3_200n, { exits: 10, channels: 2 }), { first: 20n, later: 25n });
+    assert.deepEqual(creditOf(3_200n, { exits: 0, channels: 0 }), { first: 200n, later: 100n });
+  });
+
+  test("costs no more, with bytes and time by the same part; but for the least that is worth a purchase", () => {
+    const whole = { bytes: QUANTUM_BYTES, ms: QUANTUM_MS };
+    fc.assert(
+      fc.property(amounts, fc.bigInt({ min: 0n, max: 10n ** 17n }), (prices, most) => {
+        const part = quantumWithin(prices, whole, most);
+        const isLeast = part.bytes === QUANTUM_BYTES / 64n || part.ms === 100;
+        assert.ok(due(prices, part) <= most || isLeast);
+        assert.ok(part.bytes <= whole.bytes && part.ms <= whole.ms);
+        if (due(prices, whole) <= most) assert.deepEqual(part, whole);
+        else if (!isLeast) assert.ok(Math.abs(Number(part.bytes) / Number(whole.bytes) - part.ms / whole.ms) < 0.001);
+      }),
+      { numRuns: 1_000 },
+    );
+    assert.deepEqual(quantumWithin({ perHour: 0n, perGiB: 1n << 30n }, whole, 0n), { bytes: QUANTUM_BYTES / 64n, ms: 100 });
   });
 });
 
