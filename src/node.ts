@@ -3,7 +3,6 @@ import type { Discovery } from "./discovery/discovery.ts";
 import { openIdentity } from "./identity/open.ts";
 import { systemClock } from "./lib/clock.ts";
 import { MystError } from "./lib/errors.ts";
-import type { Loop } from "./lib/lifecycle.ts";
 import { silentLogger } from "./lib/ports.ts";
 import { openStore } from "./lib/store.ts";
 import { version } from "./lib/version.ts";
@@ -14,14 +13,14 @@ import { findExits } from "./node/connecting.ts";
 import { consume } from "./node/consuming.ts";
 import { endInOrder, trackWork } from "./node/ending.ts";
 import { createEvents } from "./node/events.ts";
+import { type Providing, provide } from "./node/providing.ts";
 import { keepRecords } from "./node/recording.ts";
 import { retiredKeys } from "./node/retired.ts";
-import { type Serving, startServing } from "./node/serving.ts";
 import { createTunnelling } from "./node/tunnelling.ts";
 import type { Connection, ConnectOptions, DiscoverySource, ExitView, Node, NodeOptions, ServeOptions, TunnelView } from "./node/types.ts";
 import { exitViews, interruptedSession, type StoredSession, sessionView } from "./node/views.ts";
 import { createWallet } from "./node/wallet.ts";
-import { followContract, notLetThrough } from "./node/watching.ts";
+import { notLetThrough } from "./node/watching.ts";
 import { clearingDomain, termsDigest } from "./payments/eip712.ts";
 import { openPayerLedger } from "./payments/payer-ledger.ts";
 import { openProviderLedger } from "./payments/provider-ledger.ts";
@@ -75,9 +74,8 @@ export async function createNode(options: NodeOptions): Promise<Node> {
   const { underWay, tracked } = trackWork(stopping.signal);
   const startedMs = clock.nowMs();
   let online: { network: Network; discovery: Discovery } | undefined;
-  let serving: Serving | undefined;
+  let providing: Providing | undefined;
   let settler: Settler | undefined;
-  let watching: Loop | undefined;
   let connection: Connection | undefined;
   let connecting = false;
 
@@ -143,27 +141,14 @@ export async function createNode(options: NodeOptions): Promise<Node> {
   const serve = async (serveOptions: ServeOptions) => {
     const { network, discovery } = requireOnline();
     settler = openSettler(serveOptions.settleAt, serveOptions.payout);
-    serving = await startServing(
+    providing = await provide(
       {
-        network,
-        discovery,
-        ledger: provider,
-        ...{ settler, domain, chain, store, identity, handed },
-        readAccount: chain.account,
-        limits: { maxUnsettled: serveOptions.settleAt * 4n, minBond: config.minBond },
-        signTerms,
-        self: address,
-        clock,
-        log,
+        ...{ network, discovery, chain, ledger: provider, settler, store, findSigners: signers.find, domain, config, signTerms },
+        ...{ self: address, identity, handed, recording, events, clock, log, signal: stopping.signal },
         ...(options.helper && { helper: options.helper }),
-        onSession: recording.onSession,
-        onBroken: ({ code, message }) => events.emit({ type: "warning", code, message }),
       },
       serveOptions,
     );
-    const { payout = address } = serveOptions;
-    const ours = { address, payout, signal: stopping.signal, watcher: serving.watchers.watcher };
-    watching = followContract({ chain, ledger: provider, settler, store, clock, log, onPaid: recording.onPaid, ...ours }, config);
   };
 
   const connect = async (connectOptions: ConnectOptions): Promise<Connection> => {
@@ -209,10 +194,11 @@ export async function createNode(options: NodeOptions): Promise<Node> {
       // in the middle of a start there is something to end only once it is there
       part("what is under way", () => Promise.allSettled(underWay)),
       part("the connection", () => connection?.ended.catch(() => undefined), sessionMs),
-      part("serving", () => serving?.stop(), sessionMs),
+      part("serving", () => providing?.serving.stop(), sessionMs),
       { ...part("settling", () => (graceMs > 0 ? settler?.relieve() : undefined), graceMs), quietly: true as const },
       part("the settler", () => settler?.stop()),
-      part("following the contract", () => watching?.stop()),
+      part("following the contract", () => providing?.watching.stop()),
+      part("guarding against payers that cheat", () => providing?.guarding.stop()),
       part("discovery", () => online?.discovery.stop()),
       part("the network", () => online?.network.stop()),
       part("the tunnel", () => options.helper?.stop()),
@@ -261,7 +247,7 @@ export async function createNode(options: NodeOptions): Promise<Node> {
       addresses: online?.network.addresses() ?? [],
       peers: online?.network.peers() ?? [],
       exitsKnown: online?.discovery.offers().length ?? 0,
-      ...(serving && { serving: serving.view() }),
+      ...(providing && { serving: providing.serving.view(), conflicts: providing.guarding.conflicts() }),
       ...(options.helper && { tunnel: tunnelling.state() as TunnelView }),
       ...(connection && { connection: { ...connection.session(), endpoint: connection.endpoint } }),
       chain: chain.status(),
@@ -276,8 +262,9 @@ export async function createNode(options: NodeOptions): Promise<Node> {
       store,
       clock,
       log,
-      active: () => new Set([...(serving?.sessions() ?? []), ...(connection ? [connection.session()] : [])].map(({ channel }) => channel)),
-      payout: () => serving?.options.payout ?? address,
+      active: () =>
+        new Set([...(providing?.serving.sessions() ?? []), ...(connection ? [connection.session()] : [])].map(({ channel }) => channel)),
+      payout: () => providing?.serving.options.payout ?? address,
       retired: retiredKeys(options, { log, clock }),
       withSettler: async (use) => {
         if (settler) return use(settler);

@@ -132,6 +132,7 @@ export const nodeStatus = as<NodeStatus>()(
         watching: watching.optional(),
       })
       .optional(),
+    conflicts: z.array(z.object({ signer: hex, sinceMs: z.number(), owed: decimal })).optional(),
     connection: sessionView.extend({ endpoint }).optional(),
     tunnel: z
       .object({
@@ -166,6 +167,7 @@ export const nodeEvent: z.ZodType<NodeEvent> = z.discriminatedUnion("type", [
     bytes: decimal,
   }),
   z.object({ type: z.literal("settled"), hash: hex, claims: z.number(), paid: decimal }),
+  z.object({ type: z.literal("conflict"), signer: hex, owed: decimal }),
   z.object({ type: z.literal("warning"), code: z.string(), message: z.string() }),
 ]);
 

@@ -52,6 +52,7 @@ export type ChainEvent = { block: number; logIndex: number; hash: Hex } & (
   | { type: "deposited"; signer: Hex; owner: Hex; amount: bigint; bond: bigint; line: bigint }
   | { type: "cleared"; signer: Hex; channel: Hex; cumulative: bigint; total: bigint; seq: bigint; paid: bigint }
   | { type: "closing"; signer: Hex; closeAtMs: number }
+  | { type: "bondBurned"; signer: Hex }
 );
 
 /** Where a poller reads from. Blocks are final as the network's `confirmations` has it. @throws RPC_UNREACHABLE */

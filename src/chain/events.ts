@@ -14,7 +14,9 @@ export const finalBlock = (head: bigint, { confirmations, startBlock }: Pick<Net
 };
 
 const lower = (hex: Hex): Hex => hex.toLowerCase() as Hex;
-const wanted = mystClearingAbi.filter((item) => item.type === "event" && ["Deposited", "Cleared", "Closing"].includes(item.name));
+const wanted = mystClearingAbi.filter(
+  (item) => item.type === "event" && ["Deposited", "Cleared", "Closing", "BondBurned"].includes(item.name),
+);
 
 /** The contract's events, read by block range; never by subscription, which loses what a reorg undoes. */
 export const createEventSource = (endpoints: Endpoints, network: NetworkConfig): EventSource => ({
@@ -54,6 +56,8 @@ async function readEvents(client: Client, address: Hex, fromBlock: bigint, toBlo
       }
       case "Closing":
         return [{ ...at, type: "closing", signer: lower(log.args.signer), closeAtMs: log.args.closeAt * 1000 }];
+      case "BondBurned":
+        return [{ ...at, type: "bondBurned", signer: lower(log.args.signer) }];
       default:
         return [];
     }

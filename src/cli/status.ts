@@ -44,6 +44,7 @@ export function statusFacts(now: NodeStatus, unit: Unit): Record<string, string 
       `${serving.sessions} of ${serving.maxSessions} sessions`,
     ],
     ...watchingFacts(serving?.watching, unit),
+    cheats: now.conflicts?.length ? now.conflicts.map((one) => conflictText(one, unit)) : undefined,
     connection: connection && [
       `${connection.state}, ${connection.country ?? ""} exit ${connection.peer}`,
       `${formatBytes(connection.usedBytes)}, ${roughAmount(connection.promised, unit)} promised`,
@@ -66,6 +67,8 @@ function watchingFacts({ forOthers, byOthers }: WatchingView = {}, unit: Unit): 
     watched: byOthers && `${on(byOthers.amount, byOthers.channels)} by ${byOthers.by.map(shortPeer).join(", ")}`,
   };
 }
+const conflictText = ({ signer, owed }: NonNullable<NodeStatus["conflicts"]>[number], unit: Unit): string =>
+  `${signer} has signed what cannot all be true; ${owed > 0n ? `${roughAmount(owed, unit)} owed here` : "nothing owed here"}`;
 
 /** Intent and fact: "wanted, up: mystn0 by kernel", "not wanted, down". */
 export const tunnelLine = ({ intent, fact, problem, interface: ifname, backend }: NonNullable<NodeStatus["tunnel"]>): string =>

@@ -3,7 +3,9 @@ import { asMystError, isMystError, MystError } from "../lib/errors.ts";
 import { deadline } from "../lib/lifecycle.ts";
 import { formatAmount } from "../lib/units.ts";
 import type { Network } from "../network/network.ts";
-import { quantumLimit, quantumMoney } from "../payments/quantum.ts";
+import { channelCountsMs } from "../payments/heads/limits.ts";
+import type { PayerLedger } from "../payments/payer-ledger.ts";
+import { type Credit, creditOf, quantumLimit, quantumMoney } from "../payments/quantum.ts";
 import type { AccountView } from "../payments/settlement.ts";
 import type { Terms } from "../payments/terms.ts";
 import { type ConsumerDeps, type ConsumerSession, type ConsumerSessionOptions, openSession } from "../session/consumer-driver.ts";
@@ -18,7 +20,7 @@ export type FindingDeps = {
 };
 
 export type ConnectingDeps = FindingDeps & {
-  session: ConsumerDeps;
+  session: ConsumerDeps & { ledger: Pick<PayerLedger, "channels"> };
   /** our own account, fresh or as last read; checked against the ledger */
   account(): Promise<AccountView>;
 };
@@ -32,6 +34,7 @@ const newsMs = 8_000;
 /** exits tried before giving up */
 const tries = 5;
 const validityMs = 7 * 86_400_000;
+const creditMs = 1_000;
 
 export type Opened = { session: ConsumerSession; exit: ExitView; terms: Terms };
 
@@ -54,6 +57,7 @@ export async function connectToExit(
   search.catch(() => undefined);
   const account = await deps.account();
   checkAccount(account, deps);
+  const session = { ...deps.session, credit: creditNow(deps, account.bond) };
   let exits = await search;
   const [best] = exits;
   if (best) watch.step({ step: "found", matching: exits.length, exit: best });
@@ -66,9 +70,9 @@ export async function connectToExit(
       watch.step({ step: "agreed", perGiB: terms.perGiB, perHour: terms.perHour, quantum: terms.quantum, budget: options.budget });
       try {
         await deps.network.connect(exit.peer, exit.addresses, deadline(dialMs, watch.signal));
-        const session = await openReconciled(deps, { exit, terms, budget: options.budget, ...watch });
-        watch.step({ step: "open", endpoint: session.endpoint });
-        return { session, exit, terms };
+        const opened = await openReconciled(session, { exit, terms, budget: options.budget, ...watch });
+        watch.step({ step: "open", endpoint: opened.endpoint });
+        return { session: opened, exit, terms };
       } catch (error) {
         last = asMystError(error);
         if (watch.signal.aborted || !worthAnother(last)) throw last;
@@ -127,17 +131,31 @@ const worthAnother = (error: MystError): boolean =>
  * After a crash the two ledgers may differ in what was used up; we take the exit's word for up to one quantum, and for nothing that
  * was promised only now: an exit that takes a proposal's promise and calls it used up would get another for it.
  */
-async function openReconciled(deps: ConnectingDeps, options: ConsumerSessionOptions): Promise<ConsumerSession> {
-  const before = await deps.session.ledger.channelWith(options.exit);
+async function openReconciled(deps: ConsumerDeps, options: ConsumerSessionOptions): Promise<ConsumerSession> {
+  const before = await deps.ledger.channelWith(options.exit);
   try {
-    return await openSession(deps.session, options);
+    return await openSession(deps, options);
   } catch (error) {
     const theirs = isMystError(error, "CREDIT_MISMATCH") ? error.meta.consumed : undefined;
     if (typeof theirs !== "bigint") throw error;
     if (theirs > before.cumulative || theirs - before.consumed > options.terms.quantum) throw error;
-    await deps.session.ledger.consume(before.channel, theirs);
-    return openSession(deps.session, options);
+    await deps.ledger.consume(before.channel, theirs);
+    return openSession(deps, options);
   }
+}
+
+/** What exits take at once from a payer like us, by what we know of them; looked at anew each second at most. */
+function creditNow({ session: { ledger, clock }, discovery }: ConnectingDeps, bond: bigint): () => Credit {
+  let known: { atMs: number; credit: Credit } | undefined;
+  return () => {
+    const nowMs = clock.nowMs();
+    if (known && Math.abs(nowMs - known.atMs) < creditMs) return known.credit;
+    const since = BigInt(nowMs - channelCountsMs) << 20n;
+    const channels = ledger.channels().filter(({ last }) => last && last.seq >= since).length;
+    const credit = creditOf(bond, { exits: discovery.offers().length, channels });
+    known = { atMs: nowMs, credit };
+    return credit;
+  };
 }
 
 const termsFor = (exit: ExitView, budget: bigint, nowMs: number): Terms => ({

@@ -64,5 +64,6 @@ export async function consume(deps: ConsumingDeps, options: ConnectOptions, stop
 
 const remedies: Partial<Record<string, string>> = {
   BUDGET_EXHAUSTED: "give a larger --budget and connect again",
+  PAYER_CONFLICT: "this key has promised elsewhere too, and not as its ledger has it: run 'mystnode wallet retire'",
   OVERCHARGED: "connect again with --exclude and this exit's peer id",
 };

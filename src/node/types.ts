@@ -190,11 +190,16 @@ export type NodeStatus = {
   peers: PeerSummary[];
   exitsKnown: number;
   serving?: ServingView;
+  /** of a node that serves: payers that were found out */
+  conflicts?: ConflictView[];
   connection?: SessionView & { endpoint: Record<string, string> };
   /** of a node that may open tunnels: what was asked for, and what is */
   tunnel?: TunnelView;
   chain: { reachable: boolean; block?: number; problem?: string };
 };
+
+/** A payer that has signed promises which cannot all be true, and what it owes here, base units. It gets nothing more. */
+export type ConflictView = { signer: Hex; sinceMs: number; owed: bigint };
 
 export type TunnelView = TunnelState & { interface?: string; backend?: BackendKind };
 
@@ -216,6 +221,8 @@ export type NodeEvent =
   | { type: "session"; session: SessionView }
   | { type: "promise"; session: string; channel: Hex; cumulative: bigint; total: bigint; seq: bigint; bytes: bigint }
   | { type: "settled"; hash: Hex; claims: number; paid: bigint }
+  /** a payer is found out; `owed` by it here, base units */
+  | { type: "conflict"; signer: Hex; owed: bigint }
   | { type: "warning"; code: string; message: string };
 
 export type Node = AsyncDisposable & {

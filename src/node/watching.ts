@@ -6,6 +6,7 @@ import { MystError } from "../lib/errors.ts";
 import type { Loop } from "../lib/lifecycle.ts";
 import type { Logger } from "../lib/ports.ts";
 import type { Store } from "../lib/store.ts";
+import type { ChainNews, Heads } from "../payments/heads/heads.ts";
 import type { ProviderLedger } from "../payments/provider-ledger.ts";
 import type { Settler } from "../payments/settler.ts";
 import type { Watcher } from "../watch/watcher.ts";
@@ -18,6 +19,8 @@ export type WatchingDeps = {
   store: Pick<Store, "table" | "write">;
   clock: Clock;
   log: Logger;
+  /** what others know of payers follows from the same events */
+  heads?: Pick<Heads, "takeEvents"> | undefined;
   /** what the contract has paid on a channel of ours, whoever had it cleared */
   onPaid(channel: Hex, paidInAll: bigint): void;
   /** clears for others, and is told of the same events */
@@ -69,22 +72,29 @@ export function watchChain(deps: WatchingDeps, { startBlock, everyMs = 30_000 }:
           await take(event);
           await deps.watcher?.take(event);
         }
-        return [];
+        return (await deps.heads?.takeEvents(newsOf(rolledBackTo, events))) ?? [];
       },
     },
   );
 }
 
+const newsOf = (undoneAbove: number | undefined, events: ChainEvent[]): ChainNews => ({
+  undoneAbove,
+  cleared: events.filter((event) => event.type === "cleared"),
+  accounts: events.filter((event) => event.type !== "cleared"),
+});
+
 /** The events are read again: from an RPC that has come to itself, or another. */
 const contradiction = () => new MystError("RPC_STALE", "the RPC contradicts itself or what it has shown before");
 
 /** All that a node that serves does about the contract beside clearing: follows its events, and takes out what it keeps for us. */
-export function followContract(deps: WatchingDeps & CollectingDeps, options: WatchingOptions): Loop {
-  const parts = [watchChain(deps, options), keepCollecting({ ...deps, log: deps.log.child("collecting") })];
+export function followContract(deps: WatchingDeps & CollectingDeps, options: WatchingOptions): Poller {
+  const following = watchChain(deps, options);
+  const parts: Loop[] = [following, keepCollecting({ ...deps, log: deps.log.child("collecting") })];
   const stop = async () => {
     await Promise.all(parts.map((part) => part.stop()));
   };
-  return { stop, [Symbol.asyncDispose]: stop };
+  return { poll: following.poll, stop, [Symbol.asyncDispose]: stop };
 }
 
 /** For those who watch a node: what became of a settlement that was not paid out. */

@@ -101,5 +101,9 @@ describe("cli/status", (test) => {
     assert.deepEqual(watching.watching, ["0.1 MYST on 1 channel of 1 exit, for 1.5 %", "2 cleared since the start, 0.003 MYST earned"]);
     assert.equal(watching.watched, "0.052 MYST on 2 channels by …Abcdefgh");
     assert.equal(sessionFacts(session, myst, 0).exit, exit.peer);
+    assert.equal(statusFacts({ ...now, conflicts: [] }, myst).cheats, undefined);
+    const signer = `0x${"ab".repeat(20)}` as const;
+    const cheats = statusFacts({ ...now, conflicts: [{ signer, sinceMs: 1, owed: milli(20n) }] }, myst).cheats;
+    assert.deepEqual(cheats, [`${signer} has signed what cannot all be true; 0.02 MYST owed here`]);
   });
 });
