@@ -93,7 +93,9 @@ export const options = [
     { name: "budget", kind: "amount", default: "1", help: "the most this session may cost in all" },
     { name: "dry-run", kind: "flag", once: true, help: "find the exit and show its price, pay nothing" },
   ]),
-  ...of(["connect"], "Traffic", [{ name: "proxy", kind: "hostport", default: "127.0.0.1:1080", help: "where the SOCKS5 server listens" }]),
+  ...of(["connect"], "Traffic", [
+    { name: "proxy", kind: "hostport", default: "127.0.0.1:1080", help: "where the proxy listens, for SOCKS5 and HTTP" },
+  ]),
   ...of(["serve"], "The offer", [
     {
       name: "service",

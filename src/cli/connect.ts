@@ -134,14 +134,18 @@ export function stepLines(step: ConnectStep, budget: bigint, unit: Unit): string
     ];
   }
   if (step.step === "agreed") return [`terms agreed   ${priceText(step, unit)}, at most ${roughAmount(step.quantum, unit)} paid ahead`];
-  const { socks, interface: ifname, address, via, presharedKey } = step.endpoint;
+  const { socks, http, interface: ifname, address, via, presharedKey } = step.endpoint;
   const after = `after ${formatDuration(step.atMs)}`;
   if (ifname !== undefined)
     return [
       `tunnel up   ${ifname}  ${address} via ${via}   ${after}`,
       `nothing leaves this machine outside of it${presharedKey === undefined ? "" : `; keys by X25519 and ${presharedKey.toUpperCase()}`}`,
     ];
-  return [`proxy up   ${socks}   ${after}`, `try it: curl --proxy socks5h://${socks} https://example.com`];
+  return [
+    `proxy up   ${socks}   ${after}`,
+    `try it: curl --proxy socks5h://${socks} https://example.com`,
+    `    or: curl --proxy http://${http} https://example.com`,
+  ];
 }
 
 /** Shows the session until it ends; Ctrl-C ends it. `error` is what ended it against our will, for example BUDGET_EXHAUSTED. */

@@ -97,7 +97,7 @@ export type ConnectOptions = {
   exclude?: string[];
   /** an invite: multiaddrs with /p2p/ of the exit, or of peers to ask, dialled first */
   via?: string[];
-  /** `proxy`: where the SOCKS server listens, host:port; default 127.0.0.1:1080 */
+  /** `proxy`: where it listens for SOCKS5 and HTTP, host:port; default 127.0.0.1:1080 */
   proxy?: string;
   /** `wireguard`: what carries it; default the first that works */
   backend?: BackendKind;

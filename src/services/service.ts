@@ -80,7 +80,7 @@ export type ServiceHandle = {
   receivedBytes?(): bigint;
   /** How long the consumer waits for an answer; its grace is `consumerPatience.graceMs`. */
   unanswered(): Waiting;
-  /** how to use it, for people and programs: for `proxy` {socks: "127.0.0.1:1080"} */
+  /** how to use it, for people and programs: for `proxy` {socks: "127.0.0.1:1080", http: "127.0.0.1:1080"} */
   endpoint: Record<string, string>;
   /** Ends it; resolves with the final count. */
   close(): Promise<bigint>;

@@ -9,6 +9,7 @@ import { createProxyProvider, type ProxyProviderOptions } from "../../src/servic
 import type { Resolve } from "../../src/services/proxy/resolve.ts";
 import { socksConnect } from "../../src/services/proxy/socks-client.ts";
 import type { Grant, ServiceHandle, ServiceProvider } from "../../src/services/service.ts";
+import { networkPair } from "./byte-pipe.ts";
 
 /** Two peers that reach one another, and how to part them. */
 export type Pair = AsyncDisposable & {
@@ -18,6 +19,12 @@ export type Pair = AsyncDisposable & {
   exitPeer: string;
 };
 export type MakePair = () => Promise<Pair>;
+
+/** Two peers with streams in memory between them. */
+export function inMemory(): Pair {
+  const [consumer, exit] = networkPair("consumer", "exit");
+  return { consumer, exit, consumerPeer: "consumer", exitPeer: "exit", [Symbol.asyncDispose]: async () => undefined };
+}
 
 export type Rig = AsyncDisposable & {
   grant: Grant;

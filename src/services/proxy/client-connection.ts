@@ -1,12 +1,12 @@
-import type { Socket } from "node:net";
 import { setImmediate } from "node:timers/promises";
 import type { ByteStream } from "../../network/network.ts";
 import type { ConsumerControl } from "./consumer-control.ts";
 import { drained, drainSocket, resetSocket, whenClosed } from "./flow.ts";
+import type { LocalEnd } from "./wanted.ts";
 
 export type ClientDeps = {
   /** of the local program, half-open capable */
-  socket: Socket;
+  socket: LocalEnd;
   stream: ByteStream;
   /** what comes from the exit after its reply */
   incoming: AsyncIterable<Uint8Array>;

@@ -1,4 +1,3 @@
-import type { Socket } from "node:net";
 import type { Clock } from "../../lib/clock.ts";
 import { deadline, within } from "../../lib/lifecycle.ts";
 import type { Logger } from "../../lib/ports.ts";
@@ -7,20 +6,10 @@ import type { Opening, ServiceConsumer, ServiceHandle } from "../service.ts";
 import { consumerPatience, createUnanswered } from "../unanswered.ts";
 import { type ClientConnection, carryClient } from "./client-connection.ts";
 import { createConsumerControl } from "./consumer-control.ts";
-import {
-  controlProtocol,
-  headerCodec,
-  maxReply,
-  prefixed,
-  prefixedReader,
-  type ReplyCode,
-  replyCodec,
-  sessionBytes,
-  streamProtocol,
-} from "./protocol.ts";
-import { replyBytes, socksReply } from "./socks.ts";
-import { createSocksServer, type Destination, hangUp } from "./socks-server.ts";
+import { createLocalServer } from "./local-server.ts";
+import { controlProtocol, headerCodec, maxReply, prefixed, prefixedReader, replyCodec, sessionBytes, streamProtocol } from "./protocol.ts";
 import { createUsage, type UsageCount } from "./usage.ts";
+import type { Wanted } from "./wanted.ts";
 
 export type ProxyConsumerDeps = {
   network: Pick<Network, "openBytes" | "openFrames">;
@@ -29,7 +18,7 @@ export type ProxyConsumerDeps = {
 };
 
 export type ProxyConsumerOptions = {
-  /** where programs find the SOCKS server: "127.0.0.1:1080"; port 0 is any that is free */
+  /** where programs find the proxy: "127.0.0.1:1080"; port 0 is any that is free */
   listen: string;
   /** let it listen where other machines reach it; default false */
   allowRemote?: boolean;
@@ -41,25 +30,13 @@ export type ProxyConsumerOptions = {
   closeMs?: number;
 };
 
-/** What the exit said, as SOCKS has it. */
-const socksCode: Record<ReplyCode, number> = {
-  ok: socksReply.succeeded,
-  session: socksReply.failure,
-  busy: socksReply.failure,
-  failed: socksReply.failure,
-  policy: socksReply.notAllowed,
-  name: socksReply.hostUnreachable,
-  unreachable: socksReply.networkUnreachable,
-  refused: socksReply.refused,
-  timeout: socksReply.ttlExpired,
-};
 const lingerMs = 10_000;
 /** the end of a session takes no longer, whatever still comes */
 const closeAtMostMs = 10_000;
 
 /**
- * The consumer of the `proxy` service: a SOCKS5 server on this machine, one stream to the exit a connection. Names go to the exit
- * as they are. `open` throws BAD_VALUE for what it cannot listen on, PORT_IN_USE.
+ * The consumer of the `proxy` service: a SOCKS5 and HTTP proxy on this machine, one stream to the exit a connection. Names go to the
+ * exit as they are. `open` throws BAD_VALUE for what it cannot listen on, PORT_IN_USE.
  */
 export function createProxyConsumer(deps: ProxyConsumerDeps, options: ProxyConsumerOptions): ServiceConsumer {
   return { kind: "proxy", check: () => tryListening(options), open: (opening) => openProxy(deps, options, opening) };
@@ -68,7 +45,7 @@ export function createProxyConsumer(deps: ProxyConsumerDeps, options: ProxyConsu
 const listening = ({ listen, allowRemote = false, handshakeMs = 10_000 }: ProxyConsumerOptions) => ({ listen, allowRemote, handshakeMs });
 
 async function tryListening(options: ProxyConsumerOptions): Promise<void> {
-  const server = await createSocksServer(listening(options), (socket) => socket.destroy());
+  const server = await createLocalServer(listening(options), ({ end }) => end.destroy());
   server.stop();
   await server.close();
 }
@@ -92,31 +69,37 @@ async function openProxy(deps: ProxyConsumerDeps, options: ProxyConsumerOptions,
     log,
   });
 
-  const onRequest = (socket: Socket, destination: Destination) => {
+  const onWanted = (wanted: Wanted) => {
     lastId += 1;
-    const work = serve(lastId, socket, destination);
+    const work = serve(lastId, wanted);
     running.add(work);
     void work.finally(() => running.delete(work));
   };
 
   /** From the program's request to the connection's end. Never throws. */
-  const serve = async (id: number, socket: Socket, { host, port }: Destination) => {
+  const serve = async (id: number, wanted: Wanted) => {
     const given = new AbortController();
     const giveUp = () => given.abort(new Error("the connection is not wanted any more"));
     let reset = false;
     const early = () => {
       reset = true;
     };
-    connections.set(id, { reset: early, stop: () => socket.destroy(), abort: giveUp });
+    connections.set(id, { reset: early, stop: () => wanted.end.destroy(), abort: giveUp });
     unanswered.asked(id);
     const settled = () => unanswered.settled(id);
-    socket.once("close", settled);
+    wanted.end.once("close", settled);
     control.ensure();
+    // what was said once may not be said again
+    let answered = false;
+    const answer: Wanted["answer"] = (code) => {
+      if (!answered) wanted.answer(code);
+      answered = true;
+    };
     try {
       const stream = await network.openBytes(peer, streamProtocol, deadline(requestMs, given.signal));
       given.signal.addEventListener("abort", () => stream.abort(given.signal.reason), { once: true });
       try {
-        const connection = await request(id, socket, stream, { host, port });
+        const connection = await request(id, { ...wanted, answer }, stream);
         // word of a reset may overtake the answer
         if (reset) connection?.reset();
         await connection?.done;
@@ -126,24 +109,24 @@ async function openProxy(deps: ProxyConsumerDeps, options: ProxyConsumerOptions,
       }
     } catch (error) {
       log.debug("a connection failed", { reason: (error as Error).message });
-      hangUp(socket, replyBytes(socksReply.failure));
+      answer("failed");
     } finally {
       settled();
       connections.delete(id);
     }
   };
   /** Asks the exit for the connection; undefined when it cannot be had, which the program has then been told. */
-  const request = async (id: number, socket: Socket, stream: ByteStream, { host, port }: Destination) => {
+  const request = async (id: number, { host, port, end, answer }: Wanted, stream: ByteStream) => {
     const reader = prefixedReader(stream, replyCodec, maxReply);
     await stream.write(prefixed(headerCodec, { session: sessionBytes(sessionId), id, host, port }));
     const { code } = await within(reader.first(), requestMs, "PEER_TIMEOUT", "the exit's answer");
     if (code !== "ok") {
       log.debug("the exit refused a connection", { code });
-      hangUp(socket, replyBytes(socksCode[code]));
+      answer(code);
       await stream.closeWrite();
       return undefined;
     }
-    socket.write(replyBytes(socksReply.succeeded));
+    answer("ok");
     const onUp = (bytes: number) => {
       unanswered.asked(id);
       usage.sent(bytes);
@@ -153,7 +136,7 @@ async function openProxy(deps: ProxyConsumerDeps, options: ProxyConsumerOptions,
       usage.received(bytes);
     };
     const onUpEnd = () => unanswered.settled(id);
-    const connection = carryClient({ socket, stream, incoming: reader.rest(), control, onUp, onUpEnd, onDown }, { id, lingerMs });
+    const connection = carryClient({ socket: end, stream, incoming: reader.rest(), control, onUp, onUpEnd, onDown }, { id, lingerMs });
     connections.set(id, connection);
     return connection;
   };
@@ -175,14 +158,14 @@ async function openProxy(deps: ProxyConsumerDeps, options: ProxyConsumerOptions,
   };
 
   signal.throwIfAborted();
-  const server = await createSocksServer(listening(options), onRequest);
+  const server = await createLocalServer(listening(options), onWanted);
   signal.addEventListener("abort", () => void closeOnce(), { once: true });
   if (signal.aborted) await closeOnce();
   control.ensure();
   return {
     usedBytes: usage.usedBytes,
     unanswered: unanswered.read,
-    endpoint: { socks: server.address },
+    endpoint: { socks: server.address, http: server.address },
     close: closeOnce,
   };
 }

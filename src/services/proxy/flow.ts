@@ -1,4 +1,4 @@
-import type { Socket } from "node:net";
+import type { Duplex } from "node:stream";
 import type { Gate } from "./gate.ts";
 
 /** Takes bytes on; a promise when it wants to be waited for. */
@@ -8,7 +8,7 @@ export type Sink = (bytes: Uint8Array) => Promise<void> | undefined;
  * Hands a socket's bytes to `sink`, chunk by chunk, and reads nothing while it waits for one. Resolves when the other side has
  * ended its half; rejects with the socket's error, or with what `sink` threw.
  */
-export function drainSocket(socket: Socket, sink: Sink): Promise<void> {
+export function drainSocket(socket: Duplex, sink: Sink): Promise<void> {
   return new Promise((resolve, reject) => {
     let busy: Promise<void> | undefined;
     let over = false;
@@ -44,16 +44,16 @@ export function drainSocket(socket: Socket, sink: Sink): Promise<void> {
   });
 }
 
-const closedError = (socket: Socket): Error => socket.errored ?? new Error("the socket was closed");
+const closedError = (socket: Duplex): Error => socket.errored ?? new Error("the socket was closed");
 
 /** Writes to a socket; a promise when its buffer is full: see `drained`. */
-export function writeSocket(socket: Socket, bytes: Uint8Array): Promise<void> | undefined {
+export function writeSocket(socket: Duplex, bytes: Uint8Array): Promise<void> | undefined {
   if (socket.destroyed) return Promise.reject(closedError(socket));
   return socket.write(bytes) ? undefined : drained(socket);
 }
 
 /** Resolves once a socket that has a full buffer has emptied it; rejects when the socket closes before. */
-export function drained(socket: Socket): Promise<void> {
+export function drained(socket: Duplex): Promise<void> {
   return new Promise((resolve, reject) => {
     const settle = (finish: () => void) => {
       socket.off("drain", onDrain).off("close", onClose);
@@ -70,13 +70,13 @@ export function drained(socket: Socket): Promise<void> {
  * Closes a socket at once, with a reset where that can be had: while its end is being sent, Node reports a failed reset and
  * leaves the socket open for ever.
  */
-export function resetSocket(socket: Socket): void {
+export function resetSocket(socket: Duplex & { resetAndDestroy(): unknown }): void {
   if (socket.writableEnded) socket.destroy();
   else socket.resetAndDestroy();
 }
 
 /** Resolves once a socket is closed, however it came to that. */
-export const whenClosed = (socket: Socket): Promise<void> =>
+export const whenClosed = (socket: Duplex): Promise<void> =>
   new Promise((resolve) => (socket.closed ? resolve() : socket.once("close", () => resolve())));
 
 /** Puts `sink` behind the gate: it gets a byte only once the gate has let it pass. Waiting ends with the signal's reason. */

@@ -29,7 +29,7 @@ export const socksReply = {
   addressUnsupported: 8,
 } as const;
 
-const version = 5;
+export const socksVersion = 5;
 const noAuthentication = 0;
 const noneAcceptable = 0xff;
 const connectCommand = 1;
@@ -38,7 +38,7 @@ const nameType = 3;
 const ipv6Type = 4;
 
 /** A reply. The address bound at the exit is not told; clients have no use for it. */
-export const replyBytes = (code: number): Uint8Array => Uint8Array.of(version, code, 0, ipv4Type, 0, 0, 0, 0, 0, 0);
+export const replyBytes = (code: number): Uint8Array => Uint8Array.of(socksVersion, code, 0, ipv4Type, 0, 0, 0, 0, 0, 0);
 
 /** Takes what the client sent; after `connect` or `refuse` nothing more is taken. */
 export function stepSocks(state: SocksState, bytes: Uint8Array): { state: SocksState; events: SocksEvent[] } {
@@ -63,20 +63,20 @@ const refuse = (why: string, answer?: Uint8Array): Result => ({
 /** VER NMETHODS METHODS */
 function greeting(held: Uint8Array): Result {
   const waiting: Result = { state: { phase: "greeting", held }, events: [] };
-  if (held.length > 0 && held[0] !== version) return refuse("not SOCKS5");
+  if (held.length > 0 && held[0] !== socksVersion) return refuse("not SOCKS5");
   const length = 2 + (held[1] ?? 0);
   if (held.length < 2 || held.length < length) return waiting;
-  if (!held.subarray(2, length).includes(noAuthentication)) return refuse("no method we have", Uint8Array.of(version, noneAcceptable));
+  if (!held.subarray(2, length).includes(noAuthentication)) return refuse("no method we have", Uint8Array.of(socksVersion, noneAcceptable));
   return {
     state: { phase: "request", held: held.slice(length) },
-    events: [{ type: "answer", bytes: Uint8Array.of(version, noAuthentication) }],
+    events: [{ type: "answer", bytes: Uint8Array.of(socksVersion, noAuthentication) }],
   };
 }
 
 /** VER CMD RSV ATYP ADDRESS PORT */
 function request(held: Uint8Array): Result {
   const waiting: Result = { state: { phase: "request", held }, events: [] };
-  if (held.length > 0 && held[0] !== version) return refuse("not SOCKS5", replyBytes(socksReply.failure));
+  if (held.length > 0 && held[0] !== socksVersion) return refuse("not SOCKS5", replyBytes(socksReply.failure));
   if (held.length > 1 && held[1] !== connectCommand) return refuse("not CONNECT", replyBytes(socksReply.commandUnsupported));
   if (held.length < 5) return waiting;
   const length = addressLength(held);

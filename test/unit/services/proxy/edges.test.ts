@@ -18,13 +18,9 @@ import { createProxyProvider } from "../../../../src/services/proxy/provider.ts"
 import type { Resolve } from "../../../../src/services/proxy/resolve.ts";
 import { networkPair } from "../../../support/byte-pipe.ts";
 import { describe } from "../../../support/harness.ts";
-import { type Pair, pause, proxyRig, type RigOptions, readAll, startTarget } from "../../../support/proxy-rig.ts";
+import { inMemory, type Pair, pause, proxyRig, type RigOptions, readAll, startTarget } from "../../../support/proxy-rig.ts";
 import { until } from "../../../support/until.ts";
 
-const inMemory = (): Pair => {
-  const [consumer, exit] = networkPair("consumer", "exit");
-  return { consumer, exit, consumerPeer: "consumer", exitPeer: "exit", [Symbol.asyncDispose]: async () => undefined };
-};
 const rigWith = (options?: RigOptions) => proxyRig(inMemory(), options);
 const answer = (reply: number, code = "DESTINATION_UNREACHABLE") => ({ code, meta: { reply } });
 const signal = () => AbortSignal.timeout(5_000);
@@ -179,7 +175,7 @@ describe("services/proxy: the SOCKS server", (test) => {
   test("garbage and oversized handshakes are hung up on, with RFC 1928's answer where there is one", async () => {
     await using rig = await rigWith();
     const port = socksOf(rig);
-    assert.equal((await speak(port, "GET / HTTP/1.1\r\n\r\n")).length, 0);
+    assert.equal((await speak(port, Uint8Array.of(4, 1, 0, 80, 127, 0, 0, 1, 0))).length, 0);
     assert.equal((await speak(port, new Uint8Array(5000).fill(4))).length, 0);
     assert.deepEqual([...(await speak(port, Uint8Array.of(5, 1, 2)))], [5, 255]);
     assert.deepEqual([...(await speak(port, Uint8Array.of(5, 1, 0, 5, 3, 0, 1, 0, 0, 0, 0, 0, 0)))], [5, 0, 5, 7, 0, 1, 0, 0, 0, 0, 0, 0]);

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
+import { parseListen } from "../../../../src/services/proxy/local-server.ts";
 import { headerCodec, maxHeader, prefixed, prefixedReader, toConsumerCodec, toExitCodec } from "../../../../src/services/proxy/protocol.ts";
 import { isName } from "../../../../src/services/proxy/resolve.ts";
-import { parseListen } from "../../../../src/services/proxy/socks-server.ts";
 import { createUsage } from "../../../../src/services/proxy/usage.ts";
 import { describe } from "../../../support/harness.ts";
 

@@ -1,14 +1,9 @@
 import assert from "node:assert/strict";
 import { streamProtocol } from "../../../../src/services/proxy/protocol.ts";
-import { networkPair } from "../../../support/byte-pipe.ts";
 import { describe } from "../../../support/harness.ts";
-import { type Pair, pause, proxyRig, type RigOptions, startTarget } from "../../../support/proxy-rig.ts";
+import { inMemory, pause, proxyRig, type RigOptions, startTarget } from "../../../support/proxy-rig.ts";
 import { until } from "../../../support/until.ts";
 
-const inMemory = (): Pair => {
-  const [consumer, exit] = networkPair("consumer", "exit");
-  return { consumer, exit, consumerPeer: "consumer", exitPeer: "exit", [Symbol.asyncDispose]: async () => undefined };
-};
 const rigWith = (options?: RigOptions) => proxyRig(inMemory(), options);
 
 describe("services/proxy: what is waited for, and how long", (test) => {

@@ -1,30 +1,32 @@
 import { createServer, isIP, type Server, type Socket } from "node:net";
 import ipaddr from "ipaddr.js";
 import { MystError } from "../../lib/errors.ts";
-import { newSocks, stepSocks } from "./socks.ts";
+import { createHttpSide } from "./http-side.ts";
+import { socksVersion } from "./socks.ts";
+import { greetSocks } from "./socks-side.ts";
+import type { Wanted } from "./wanted.ts";
 
-export type Destination = { host: string; port: number };
-
-export type SocksServer = {
+export type LocalServer = {
   /** where it listens, as "127.0.0.1:1080" or "[::1]:1080" */
   address: string;
-  /** Takes no more programs, and hangs up on those whose handshake is not done. */
+  /** Takes no more programs, and hangs up on those that have not said yet what they want. */
   stop(): void;
   /** Hangs up on all. */
   close(): Promise<void>;
 };
 
-export type SocksServerOptions = {
+export type LocalServerOptions = {
   /** "host:port"; port 0 is any that is free */
   listen: string;
   /** other machines may use it; without authentication, so only ever when asked for */
   allowRemote: boolean;
-  /** a program has so long for its handshake */
+  /** a program has so long to say what it wants */
   handshakeMs: number;
 };
 
 const maxClients = 1024;
-const hangUpMs = 1_000;
+const isLetter = (byte: number): boolean => /[A-Za-z]/.test(String.fromCharCode(byte));
+const leave = (socket: Socket) => socket.destroy();
 
 /**
  * "127.0.0.1:1080", "[::1]:1080" or "localhost:1080".
@@ -43,23 +45,41 @@ export function parseListen(text: string, allowRemote: boolean): { host: string;
 }
 
 /**
- * A SOCKS5 server for local programs. `onRequest` gets a paused socket and where it wants to go, and owns it from there.
+ * A proxy for local programs that speaks SOCKS5 and HTTP on one port. The first byte tells them apart: a SOCKS5 client begins with
+ * its version, an HTTP client with the letter of a method. `onWanted` gets what a program asks for, and owns it from there.
  * @throws BAD_VALUE, PORT_IN_USE
  */
-export async function createSocksServer(
-  options: SocksServerOptions,
-  onRequest: (socket: Socket, destination: Destination) => void,
-): Promise<SocksServer> {
+export async function createLocalServer(options: LocalServerOptions, onWanted: (wanted: Wanted) => void): Promise<LocalServer> {
   const { host, port } = parseListen(options.listen, options.allowRemote);
-  const greeting = new Set<Socket>();
+  /** those that have not asked for a connection of their own */
+  const asking = new Set<Socket>();
   const sockets = new Set<Socket>();
+  const forget = (socket: Socket) => asking.delete(socket);
+  const http = createHttpSide(options, { onWanted, onTaken: forget });
+  const take = (socket: Socket, first: Buffer) => {
+    socket.pause().unshift(first);
+    if (first[0] !== socksVersion) return isLetter(first[0] ?? 0) ? http.take(socket) : leave(socket);
+    greetSocks(socket, options.handshakeMs, (wanted) => {
+      forget(socket);
+      onWanted(wanted);
+    });
+  };
   const server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
     sockets.add(socket);
-    greeting.add(socket);
-    socket.once("close", () => sockets.delete(socket));
-    greet(socket, options.handshakeMs, (destination) => {
-      greeting.delete(socket);
-      if (destination) onRequest(socket, destination);
+    asking.add(socket);
+    const tooLong = setTimeout(leave, options.handshakeMs, socket);
+    const silent = () => leave(socket);
+    socket.on("error", () => undefined);
+    socket.once("end", silent);
+    socket.once("data", (first: Buffer) => {
+      clearTimeout(tooLong);
+      socket.off("end", silent);
+      take(socket, first);
+    });
+    socket.once("close", () => {
+      clearTimeout(tooLong);
+      sockets.delete(socket);
+      forget(socket);
     });
   });
   server.maxConnections = maxClients;
@@ -68,7 +88,7 @@ export async function createSocksServer(
   const closed = new Promise<void>((resolve) => server.once("close", resolve));
   const stop = () => {
     server.close();
-    for (const socket of greeting) socket.destroy();
+    for (const socket of asking) socket.destroy();
   };
   return {
     address: `${bound.address.includes(":") ? `[${bound.address}]` : bound.address}:${bound.port}`,
@@ -79,44 +99,6 @@ export async function createSocksServer(
       return closed;
     },
   };
-}
-
-/** Ends a connection with a last answer: what the program still sends is of no interest, and its end is not waited for long. */
-export function hangUp(socket: Socket, answer?: Uint8Array): void {
-  socket.setTimeout(hangUpMs, () => socket.destroy());
-  socket.resume();
-  if (answer) socket.end(answer);
-  else socket.end();
-}
-
-/** Does the handshake; a program that is slow, or speaks something else, is hung up on. `onDone` comes once. */
-function greet(socket: Socket, handshakeMs: number, onDone: (destination: Destination | undefined) => void): void {
-  let state = newSocks;
-  const tooLong = setTimeout(() => socket.destroy(), handshakeMs);
-  const over = (destination?: Destination) => {
-    clearTimeout(tooLong);
-    socket.off("data", onData).off("end", onEnd).off("close", onClose).pause();
-    onDone(destination);
-  };
-  const onData = (bytes: Uint8Array) => {
-    const step = stepSocks(state, bytes);
-    state = step.state;
-    for (const event of step.events) {
-      if (event.type === "answer") {
-        socket.write(event.bytes);
-      } else if (event.type === "refuse") {
-        over();
-        hangUp(socket);
-      } else {
-        if (event.rest.length > 0) socket.unshift(event.rest);
-        over(event);
-      }
-    }
-  };
-  const onEnd = () => socket.destroy();
-  const onClose = () => over();
-  socket.on("error", () => undefined);
-  socket.on("data", onData).on("end", onEnd).on("close", onClose);
 }
 
 function listening(server: Server, host: string, port: number): Promise<void> {
