@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import type { RegisterTest } from "./harness.ts";
 import { proxyEndsSuite } from "./proxy-ends-suite.ts";
 import { counting, digest, type MakePair, pattern, pause, proxyRig, readAll, startTarget } from "./proxy-rig.ts";
+import { associate, startUdp } from "./socks-datagrams.ts";
 import { until } from "./until.ts";
 
 const KiB = 1024;
@@ -159,6 +160,27 @@ export function proxySuite(register: RegisterTest, makePair: MakePair, { megabyt
     client?.destroy();
     await pause(100);
     assert.equal(rig.grant.usedBytes(), BigInt(allowed));
+  });
+
+  test("datagrams and connections share one allowance, and both ends count them the same", async () => {
+    await using pair = await makePair();
+    await using rig = await proxyRig(pair);
+    await using echo = await startUdp();
+    await using target = await startTarget((socket) => socket.pipe(socket));
+    await using program = await associate(rig.handle.endpoint.socks ?? "");
+    const client = await rig.connect(target);
+    const got = counting(client);
+    client.write(pattern(1 * KiB * KiB));
+    const payload = pattern(1200, 9);
+    for (let i = 0; i < 50; i += 1) {
+      program.send(echo, payload);
+      assert.deepEqual((await program.next()).payload, payload);
+    }
+    await until(() => got() === 1 * KiB * KiB);
+    const total = BigInt(2 * KiB * KiB + 100 * (1200 + 28));
+    assert.equal(rig.grant.usedBytes(), total);
+    assert.equal(await rig.handle.close(), total);
+    assert.equal(await rig.grant.end(), total);
   });
 
   test("a suspended session carries nothing until it is allowed to again", async () => {

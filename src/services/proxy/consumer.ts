@@ -5,6 +5,7 @@ import type { ByteStream, Network } from "../../network/network.ts";
 import type { Opening, ServiceConsumer, ServiceHandle } from "../service.ts";
 import { consumerPatience, createUnanswered } from "../unanswered.ts";
 import { type ClientConnection, carryClient } from "./client-connection.ts";
+import { type ClientDatagramDeps, carryClientDatagrams, openAssociation } from "./client-datagrams.ts";
 import { createConsumerControl } from "./consumer-control.ts";
 import { createLocalServer } from "./local-server.ts";
 import { controlProtocol, headerCodec, maxReply, prefixed, prefixedReader, replyCodec, sessionBytes, streamProtocol } from "./protocol.ts";
@@ -45,7 +46,10 @@ export function createProxyConsumer(deps: ProxyConsumerDeps, options: ProxyConsu
 const listening = ({ listen, allowRemote = false, handshakeMs = 10_000 }: ProxyConsumerOptions) => ({ listen, allowRemote, handshakeMs });
 
 async function tryListening(options: ProxyConsumerOptions): Promise<void> {
-  const server = await createLocalServer(listening(options), ({ end }) => end.destroy());
+  const server = await createLocalServer(listening(options), {
+    connection: ({ end }) => end.destroy(),
+    datagrams: ({ socket }) => socket.destroy(),
+  });
   server.stop();
   await server.close();
 }
@@ -69,11 +73,21 @@ async function openProxy(deps: ProxyConsumerDeps, options: ProxyConsumerOptions,
     log,
   });
 
-  const onWanted = (wanted: Wanted) => {
+  const nextId = () => {
     lastId += 1;
-    const work = serve(lastId, wanted);
+    return lastId;
+  };
+  const run = (work: Promise<void>) => {
     running.add(work);
     void work.finally(() => running.delete(work));
+  };
+  const onUp = (id: number, bytes: number) => {
+    unanswered.asked(id);
+    usage.sent(bytes);
+  };
+  const onDown = (bytes: number) => {
+    unanswered.answered();
+    usage.received(bytes);
   };
 
   /** From the program's request to the connection's end. Never throws. */
@@ -127,18 +141,23 @@ async function openProxy(deps: ProxyConsumerDeps, options: ProxyConsumerOptions,
       return undefined;
     }
     answer("ok");
-    const onUp = (bytes: number) => {
-      unanswered.asked(id);
-      usage.sent(bytes);
-    };
-    const onDown = (bytes: number) => {
-      unanswered.answered();
-      usage.received(bytes);
-    };
-    const onUpEnd = () => unanswered.settled(id);
-    const connection = carryClient({ socket: end, stream, incoming: reader.rest(), control, onUp, onUpEnd, onDown }, { id, lingerMs });
+    const told = { onUp: (bytes: number) => onUp(id, bytes), onUpEnd: () => unanswered.settled(id), onDown };
+    const connection = carryClient({ socket: end, stream, incoming: reader.rest(), control, ...told }, { id, lingerMs });
     connections.set(id, connection);
     return connection;
+  };
+
+  const datagrams: ClientDatagramDeps = {
+    ...{ nextId, connections, control, onDown },
+    open: async (id) => {
+      control.ensure();
+      return openAssociation({ network, peer, sessionId }, id, deadline(requestMs, signal));
+    },
+    onUp: (id, count) => {
+      onUp(id, count);
+      // nobody sees whether an answer is waited for
+      unanswered.settled(id);
+    },
   };
 
   const close = async () => {
@@ -158,7 +177,10 @@ async function openProxy(deps: ProxyConsumerDeps, options: ProxyConsumerOptions,
   };
 
   signal.throwIfAborted();
-  const server = await createLocalServer(listening(options), onWanted);
+  const server = await createLocalServer(listening(options), {
+    connection: (wanted) => run(serve(nextId(), wanted)),
+    datagrams: (wanted) => run(carryClientDatagrams(datagrams, wanted, { lingerMs })),
+  });
   signal.addEventListener("abort", () => void closeOnce(), { once: true });
   if (signal.aborted) await closeOnce();
   control.ensure();

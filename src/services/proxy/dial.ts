@@ -13,8 +13,10 @@ export type DialDeps = {
 
 export type DialOptions = { egressAddress: string | undefined; timeoutMs: number };
 
-/** What came of it; `detail` is for the exit's own log. */
-export type Dialled = { ok: true; socket: Socket } | { ok: false; code: Exclude<ReplyCode, "ok">; detail?: Refusal };
+/** `detail` is for the exit's own log. */
+type Refused = { ok: false; code: Exclude<ReplyCode, "ok">; detail?: Refusal };
+/** What came of it. */
+export type Dialled = { ok: true; socket: Socket } | Refused;
 
 /** The next address is tried when the last has not answered for so long (RFC 8305 proposes 250 ms). */
 const staggerMs = 250;
@@ -29,14 +31,24 @@ export async function dial(deps: DialDeps, options: DialOptions, host: string, p
   const addresses = await unlessAborted(addressesOf(host, deps.resolve, limit), limit).catch(() => []);
   if (limit.aborted) return { ok: false, code: "timeout" };
   if (addresses.length === 0) return { ok: false, code: "name" };
+  const may = permitted(deps, options.egressAddress, addresses, port);
+  return may.ok ? first(may.addresses.slice(0, maxAttempts), port, options.egressAddress, limit) : may;
+}
+
+/** Of a target's addresses those that policy and egress address allow, in their order; at least one, or why there is none. */
+export function permitted(
+  deps: Pick<DialDeps, "policy" | "own">,
+  egressAddress: string | undefined,
+  addresses: string[],
+  port: number,
+): { ok: true; addresses: string[] } | Refused {
   const own = deps.own();
   const verdicts = addresses.map((address) => judge(deps.policy, own, address, port));
   const passed = verdicts.flatMap((verdict) => (verdict.ok ? [verdict.address] : []));
   const refused = verdicts.find((verdict) => !verdict.ok);
   if (passed.length === 0) return { ok: false, code: "policy", ...(refused && !refused.ok && { detail: refused.reason }) };
-  const reachable = options.egressAddress ? passed.filter((address) => isIPv4(address) === isIPv4(options.egressAddress ?? "")) : passed;
-  if (reachable.length === 0) return { ok: false, code: "unreachable" };
-  return first(reachable.slice(0, maxAttempts), port, options.egressAddress, limit);
+  const reachable = egressAddress ? passed.filter((address) => isIPv4(address) === isIPv4(egressAddress)) : passed;
+  return reachable.length > 0 ? { ok: true, addresses: reachable } : { ok: false, code: "unreachable" };
 }
 
 const unlessAborted = <T>(work: Promise<T>, signal: AbortSignal): Promise<T> =>

@@ -1,5 +1,6 @@
 import type { Clock } from "../../lib/clock.ts";
 import type { Logger } from "../../lib/ports.ts";
+import { createQuota } from "../../network/quota.ts";
 import type { Admission } from "../service.ts";
 import { createUnanswered, exitPatience, type Unanswered } from "../unanswered.ts";
 import type { ExitConnection } from "./exit-connection.ts";
@@ -14,6 +15,10 @@ export type ExitSession = {
   unanswered: Unanswered;
   /** by the consumer's number */
   connections: Map<number, ExitConnection>;
+  /** those of them that are for datagrams */
+  associations: Set<number>;
+  /** May datagrams go where none have gone of late? So many at once and a second, all associations together. */
+  allowNewFlow(): boolean;
   /** Counts bytes that left for a target. */
   addUp(bytes: number): void;
   /** Runs a connection; `end` waits for it. */
@@ -22,11 +27,15 @@ export type ExitSession = {
   end(): Promise<bigint>;
 };
 
+/** enough for a page full of names, or a swarm of peers; not for a scan */
+const newFlowQuota = { burst: 256, perSecond: 32 };
+
 export function createExitSession({ log, clock }: { log: Logger; clock: Pick<Clock, "nowMs"> }, admission: Admission): ExitSession {
   const gate = createGate();
   const unanswered = createUnanswered({ clock }, exitPatience);
   const connections = new Map<number, ExitConnection>();
   const running = new Set<Promise<unknown>>();
+  const newFlows = createQuota(clock, newFlowQuota);
   let up = 0n;
   const control = createExitControl({
     log,
@@ -41,6 +50,8 @@ export function createExitSession({ log, clock }: { log: Logger; clock: Pick<Clo
     control,
     unanswered,
     connections,
+    associations: new Set(),
+    allowNewFlow: () => newFlows.take(""),
     addUp: (bytes) => {
       unanswered.carriedUp(bytes);
       up += BigInt(bytes);

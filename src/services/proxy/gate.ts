@@ -30,6 +30,8 @@ const clamp = (total: bigint): number =>
 export type Gate = {
   /** Takes up to `wanted` bytes off what may pass, and counts them as used. 0: wait for `room`. */
   take(wanted: number): number;
+  /** Takes all of `bytes`, or nothing. */
+  takeWhole(bytes: number): boolean;
   /** Resolves once something may pass, first come first served; rejects with the signal's reason. */
   room(signal: AbortSignal): Promise<void>;
   usedBytes(): bigint;
@@ -42,12 +44,14 @@ export type Gate = {
 export function createGate(): Gate {
   let state = newGate;
   const waiting = new Set<() => void>();
+  const take = (wanted: number) => {
+    const taken = passable(state, wanted);
+    if (taken > 0) state = { ...state, used: state.used + taken };
+    return taken;
+  };
   return {
-    take: (wanted) => {
-      const taken = passable(state, wanted);
-      if (taken > 0) state = { ...state, used: state.used + taken };
-      return taken;
-    },
+    take,
+    takeWhole: (bytes) => passable(state, bytes) === bytes && take(bytes) === bytes,
     room: (signal) =>
       new Promise((resolve, reject) => {
         signal.throwIfAborted();

@@ -1,5 +1,5 @@
 import { type IncomingMessage, type ServerResponse, request as send } from "node:http";
-import { type Duplex, pipeline } from "node:stream";
+import { type Duplex, finished, pipeline } from "node:stream";
 import { badRequest, bodyOf, headersOf, type Refusal, refusal, written } from "./http-texts.ts";
 import { localPair } from "./local-pair.ts";
 import type { Destination, Wanted } from "./wanted.ts";
@@ -11,6 +11,8 @@ const notPassedOn = [
 ];
 /** of an answer; some targets set many cookies */
 const maxAnswerHeaders = 64 * 1024;
+/** a program may go on for so long with a request that has its answer */
+const restMs = 30_000;
 
 /**
  * Makes a request on a program's behalf: where it goes the URL says, whatever its Host header says. Nothing tells the target of a
@@ -68,12 +70,16 @@ function exchange(request: IncomingMessage, response: ServerResponse, target: Ta
 
 const incomplete = { status: 502, error: "http_response_incomplete" };
 
+/** Answers at once, and ends only when the request has: closed before all has been read of it, a connection is reset, the answer lost. */
 function refuse(request: IncomingMessage, response: ServerResponse, refused: Refusal): void {
-  // an answer is not read where what was sent is not
-  request.resume();
   if (response.destroyed) return;
   response.writeHead(refused.status, headersOf(refused));
-  response.end(bodyOf(refused));
+  response.write(bodyOf(refused));
+  const tooLong = setTimeout(() => request.destroy(), restMs);
+  finished(request.resume(), () => {
+    clearTimeout(tooLong);
+    response.end();
+  });
 }
 
 /** A message's headers as they came, without those that end here. */

@@ -74,6 +74,6 @@ export function authorityOf(text: string): Destination | undefined {
 
 /** A whole answer, where no server of Node's writes it any more. */
 function onTheWire(refused: Refusal): string {
-  const lines = headersOf(refused).map((text, i) => (i % 2 === 0 ? `${text}: ` : `${text}\r\n`));
+  const lines = [...headersOf(refused), "Connection", "close"].map((text, i) => (i % 2 === 0 ? `${text}: ` : `${text}\r\n`));
   return `HTTP/1.1 ${refused.status} ${STATUS_CODES[refused.status]}\r\n${lines.join("")}\r\n${bodyOf(refused)}`;
 }

@@ -32,7 +32,6 @@ export const headersOf = (refused: Refusal): string[] => [
   ...["Content-Type", "text/plain; charset=utf-8"],
   ...["Content-Length", String(Buffer.byteLength(bodyOf(refused)))],
   ...["Proxy-Status", `mystnode; error=${refused.error}`],
-  ...["Connection", "close"],
 ];
 
 export const bodyOf = ({ text }: Refusal): string => `mystnode: ${text}\n`;

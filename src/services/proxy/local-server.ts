@@ -4,7 +4,7 @@ import { MystError } from "../../lib/errors.ts";
 import { createHttpSide } from "./http-side.ts";
 import { socksVersion } from "./socks.ts";
 import { greetSocks } from "./socks-side.ts";
-import type { Wanted } from "./wanted.ts";
+import type { OnWanted } from "./wanted.ts";
 
 export type LocalServer = {
   /** where it listens, as "127.0.0.1:1080" or "[::1]:1080" */
@@ -46,23 +46,24 @@ export function parseListen(text: string, allowRemote: boolean): { host: string;
 
 /**
  * A proxy for local programs that speaks SOCKS5 and HTTP on one port. The first byte tells them apart: a SOCKS5 client begins with
- * its version, an HTTP client with the letter of a method. `onWanted` gets what a program asks for, and owns it from there.
+ * its version, an HTTP client with the letter of a method. `on` gets what a program asks for, and owns it from there.
  * @throws BAD_VALUE, PORT_IN_USE
  */
-export async function createLocalServer(options: LocalServerOptions, onWanted: (wanted: Wanted) => void): Promise<LocalServer> {
+export async function createLocalServer(options: LocalServerOptions, on: OnWanted): Promise<LocalServer> {
   const { host, port } = parseListen(options.listen, options.allowRemote);
   /** those that have not asked for a connection of their own */
   const asking = new Set<Socket>();
   const sockets = new Set<Socket>();
   const forget = (socket: Socket) => asking.delete(socket);
-  const http = createHttpSide(options, { onWanted, onTaken: forget });
+  const http = createHttpSide(options, { onWanted: on.connection, onTaken: forget });
   const take = (socket: Socket, first: Buffer) => {
     socket.pause().unshift(first);
     if (first[0] !== socksVersion) return isLetter(first[0] ?? 0) ? http.take(socket) : leave(socket);
-    greetSocks(socket, options.handshakeMs, (wanted) => {
+    const connection: OnWanted["connection"] = (wanted) => {
       forget(socket);
-      onWanted(wanted);
-    });
+      on.connection(wanted);
+    };
+    greetSocks(socket, options.handshakeMs, { connection, datagrams: on.datagrams });
   };
   const server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
     sockets.add(socket);

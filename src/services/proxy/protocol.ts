@@ -2,6 +2,7 @@ import { z } from "zod";
 import { type Codec, cborCodec, fixedBytes, wireUint } from "../../lib/codec.ts";
 import { MystError } from "../../lib/errors.ts";
 import type { ByteStream } from "../../network/network.ts";
+import { maxAddressBytes } from "./address.ts";
 
 /**
  * The proxy on the wire.
@@ -13,13 +14,22 @@ import type { ByteStream } from "../../network/network.ts";
  * received, or it does not count. For that nothing may wait where it is not seen: a consumer that cannot take more of a connection
  * says so and reads on; and a connection that ends early is not reset while bytes are under way: its sender falls silent and ends its
  * half, and the other side reads to the end.
+ *
+ * Datagrams have a stream of frames for each of a program's associations: a header and a reply, then each frame is the address that a
+ * datagram goes to, or came from, and its payload. What cannot be passed on at once is dropped, as anywhere on a datagram's way.
  */
 export const streamProtocol = "proxy/1.0.0";
 export const controlProtocol = "proxy-control/1.0.0";
+export const datagramProtocol = "proxy-datagrams/1.0.0";
 
 export const maxHeader = 512;
 export const maxReply = 64;
 export const maxControlFrame = 64;
+/** what UDP over IPv4 can carry, behind the longest address */
+export const maxPayload = 65_507;
+export const maxDatagramFrame = maxAddressBytes + maxPayload;
+/** What a datagram counts: its payload, and the headers of IPv4 and UDP, so that empty ones are not free. */
+export const countOf = (payloadBytes: number): number => payloadBytes + 28;
 
 const session = fixedBytes(16);
 const connectionId = z.int().min(0).max(0xffffffff);
@@ -36,6 +46,8 @@ const header = z.strictObject({
 /** What became of a connection request. */
 export const replyCodes = ["ok", "session", "busy", "policy", "name", "refused", "unreachable", "timeout", "failed"] as const;
 export type ReplyCode = (typeof replyCodes)[number];
+/** of a stream for datagrams; its number is one of the same row as those of connections */
+const association = z.strictObject({ session, id: connectionId });
 const reply = z.strictObject({ code: z.enum(replyCodes) });
 
 const toExit = z.discriminatedUnion("t", [
@@ -64,6 +76,7 @@ export type ToExit = z.output<typeof toExit>;
 export type ToConsumer = z.output<typeof toConsumer>;
 
 export const headerCodec = cborCodec(header, maxHeader);
+export const associationCodec = cborCodec(association, maxControlFrame);
 export const replyCodec = cborCodec(reply, maxReply);
 export const toExitCodec = cborCodec(toExit, maxControlFrame);
 export const toConsumerCodec = cborCodec(toConsumer, maxControlFrame);

@@ -6,10 +6,19 @@ import type { Logger } from "../../lib/ports.ts";
 import type { ByteStream, FrameStream, Network } from "../../network/network.ts";
 import { isAddress, parsePolicy, summary } from "../policy.ts";
 import type { Admission, Grant, ServiceProvider } from "../service.ts";
+import { serveAssociation } from "./exit-associations.ts";
 import { createExitSession, type ExitSession } from "./exit-session.ts";
 import { type ExitStreamDeps, serveStream } from "./exit-stream.ts";
-import { controlProtocol, maxControlFrame, sessionText, streamProtocol, toExitCodec } from "./protocol.ts";
-import { type Resolve, systemResolve } from "./resolve.ts";
+import {
+  controlProtocol,
+  datagramProtocol,
+  maxControlFrame,
+  maxDatagramFrame,
+  sessionText,
+  streamProtocol,
+  toExitCodec,
+} from "./protocol.ts";
+import { createResolve, type Resolve } from "./resolve.ts";
 
 export type ProxyProviderDeps = {
   network: Pick<Network, "handleBytes" | "handleFrames" | "addresses">;
@@ -30,13 +39,24 @@ export type ProxyProviderOptions = {
   dialTimeoutMs?: number;
   /** connections at a time and session; default 256 */
   maxStreams?: number;
+  /** streams for datagrams at a time and session; default 32 */
+  maxAssociations?: number;
   /** a consumer must have asked for its target within this; default 10 s */
   headerTimeoutMs?: number;
   /** a connection without traffic is given up after this; default 10 min */
   idleMs?: number;
+  /** a stream without datagrams is ended after this; default 5 min */
+  datagramIdleMs?: number;
 };
 
-const defaults = { dialTimeoutMs: 10_000, maxStreams: 256, headerTimeoutMs: 10_000, idleMs: 600_000 };
+const defaults = {
+  dialTimeoutMs: 10_000,
+  maxStreams: 256,
+  maxAssociations: 32,
+  headerTimeoutMs: 10_000,
+  idleMs: 600_000,
+  datagramIdleMs: 300_000,
+};
 /** streams of all peers together that are being served or wait for their header */
 const maxStreamsInAll = 8192;
 /** how long the exit's own addresses are remembered */
@@ -67,11 +87,12 @@ export function createProxyProvider(deps: ProxyProviderDeps, options: ProxyProvi
       unanswered.settled(-1);
     }
   };
-  const streamDeps: ExitStreamDeps = {
+  const streamDeps: ExitStreamDeps & Pick<ProxyProviderDeps, "clock"> = {
     askedInVain,
+    clock: deps.clock,
     policy,
     log,
-    resolve: deps.resolve ?? systemResolve,
+    resolve: deps.resolve ?? createResolve(),
     own: ownAddresses(deps, egressAddress),
     sessionOf: (id, peer) => {
       const session = sessions.get(sessionText(id));
@@ -108,10 +129,20 @@ export function createProxyProvider(deps: ProxyProviderDeps, options: ProxyProvi
     }
   };
 
+  const onAssociation = async (stream: FrameStream) => {
+    try {
+      await serveAssociation(streamDeps, settings, stream);
+    } catch (error) {
+      log.debug("a stream for datagrams was dropped", { reason: (error as Error).message });
+      stream.abort(error as Error);
+    }
+  };
+
   const admit = async (admission: Admission): Promise<Grant> => {
     listening ??= Promise.all([
       network.handleBytes(streamProtocol, onStream),
       network.handleFrames(controlProtocol, { maxFrame: maxControlFrame }, onControl),
+      network.handleFrames(datagramProtocol, { maxFrame: maxDatagramFrame }, onAssociation),
     ]);
     await listening;
     if (sessions.has(admission.sessionId)) throw new MystError("PEER_REFUSED", "this session has been admitted before");

@@ -11,22 +11,25 @@ export const isName = (text: string): boolean =>
   text.length <= 253 && /^(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?)(?:\.[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?)*\.?$/i.test(text);
 
 /**
- * Asks the machine's name servers. Not `dns.lookup`: that takes a thread of the pool which the database writes with, for as
+ * Asks the machine's name servers, or others. Not `dns.lookup`: that takes a thread of the pool which the database writes with, for as
  * long as a far-away name server chooses, and it searches the operator's own domains.
  */
-export const systemResolve: Resolve = async (name, signal) => {
-  if (/^(?:.+\.)?localhost\.?$/i.test(name)) return ["127.0.0.1", "::1"];
-  const resolver = new Resolver({ timeout: dnsTimeoutMs, tries: 2 });
-  const cancel = () => resolver.cancel();
-  signal.addEventListener("abort", cancel, { once: true });
-  try {
-    const [v4, v6] = await Promise.allSettled([resolver.resolve4(name), resolver.resolve6(name)]);
-    const found = (outcome: PromiseSettledResult<string[]>) => (outcome.status === "fulfilled" ? outcome.value : []);
-    return interleave(found(v6), found(v4));
-  } finally {
-    signal.removeEventListener("abort", cancel);
-  }
-};
+export const createResolve =
+  (servers?: string[]): Resolve =>
+  async (name, signal) => {
+    if (/^(?:.+\.)?localhost\.?$/i.test(name)) return ["127.0.0.1", "::1"];
+    const resolver = new Resolver({ timeout: dnsTimeoutMs, tries: 2 });
+    if (servers) resolver.setServers(servers);
+    const cancel = () => resolver.cancel();
+    signal.addEventListener("abort", cancel, { once: true });
+    try {
+      const [v4, v6] = await Promise.allSettled([resolver.resolve4(name), resolver.resolve6(name)]);
+      const found = (outcome: PromiseSettledResult<string[]>) => (outcome.status === "fulfilled" ? outcome.value : []);
+      return interleave(found(v6), found(v4));
+    } finally {
+      signal.removeEventListener("abort", cancel);
+    }
+  };
 
 /** Both families by turns, so that one that leads nowhere costs one attempt only. */
 const interleave = (a: string[], b: string[]): string[] =>

@@ -1,6 +1,6 @@
-import { connect, isIP, type Socket } from "node:net";
-import ipaddr from "ipaddr.js";
+import { connect, type Socket } from "node:net";
 import { MystError } from "../../lib/errors.ts";
+import { writeAddress } from "./address.ts";
 import { socksReply } from "./socks.ts";
 
 export type SocksTarget = {
@@ -56,12 +56,7 @@ function unreachable(host: string, port: number, why: string, reply?: number, ca
 }
 
 /** VER CMD RSV ATYP ADDRESS PORT */
-const request = (host: string, port: number): number[] => {
-  const name = Buffer.from(host, "latin1");
-  const address = isIP(host) ? ipaddr.parse(host).toByteArray() : [name.length, ...name];
-  const type = isIP(host) === 4 ? 1 : isIP(host) === 6 ? 4 : 3;
-  return [5, 1, 0, type, ...address, port >> 8, port & 0xff];
-};
+const request = (host: string, port: number): number[] => [5, 1, 0, ...writeAddress(host, port)];
 
 /** Exactly `length` bytes; what follows stays in the socket. */
 function take(socket: Socket, length: number): Promise<Uint8Array> {

@@ -1,7 +1,7 @@
 import type { Socket } from "node:net";
 import type { ReplyCode } from "./protocol.ts";
 import { newSocks, replyBytes, socksReply, stepSocks } from "./socks.ts";
-import { hangUp, type Wanted } from "./wanted.ts";
+import { hangUp, type OnWanted, type WantedDatagrams } from "./wanted.ts";
 
 /** What the exit said, as SOCKS has it. */
 const socksCode: Record<ReplyCode, number> = {
@@ -17,9 +17,9 @@ const socksCode: Record<ReplyCode, number> = {
 };
 
 /**
- * Does the SOCKS5 handshake with a program; one that is slow, or speaks something else, is hung up on. `onWanted` comes at most once.
+ * Does the SOCKS5 handshake with a program; one that is slow, or speaks something else, is hung up on. One of `on` comes at most once.
  */
-export function greetSocks(socket: Socket, handshakeMs: number, onWanted: (wanted: Wanted) => void): void {
+export function greetSocks(socket: Socket, handshakeMs: number, on: OnWanted): void {
   let state = newSocks;
   const leave = () => socket.destroy();
   const tooLong = setTimeout(leave, handshakeMs);
@@ -41,10 +41,17 @@ export function greetSocks(socket: Socket, handshakeMs: number, onWanted: (wante
       } else if (event.type === "refuse") {
         over();
         hangUp(socket);
+      } else if (event.type === "associate") {
+        over();
+        const answer: WantedDatagrams["answer"] = (bound) => {
+          if (bound) socket.write(replyBytes(socksReply.succeeded, bound));
+          else hangUp(socket, replyBytes(socksReply.failure));
+        };
+        on.datagrams({ socket, port: event.port, answer });
       } else {
         over();
         if (event.rest.length > 0) socket.unshift(event.rest);
-        onWanted({ host: event.host, port: event.port, end: socket, answer });
+        on.connection({ host: event.host, port: event.port, end: socket, answer });
       }
     }
   };

@@ -1,8 +1,8 @@
-import ipaddr from "ipaddr.js";
+import { readAddress, writeAddress } from "./address.ts";
 
 /**
  * The server's side of a SOCKS5 handshake (RFC 1928), as a pure incremental parser: bytes in, in whatever pieces, answers out.
- * No authentication, CONNECT only. It never holds more than one handshake message.
+ * No authentication; CONNECT and UDP ASSOCIATE. It never holds more than one handshake message.
  */
 export type SocksState = { phase: "greeting" | "request" | "done"; held: Uint8Array };
 
@@ -11,6 +11,8 @@ export type SocksEvent =
   | { type: "answer"; bytes: Uint8Array }
   /** the client wants a connection; `rest` is what it sent ahead, to be carried */
   | { type: "connect"; host: string; port: number; rest: Uint8Array }
+  /** the client wants to send datagrams, from this port of its own, or 0 when it does not know yet */
+  | { type: "associate"; port: number }
   /** to be hung up on, after the answers before */
   | { type: "refuse"; why: string };
 
@@ -33,12 +35,11 @@ export const socksVersion = 5;
 const noAuthentication = 0;
 const noneAcceptable = 0xff;
 const connectCommand = 1;
-const ipv4Type = 1;
-const nameType = 3;
-const ipv6Type = 4;
+const associateCommand = 3;
 
-/** A reply. The address bound at the exit is not told; clients have no use for it. */
-export const replyBytes = (code: number): Uint8Array => Uint8Array.of(socksVersion, code, 0, ipv4Type, 0, 0, 0, 0, 0, 0);
+/** A reply. `bound`: where datagrams are taken; the address that a connection has at the exit is not told, clients have no use for it. */
+export const replyBytes = (code: number, bound = { host: "0.0.0.0", port: 0 }): Uint8Array =>
+  Uint8Array.of(socksVersion, code, 0, ...writeAddress(bound.host, bound.port));
 
 /** Takes what the client sent; after `connect` or `refuse` nothing more is taken. */
 export function stepSocks(state: SocksState, bytes: Uint8Array): { state: SocksState; events: SocksEvent[] } {
@@ -76,33 +77,16 @@ function greeting(held: Uint8Array): Result {
 /** VER CMD RSV ATYP ADDRESS PORT */
 function request(held: Uint8Array): Result {
   const waiting: Result = { state: { phase: "request", held }, events: [] };
-  if (held.length > 0 && held[0] !== socksVersion) return refuse("not SOCKS5", replyBytes(socksReply.failure));
-  if (held.length > 1 && held[1] !== connectCommand) return refuse("not CONNECT", replyBytes(socksReply.commandUnsupported));
-  if (held.length < 5) return waiting;
-  const length = addressLength(held);
-  if (length === undefined) return refuse("no address type we have", replyBytes(socksReply.addressUnsupported));
-  const end = 4 + length + 2;
-  if (held.length < end) return waiting;
-  const host = hostOf(held.subarray(3, 4 + length));
-  const port = ((held[end - 2] ?? 0) << 8) | (held[end - 1] ?? 0);
-  if (host === undefined || port === 0) return refuse("no destination", replyBytes(socksReply.failure));
-  return { state: done, events: [{ type: "connect", host, port, rest: held.slice(end) }] };
-}
-
-function addressLength(held: Uint8Array): number | undefined {
-  switch (held[3]) {
-    case ipv4Type:
-      return 4;
-    case ipv6Type:
-      return 16;
-    case nameType:
-      return 1 + (held[4] ?? 0);
-  }
-}
-
-/** ATYP ADDRESS as text. A name must be printable ASCII; more the exit checks. */
-function hostOf([type, ...address]: Uint8Array): string | undefined {
-  if (type !== nameType) return ipaddr.fromByteArray(address).toString();
-  const name = String.fromCharCode(...address.slice(1));
-  return /^[\x21-\x7e]+$/.test(name) ? name : undefined;
+  const [version = socksVersion, command = connectCommand] = held;
+  if (version !== socksVersion) return refuse("not SOCKS5", replyBytes(socksReply.failure));
+  if (command !== connectCommand && command !== associateCommand)
+    return refuse("neither CONNECT nor UDP ASSOCIATE", replyBytes(socksReply.commandUnsupported));
+  const address = readAddress(held.subarray(3));
+  if (address === "short") return waiting;
+  if (address === "type") return refuse("no address type we have", replyBytes(socksReply.addressUnsupported));
+  if (address === "name") return refuse("no destination", replyBytes(socksReply.failure));
+  const { host, port, length } = address;
+  if (command === associateCommand) return { state: done, events: [{ type: "associate", port }] };
+  if (port === 0) return refuse("no destination", replyBytes(socksReply.failure));
+  return { state: done, events: [{ type: "connect", host, port, rest: held.slice(3 + length) }] };
 }

@@ -1,3 +1,4 @@
+import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { ReplyCode } from "./protocol.ts";
 
@@ -13,6 +14,17 @@ export type Wanted = Destination & {
   /** Tells the program what became of it, in its own protocol. After anything but `ok` the end is finished with. Called once. */
   answer(code: ReplyCode): void;
 };
+
+/** A program that wants to send datagrams: for as long as its TCP connection stands. */
+export type WantedDatagrams = {
+  socket: Socket;
+  /** of its own, from which they will come; 0: it does not say */
+  port: number;
+  /** Tells it where they are taken, or that they are not. Called once. */
+  answer(bound: Destination | undefined): void;
+};
+
+export type OnWanted = { connection(wanted: Wanted): void; datagrams(wanted: WantedDatagrams): void };
 
 const hangUpMs = 1_000;
 

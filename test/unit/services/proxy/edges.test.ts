@@ -178,7 +178,7 @@ describe("services/proxy: the SOCKS server", (test) => {
     assert.equal((await speak(port, Uint8Array.of(4, 1, 0, 80, 127, 0, 0, 1, 0))).length, 0);
     assert.equal((await speak(port, new Uint8Array(5000).fill(4))).length, 0);
     assert.deepEqual([...(await speak(port, Uint8Array.of(5, 1, 2)))], [5, 255]);
-    assert.deepEqual([...(await speak(port, Uint8Array.of(5, 1, 0, 5, 3, 0, 1, 0, 0, 0, 0, 0, 0)))], [5, 0, 5, 7, 0, 1, 0, 0, 0, 0, 0, 0]);
+    assert.deepEqual([...(await speak(port, Uint8Array.of(5, 1, 0, 5, 9, 0, 1, 0, 0, 0, 0, 0, 0)))], [5, 0, 5, 7, 0, 1, 0, 0, 0, 0, 0, 0]);
     assert.deepEqual([...(await speak(port, Uint8Array.of(5, 1, 0, 5, 2, 0, 1, 0, 0, 0, 0, 0, 0)))].slice(2, 4), [5, 7]);
     assert.deepEqual([...(await speak(port, Uint8Array.of(5, 1, 0, 5, 1, 0, 9, 0, 0, 0, 0, 0, 0)))].slice(2, 4), [5, 8]);
   });

@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { Agent, type IncomingMessage, type RequestListener, request } from "node:http";
+import { connect } from "node:net";
 import { describe } from "../../../support/harness.ts";
 import { type Asked, ask, httpPort, speak, startWeb } from "../../../support/proxy-http.ts";
-import { digest, inMemory, pattern, proxyRig, type RigOptions, startTarget } from "../../../support/proxy-rig.ts";
+import { digest, inMemory, pattern, proxyRig, type RigOptions, readAll, startTarget } from "../../../support/proxy-rig.ts";
 import { until } from "../../../support/until.ts";
 
 const rigWith = (options?: RigOptions) => proxyRig(inMemory(), options);
@@ -84,7 +85,7 @@ describe("services/proxy: requests made on a program's behalf (http_proxy)", (te
     await using mute = await startTarget((socket) => socket.end());
     await using odd = await startTarget((socket) => socket.end("SSH-2.0-x\r\n"));
     const at = async (url: string) => {
-      const { status, headers, body } = await ask(rig, { url, method: "POST", body: pattern(100_000) });
+      const { status, headers, body } = await ask(rig, { url, method: "POST", body: pattern(8 << 20) });
       return `${status} ${headers["proxy-status"]} ${String(body).trim()}`;
     };
     assert.match(
@@ -102,6 +103,15 @@ describe("services/proxy: requests made on a program's behalf (http_proxy)", (te
     assert.match(await at("ftp://example.org/"), /^400 /);
     assert.match(await at("http://:80/"), /^400 /);
     assert.match(await at("http://a b/".replace(" ", "%00")), /^400 /);
+  });
+
+  test("a program that says all it has to say before it listens gets its refusal, too", async () => {
+    await using rig = await rigWith();
+    const socket = connect({ port: httpPort(rig), host: "127.0.0.1" });
+    const body = pattern(16 << 20);
+    socket.write(`POST http://10.0.0.1/ HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: ${body.length}\r\n\r\n`);
+    await new Promise((resolve) => socket.write(body, resolve));
+    assert.match(String(await readAll(socket)), /^HTTP\/1\.1 403 /);
   });
 
   test("an answer that is cut short does not look whole", async () => {
