@@ -123,6 +123,7 @@ export async function createNode(options: NodeOptions): Promise<Node> {
       {
         protocolPrefix: config.protocolPrefix,
         listen: options.listen ?? [],
+        ...(options.relay !== undefined && { relay: options.relay }),
         bootstrap: [...config.bootstrap, ...(options.bootstrap ?? [])],
         gossip: true,
         dht: true,

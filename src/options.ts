@@ -155,6 +155,21 @@ export const options = [
   ...of(["serve", "doctor"], "Network", [
     { name: "listen", kind: "listen", list: true, default: "/ip4/0.0.0.0/tcp/4480", help: "address for other peers, or host:port" },
   ]),
+  ...of(["serve"], "Relay", [
+    {
+      name: "relay",
+      kind: "choice",
+      choices: ["auto", "use", "offer", "none"],
+      default: "auto",
+      help: "use: be reached through relays; auto: where this peer has no public address; offer: be one, unpaid",
+    },
+    {
+      name: "relay-data",
+      kind: "size",
+      help: "with --relay offer: carry so much for each connection, 64MiB at least; default: any amount",
+    },
+    { name: "relay-time", kind: "duration", help: "with --relay offer: carry each connection for so long, 24d at most; default: any time" },
+  ]),
   ...of(["serve", "connect", "network create"], "Network", [
     { name: "bootstrap", kind: "invite", list: true, help: "a further peer to start from" },
   ]),

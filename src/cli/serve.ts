@@ -1,8 +1,8 @@
 import { setTimeout as wait } from "node:timers/promises";
 import { MystError } from "../lib/errors.ts";
 import { within } from "../lib/lifecycle.ts";
-import { formatBytes, type Unit } from "../lib/units.ts";
-import type { NodeStatus, ServeOptions, ServiceKind, SessionView } from "../node/types.ts";
+import { formatBytes, formatDuration, type Unit } from "../lib/units.ts";
+import type { NodeOptions, NodeStatus, ServeOptions, ServiceKind, SessionView } from "../node/types.ts";
 import type { Settings } from "../options.ts";
 import type { Context, Run } from "./context.ts";
 import { facts } from "./format.ts";
@@ -26,7 +26,8 @@ export const serve: Run<"serve"> = async (context) => {
   if (settings.service.length === 0) for (const kind of services) out.progress(defaultText(kind));
   const { listen, bootstrap, discovery } = settings;
   const tunnel = services.includes("wireguard");
-  await using host = await hostNode(context, network, { listen, bootstrap, tunnel, ...(discovery.length > 0 && { discovery }) });
+  const joining = { listen, bootstrap, relay: relayUse(settings), ...(discovery.length > 0 && { discovery }) };
+  await using host = await hostNode(context, network, { ...joining, tunnel });
   await interrupts.race(host.node.serve(options));
   const status = await host.node.status();
   out.object({ type: "serving", ...status });
@@ -78,6 +79,22 @@ export function serveOptions(settings: Settings<"serve">, kinds: ServiceKind[], 
   };
 }
 
+/** @throws USAGE for limits of a relay that is none */
+export function relayUse({ relay, relayData, relayTime }: Settings<"serve">): NonNullable<NodeOptions["relay"]> {
+  if (relay === "offer")
+    return { ...(relayData !== undefined && { dataLimit: relayData }), ...(relayTime !== undefined && { timeLimitMs: relayTime }) };
+  if (relayData !== undefined || relayTime !== undefined)
+    throw new MystError("USAGE", "--relay-data and --relay-time say what a relay carries", { hint: "add --relay offer" });
+  return relay;
+}
+
+/** What a relay carries for others, for people. */
+function relayText({ relay, relayData, relayTime }: Settings<"serve">): string | undefined {
+  if (relay !== "offer") return undefined;
+  const limits = [relayData !== undefined && formatBytes(relayData), relayTime !== undefined && formatDuration(relayTime)].filter(Boolean);
+  return `for peers without a public address, unpaid, ${limits.length > 0 ? `${limits.join(" and ")} for each connection` : "without limits"}`;
+}
+
 function servingFacts(status: NodeStatus, settings: Settings<"serve">, options: ServeOptions, unit: Unit, isPoor: boolean) {
   const [address] = status.addresses;
   const sold = status.serving?.services ?? [];
@@ -87,6 +104,7 @@ function servingFacts(status: NodeStatus, settings: Settings<"serve">, options: 
     address: status.address,
     network: status.network,
     listening: status.addresses,
+    relay: relayText(settings),
     selling: service ? sold.map((one) => `${one.kind} in ${options.country} at ${priceText(one, unit)}`) : "nothing, it helps the network",
     watching: options.watch && [
       `exits that are away, for ${percentText(options.watch.feeBps)} of what it clears for them`,
@@ -127,13 +145,20 @@ const broken = ({ node }: Host) =>
     });
   });
 
-/** Until the process is asked to stop: sessions and earnings of this run, on a terminal. */
+/** Until the process is asked to stop: the relays that it is reached through as they come and go; on a terminal sessions and earnings of this run. */
 async function follow({ out, interrupts }: Context<"serve">, { node }: Host, unit: Unit, max: number): Promise<void> {
   const startedMs = Date.now();
+  let told = "";
   while (!interrupts.signal.aborted) {
+    const { serving, addresses } = await node.status();
+    const relayed = addresses.filter((address) => address.includes("/p2p-circuit/"));
+    if (relayed.join() !== told) {
+      out.endLive();
+      out.progress(relayed.length > 0 ? `reached through a relay at ${relayed.join(" ")}` : "no relay reaches this peer any more");
+      told = relayed.join();
+    }
     if (out.interactive) {
       const sessions = (await node.sessions()).filter((one) => one.role === "provider" && one.startedMs >= startedMs);
-      const { serving } = await node.status();
       out.live(servingLine(sessions, serving?.sessions ?? 0, max, unit));
     }
     await wait(redrawMs, undefined, { signal: interrupts.signal }).catch(() => undefined);

@@ -4,9 +4,10 @@ import type { Clock } from "../lib/clock.ts";
 import { every } from "../lib/lifecycle.ts";
 import type { Logger } from "../lib/ports.ts";
 import type { Store } from "../lib/store.ts";
-import { isLoopback } from "../network/diversity.ts";
+import { isLoopback, isPublic } from "../network/diversity.ts";
 import type { Network } from "../network/network.ts";
 import { createQuota } from "../network/quota.ts";
+import { isRelayed } from "../network/relay-client.ts";
 import type { OfferContent } from "./discovery.ts";
 import { encodeOffer, offerLifeMs, type SignedOffer, signOffer } from "./offer.ts";
 import { offersTopic, placementKeys } from "./protocol.ts";
@@ -22,7 +23,7 @@ export type Announcer = {
 };
 
 type Deps = {
-  network: Pick<Network, "peerId" | "addresses" | "publish" | "provide">;
+  network: Pick<Network, "peerId" | "addresses" | "onAddresses" | "publish" | "provide">;
   identity: Identity;
   store: Pick<Store, "table" | "writeLazily">;
   clock: Clock;
@@ -44,6 +45,22 @@ const perOfferMs = 100;
 /** several requests at once are one */
 const gatherMs = 30;
 const maxAddresses = 6;
+const maxRelayed = 3;
+
+/**
+ * Of a node's own addresses those that lead from elsewhere to it: a node that listens on all interfaces has some that do not, and who dials
+ * them waits in vain. Relayed ones come last, and are long.
+ */
+export function ofUseToOthers(addresses: string[]): string[] {
+  const elsewhere = addresses.filter((address) => !isLoopback(address));
+  const outside = elsewhere.filter(isPublic);
+  const useful = [outside, elsewhere].find((some) => some.length > 0) ?? addresses;
+  const relayed = useful.filter(isRelayed);
+  return [
+    ...useful.filter((address) => !isRelayed(address)).slice(0, maxAddresses - Math.min(relayed.length, maxRelayed)),
+    ...relayed.slice(0, maxRelayed),
+  ];
+}
 
 /** Keeps this node's offer known: by gossip when it changes, when somebody seems not to have it, every 4 minutes; and in the DHT. */
 export async function createAnnouncer(deps: Deps): Promise<Announcer> {
@@ -59,12 +76,7 @@ export async function createAnnouncer(deps: Deps): Promise<Announcer> {
   let due: Promise<void> | undefined;
   const stopped = new AbortController();
 
-  // a node that listens on all interfaces has loopback among them, which is of use to nobody else
-  const addresses = () => {
-    const all = network.addresses();
-    const elsewhere = all.filter((address) => !isLoopback(address));
-    return elsewhere.length > 0 ? elsewhere : all;
-  };
+  const addresses = () => ofUseToOthers(network.addresses());
   const sign = async (wanted: OfferContent): Promise<SignedOffer> => {
     const nowMs = clock.nowMs();
     lastSeq = BigInt(nowMs) > lastSeq ? BigInt(nowMs) : lastSeq + 1n;
@@ -72,7 +84,7 @@ export async function createAnnouncer(deps: Deps): Promise<Announcer> {
       ...wanted,
       peer: identity.peerId,
       address: identity.address,
-      addresses: addresses().slice(0, maxAddresses),
+      addresses: addresses(),
       seq: lastSeq,
       expiresMs: nowMs + offerLifeMs,
     });
@@ -129,6 +141,10 @@ export async function createAnnouncer(deps: Deps): Promise<Announcer> {
   const repeat = every(clock, repeatMs, async () => soon(), onError);
   const placing = every(clock, 60_000, async () => place(), onError);
 
+  const offMoves = network.onAddresses(() => {
+    if (content && signed && String(signed.offer.addresses) !== String(addresses())) soon();
+  });
+
   const withdraw = async () => {
     if (!content) return;
     const last = { ...content, services: [], sessions: 0 };
@@ -156,6 +172,7 @@ export async function createAnnouncer(deps: Deps): Promise<Announcer> {
     },
     stop: async () => {
       stopped.abort();
+      offMoves();
       await Promise.all([repeat.stop(), placing.stop(), due]);
       await withdraw().catch(onError);
     },

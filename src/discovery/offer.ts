@@ -70,7 +70,10 @@ const service = z
     feeBps: z.int().min(0).max(10_000).optional(),
   })
   .refine(({ kind, feeBps }) => (kind === watchKind) === (feeBps !== undefined), "a fee on what it does not clear, or none");
-const address = z.string().regex(/^\/(ip4|ip6|dns4|dns6)\/[0-9A-Za-z.:-]{1,100}\/tcp\/\d{1,5}\/p2p\/[0-9A-Za-z]{1,80}$/);
+/** over TCP, straight or through a relay */
+const address = z
+  .string()
+  .regex(/^\/(ip4|ip6|dns4|dns6)\/[0-9A-Za-z.:-]{1,100}\/tcp\/\d{1,5}(\/p2p\/[0-9A-Za-z]{1,80}\/p2p-circuit)?\/p2p\/[0-9A-Za-z]{1,80}$/);
 
 const bodyCodec = cborCodec(
   z

@@ -1,6 +1,7 @@
 import type { Stream, StreamCloseEvent, StreamMessageEvent } from "@libp2p/interface";
 import { deadline } from "../lib/lifecycle.ts";
 import type { ByteStream } from "./network.ts";
+import { pausing } from "./pausing.ts";
 import { peerError } from "./peer-error.ts";
 
 /** Unread bytes at which the other side is told to stop, and at which it may go on. Beyond them at most one window is under way. */
@@ -24,36 +25,17 @@ export type RawStream = ByteStream & {
 export function rawStream(stream: Stream, peer: string): RawStream {
   const chunks: Uint8Array[] = [];
   let unread = 0;
-  let paused = false;
-  let resuming = false;
   let ended = stream.remoteWriteStatus === "closed" && stream.status === "open";
   let failure: Error | undefined;
   let wake: () => void = () => undefined;
 
-  // libp2p hands out what it kept before it resumes: a pause in the midst of that would be undone, and the stream grow unread
-  const pauseIfFull = () => {
-    if (unread < pauseAtBytes || paused || resuming) return;
-    paused = true;
-    stream.pause();
-  };
-  const resume = () => {
-    paused = false;
-    resuming = true;
-    try {
-      stream.resume();
-      resuming = false;
-      pauseIfFull();
-    } catch {
-      // it has closed meanwhile, and there is nothing to resume
-    }
-    resuming = false;
-  };
+  const pause = pausing(stream, () => unread >= pauseAtBytes);
   stream.addEventListener("message", (event: StreamMessageEvent) => {
     const { buffer, byteOffset, byteLength } = event.data.subarray();
     const chunk = new Uint8Array(buffer, byteOffset, byteLength);
     chunks.push(chunk);
     unread += chunk.byteLength;
-    pauseIfFull();
+    pause.look();
     wake();
   });
   // libp2p keeps what came before the end for us while we are paused; so the end counts once all of that is read
@@ -72,7 +54,7 @@ export function rawStream(stream: Stream, peer: string): RawStream {
     const chunk = chunks.shift();
     if (!chunk) return undefined;
     unread -= chunk.byteLength;
-    if (paused && unread < resumeAtBytes) resume();
+    if (pause.paused() && unread < resumeAtBytes) pause.resume();
     return chunk;
   };
 
@@ -141,14 +123,14 @@ export function rawStream(stream: Stream, peer: string): RawStream {
     close: async () => {
       await closeWrite(deadline(closeMs));
       if (stream.remoteWriteStatus === "closed") {
-        if (paused) resume();
+        if (pause.paused()) pause.resume();
         return;
       }
       // yamux cannot say "stop sending": give the other side a moment to end its half, then reset
       const timer = setTimeout(() => stream.abort(new Error("the other side did not end the stream")), 2000);
       timer.unref();
       stream.addEventListener("close", () => clearTimeout(timer), { once: true });
-      if (paused) resume();
+      if (pause.paused()) pause.resume();
     },
     abort: (error) => stream.abort(error),
   };

@@ -18,6 +18,12 @@ export const isLoopback = (address: string): boolean => {
   return ip !== undefined && ipaddr.process(ip).range() === "loopback";
 };
 
+/** Does this multiaddr begin with an IP address that the whole internet may reach? */
+export const isPublic = (address: string): boolean => {
+  const ip = ipOf(address);
+  return ip !== undefined && ipaddr.process(ip).range() === "unicast";
+};
+
 /** The /24 of an IPv4 address, the /48 of an IPv6 one; undefined for loopback and for anything without an address. */
 export function networkOf(address: string): string | undefined {
   const ip = ipOf(address);

@@ -31,6 +31,10 @@ export function createGater(clock: Pick<Clock, "nowMs">): Gater {
     deny,
     denied,
     // an inbound peer is known by its key only once the handshake is done
-    gater: { denyDialPeer: check, denyInboundEncryptedConnection: check, denyOutboundEncryptedConnection: check },
+    gater: {
+      ...{ denyDialPeer: check, denyInboundEncryptedConnection: check, denyOutboundEncryptedConnection: check },
+      denyInboundRelayedConnection: (_, remote) => check(remote),
+      denyOutboundRelayedConnection: (source, destination) => check(source) || check(destination),
+    },
   };
 }

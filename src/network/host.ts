@@ -1,4 +1,6 @@
+import { networkInterfaces } from "node:os";
 import type { GossipSub } from "@chainsafe/libp2p-gossipsub";
+import type { CircuitRelayService } from "@libp2p/circuit-relay-v2";
 import { identify } from "@libp2p/identify";
 import type { KadDHT } from "@libp2p/kad-dht";
 import { noise } from "@libp2p/noise";
@@ -21,6 +23,8 @@ import { parseAddresses, parseBootstrap } from "./multiaddrs.ts";
 import type { Network } from "./network.ts";
 import { announceOwnAddresses } from "./own-addresses.ts";
 import { createPeers } from "./peers.ts";
+import { createRelayTransport, isRelayed, planListening, type RelayUse } from "./relay-client.ts";
+import { guardRelay, type RelayOffer, relayService, roomForReservation } from "./relay-server.ts";
 import { createStreams } from "./streams.ts";
 
 export type NetworkDeps = { identity: Identity; store: Store; log: Logger; clock: Clock };
@@ -38,6 +42,11 @@ export type NetworkOptions = {
   dht: boolean;
   /** every peer is on this machine: limits per IP address are off; default: when all addresses of `listen` and `bootstrap` are loopback */
   loopback?: boolean;
+  /**
+   * "use": be reached through relays among the peers; "auto", the default: where this peer listens and has no public address;
+   * an offer: be a relay for others; "none": neither. To listen on /p2p-circuit is to use them, too.
+   */
+  relay?: RelayUse | RelayOffer;
   /** how often each peer is pinged, and within what it must answer or is taken for dead; default 10 s and 8 s */
   ping?: { everyMs: number; withinMs: number };
 };
@@ -45,6 +54,8 @@ export type NetworkOptions = {
 const day = 24 * 3_600_000;
 const defaultPing = { everyMs: 10_000, withinMs: 8_000 };
 const banMs = 3_600_000;
+/** a relay waits so long for a peer to show that it is of this network */
+const identifiedMs = 2_000;
 
 /**
  * Starts the libp2p host and keeps it connected until `stop`.
@@ -54,10 +65,15 @@ export async function createNetwork(deps: NetworkDeps, options: NetworkOptions):
   const { identity, clock, log } = deps;
   const prefix = options.protocolPrefix;
   const { everyMs, withinMs } = options.ping ?? defaultPing;
-  const listen = parseAddresses(options.listen);
+  const relay = options.relay ?? "auto";
+  const offers = typeof relay === "object" ? relay : undefined;
+  const use = typeof relay === "object" ? "none" : relay;
+  const { direct, relays } = planListening(options.listen, use, interfaceAddresses());
+  const listen = parseAddresses([...direct, ...relays]);
+  const relayTransport = createRelayTransport();
   const bootstrap = parseBootstrap(options.bootstrap).filter(({ peer }) => peer !== identity.peerId);
-  const loopback = options.loopback ?? [...options.listen, ...options.bootstrap].every(isLoopback);
-  const clientMode = options.clientMode ?? listen.length === 0;
+  const loopback = options.loopback ?? [...direct, ...options.bootstrap].every(isLoopback);
+  const clientMode = options.clientMode ?? direct.length === 0;
   const { gater, deny, denied } = createGater(clock);
   const known = await openKnownPeers(deps.store, clock);
   // libp2p's own protocols carry our prefix too: a peer of another network cannot even be identified
@@ -70,11 +86,18 @@ export async function createNetwork(deps: NetworkDeps, options: NetworkOptions):
     addresses: { listen },
     datastore: createDatastore(clock),
     peerStore: { maxAddressAge: day, maxPeerAge: 2 * day },
-    transports: [tcp()],
+    transports: [tcp(), relayTransport.transport],
     connectionEncrypters: [noise()],
     // an unread stream holds one window at most, so the window must fit into the read buffer or the stream is reset
     streamMuxers: [yamux({ streamOptions: { maxStreamWindowSize: 2 ** 21, maxReadBufferLength: 2 ** 22 } })],
-    connectionGater: gater,
+    connectionGater: {
+      ...gater,
+      denyInboundRelayReservation: (peer) => {
+        const others = [...(services.relay?.reservations.entries() ?? [])].filter(([reserved]) => !reserved.equals(peer));
+        const taken = others.map(([, { addr }]) => addr.toString());
+        return denied(peer.toString()) || !roomForReservation(peers.addressesOf(peer), taken);
+      },
+    },
     connectionManager: {
       maxConnections: 300,
       maxIncomingPendingConnections: 64,
@@ -90,12 +113,13 @@ export async function createNetwork(deps: NetworkDeps, options: NetworkOptions):
     services: {
       identify: identify({ ...ownProtocols, maxInboundStreams: 4 }),
       own: announceOwnAddresses(),
+      ...(offers && { relay: relayService(offers) }),
       ping: ping({ ...ownProtocols, maxInboundStreams: 4 }),
       ...(options.gossip && { gossip: gossipService({ loopback }) }),
       ...(options.dht && { dht: dhtService({ protocolPrefix: prefix, clientMode }) }),
     },
   });
-  const services = host.services as { gossip?: GossipSub; dht?: KadDHT };
+  const services = host.services as { gossip?: GossipSub; dht?: KadDHT; relay?: CircuitRelayService };
 
   const peers = createPeers({ host, known, clock, log, bootstrap, deny, denied });
   const ban = (peer: string, why: string) => {
@@ -107,10 +131,17 @@ export async function createNetwork(deps: NetworkDeps, options: NetworkOptions):
   const named = (protocol: string) => `${prefix}/${protocol}`;
   const gossip = services.gossip && createGossip({ pubsub: services.gossip, name: named, ban, log, clock });
   const dht = services.dht && createDht({ dht: services.dht, onConnect: peers.onConnect, log, clock });
+  const admitted = (peer: string) =>
+    peers.untilIdentified(peer, AbortSignal.timeout(identifiedMs)).then(
+      () => true,
+      () => false,
+    );
   if (services.dht) guardTable(services.dht, peers.addressesOf);
 
   try {
     await host.start();
+    await relayTransport.guard(host, relays.length > 0);
+    if (services.relay) await guardRelay(host, services.relay, admitted);
   } catch (cause) {
     await gossip?.stop();
     throw startError(cause, options.listen);
@@ -134,7 +165,14 @@ export async function createNetwork(deps: NetworkDeps, options: NetworkOptions):
 
   return {
     peerId: identity.peerId,
-    addresses: () => host.getMultiaddrs().map(String),
+    addresses: () => {
+      const all = host.getMultiaddrs().map(String);
+      return [...all.filter((address) => !isRelayed(address)), ...all.filter(isRelayed)];
+    },
+    onAddresses: (listener) => {
+      host.addEventListener("self:peer:update", listener);
+      return () => host.removeEventListener("self:peer:update", listener);
+    },
     peers: peers.list,
     connect: peers.connect,
     onConnect: peers.onConnect,
@@ -152,6 +190,10 @@ export async function createNetwork(deps: NetworkDeps, options: NetworkOptions):
     [Symbol.asyncDispose]: stop,
   };
 }
+
+/** as multiaddrs without a port */
+const interfaceAddresses = (): string[] =>
+  Object.values(networkInterfaces()).flatMap((list) => (list ?? []).map(({ family, address }) => `/ip${family.slice(-1)}/${address}`));
 
 function startError(cause: unknown, listen: string[]): MystError {
   const texts = [cause, ...((cause as { errors?: Map<unknown, unknown> }).errors?.values() ?? [])].map(String).join(" ");

@@ -44,8 +44,10 @@ export type PeerSummary = { peer: string; addresses: string[]; direction: "inbou
 /** The peer's place in the network: all that the other parts may do with libp2p. Protocol names get the network's prefix. */
 export type Network = AsyncDisposable & {
   peerId: string;
-  /** our own addresses, each with /p2p/<peer id> */
+  /** our own addresses, each with /p2p/<peer id>; those through a relay come last */
   addresses(): string[];
+  /** called when they may have changed */
+  onAddresses(listener: () => void): () => void;
   peers(): PeerSummary[];
   /** Dials unless connected. @throws PEER_UNREACHABLE, PEER_TIMEOUT */
   connect(peer: string, addresses: string[], signal: AbortSignal): Promise<void>;

@@ -10,6 +10,8 @@ import { dialable } from "./multiaddrs.ts";
 import type { Network, PeerSummary } from "./network.ts";
 import { peerError } from "./peer-error.ts";
 import { keepConnected } from "./reconnect.ts";
+import { isRelayed } from "./relay-client.ts";
+import { leastRelayed } from "./relay-server.ts";
 
 type Deps = {
   host: Libp2p;
@@ -23,6 +25,8 @@ type Deps = {
 
 export type Peers = Pick<Network, "connect" | "onConnect" | "onDisconnect"> & {
   list(): PeerSummary[];
+  /** Waits until a connected peer has shown that it is of this network. @throws PEER_REFUSED when it does not */
+  untilIdentified(peer: string, signal: AbortSignal): Promise<void>;
   addressesOf(peer: PeerId): string[];
   hangUp(peer: string, error: Error): void;
   /** Begins to dial. */
@@ -68,7 +72,11 @@ export function createPeers({ host, known, clock, log, bootstrap, deny, denied }
     const listening = detail.listenAddrs.map(String);
     // the address that was dialled is proven; what a peer says of itself comes after it
     const proven = detail.connection.direction === "outbound" ? [detail.connection.remoteAddr.toString()] : [];
-    known.remember(peer, [...new Set([...proven, ...listening])]);
+    // neighbours are to be had without anybody's help
+    known.remember(
+      peer,
+      [...new Set([...proven, ...listening])].filter((address) => !isRelayed(address)),
+    );
     if (identified.has(peer)) return;
     identified.add(peer);
     log.debug("peer connected", { peer, direction: detail.connection.direction });
@@ -85,7 +93,7 @@ export function createPeers({ host, known, clock, log, bootstrap, deny, denied }
     const limit = deadline(dialMs, signal);
     const targets = dialable(peer, addresses);
     try {
-      await host.dial(targets.length > 0 ? targets : peerIdFromString(peer), { signal: limit });
+      return await host.dial(targets.length > 0 ? targets : peerIdFromString(peer), { signal: limit });
     } catch (cause) {
       throw peerError(peer, cause, limit);
     }
@@ -112,8 +120,13 @@ export function createPeers({ host, known, clock, log, bootstrap, deny, denied }
     addressesOf: (peer) => connectionsOf(peer.toString()).map(({ remoteAddr }) => remoteAddr.toString()),
     connect: async (peer, addresses, signal) => {
       if (connectionsOf(peer).some(({ status }) => status === "open")) return;
-      await dial(peer, addresses, signal);
+      const connection = await dial(peer, addresses, signal);
+      const { bytes } = connection.limits ?? {};
+      if (bytes === undefined || bytes >= leastRelayed) return;
+      connection.abort(new Error("too little may pass"));
+      throw new MystError("PEER_UNREACHABLE", `the relay to peer ${peer} carries ${bytes} bytes at most`, { meta: { peer } });
     },
+    untilIdentified,
     onConnect: on(connectListeners),
     onDisconnect: on(disconnectListeners),
     hangUp,

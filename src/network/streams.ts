@@ -12,7 +12,7 @@ import { peerError } from "./peer-error.ts";
 import { createQuota } from "./quota.ts";
 
 type StreamCalls = Pick<Network, "openFrames" | "openBytes" | "handleFrames" | "handleBytes" | "ask" | "answer">;
-type Deps = { host: Pick<Libp2p, "dialProtocol" | "handle">; name: (protocol: string) => string; log: Logger; clock: Clock };
+type Deps = { host: Pick<Libp2p, "dial" | "getConnections" | "handle">; name: (protocol: string) => string; log: Logger; clock: Clock };
 
 /** Dial, handshake and protocol negotiation together. */
 const openMs = 15_000;
@@ -58,7 +58,12 @@ export function createStreams({ host, name, log, clock }: Deps): StreamCalls {
     const limit = deadline(openMs, signal);
     let stream: Stream;
     try {
-      stream = await host.dialProtocol(peerIdOf(peer), name(protocol), { signal: limit, maxOutboundStreams: maxByteStreams });
+      const peerId = peerIdOf(peer);
+      // left to itself libp2p dials anew where a relay limits the connection that is there, for each stream
+      const open = host.getConnections(peerId).filter(({ status }) => status === "open");
+      const connection = open.find(({ direct }) => direct) ?? open[0] ?? (await host.dial(peerId, { signal: limit }));
+      const options = { signal: limit, maxOutboundStreams: maxByteStreams, runOnLimitedConnection: true };
+      stream = await connection.newStream(name(protocol), options);
     } catch (cause) {
       throw peerError(peer, cause, limit);
     }
@@ -78,7 +83,7 @@ export function createStreams({ host, name, log, clock }: Deps): StreamCalls {
             raw.abort(error);
           });
       },
-      { maxInboundStreams, maxOutboundStreams: maxByteStreams },
+      { maxInboundStreams, maxOutboundStreams: maxByteStreams, runOnLimitedConnection: true },
     );
 
   return {

@@ -19,6 +19,11 @@ export type NodeOptions = {
   passphrase?: PassphraseSource;
   /** multiaddrs to listen on; default none: dial only */
   listen?: string[];
+  /**
+   * "use": be reached through relays; "auto", the default: where this peer listens and has no public address; an object: be a relay
+   * for others, unpaid, and carry so much and for so long for each connection; "none": neither
+   */
+  relay?: "auto" | "use" | "none" | { dataLimit?: bigint; timeLimitMs?: number };
   /** further bootstrap peers, as multiaddrs with /p2p/ */
   bootstrap?: string[];
   /** which sources of offers to use; default all */
