@@ -5,8 +5,6 @@ import type { Logger } from "../lib/ports.ts";
 import type { Network } from "../network/network.ts";
 import { createProxyProvider } from "../services/proxy/provider.ts";
 import type { ServiceProvider } from "../services/service.ts";
-import { serveDns } from "../services/wireguard/dns-forwarder.ts";
-import { openWireguardProvider } from "../services/wireguard/provider.ts";
 import type { Helper } from "../services/wireguard/types.ts";
 import type { ServeService } from "./types.ts";
 
@@ -36,6 +34,11 @@ export async function openSellable(deps: SellingDeps, wanted: ServeService): Pro
 
 async function openWireguard({ helper, log, clock }: SellingDeps, wanted: Extract<ServeService, { kind: "wireguard" }>) {
   if (!helper) throw needsHelper();
+  // who sells none of it may be on a machine where there is none of it
+  const [{ openWireguardProvider }, { serveDns }] = await Promise.all([
+    import("../services/wireguard/provider.ts"),
+    import("../services/wireguard/dns-forwarder.ts"),
+  ]);
   const { listenPort, backend, endpoint, egressIf, egressAddress, allow, block } = wanted;
   return openWireguardProvider(
     { helper, clock, log: log.child("wireguard"), serveDns: (gateway) => serveDns({ log: log.child("dns"), clock }, { address: gateway }) },
