@@ -2,8 +2,8 @@ import { createSocket } from "node:dgram";
 import { once } from "node:events";
 import ipaddr from "ipaddr.js";
 
-/** What a name has: addresses of either family, or another name that stands for it. */
-export type Records = { addresses: string[] } | { alias: string };
+/** What a name has: addresses of either family, by way of another name or not. */
+export type Records = { addresses: string[]; alias?: string };
 
 export type NameServer = AsyncDisposable & {
   /** "127.0.0.1:5353", as `dns.Resolver` takes it */
@@ -20,6 +20,7 @@ export async function startNameServer(records: (name: string, type: string) => R
   const asked: string[] = [];
   const socket = createSocket("udp4");
   socket.on("message", (query, from) => {
+    if (query.length < 17) return;
     const { name, type, question } = questionIn(query);
     asked.push(`${type} ${name}`);
     const found = records(name, type);
@@ -48,21 +49,25 @@ function questionIn(query: Buffer) {
   return { name: labels.join("."), type: types[query.readUInt16BE(at + 1)] ?? "other", question: query.subarray(12, end) };
 }
 
-/** The records that fit the question; an alias stands alone, and its addresses are asked for next. */
-function answersOf(found: Records, type: string): Buffer[] {
-  if ("alias" in found) return [record(5, nameBytes(found.alias))];
-  return found.addresses.flatMap((text) => {
+/** The records that fit the question: as a resolver answers, which has followed an alias. */
+function answersOf({ addresses, alias }: Records, type: string): Buffer[] {
+  const owner = alias === undefined ? sameName : nameBytes(alias);
+  const fitting = addresses.flatMap((text) => {
     const address = ipaddr.parse(text);
     const kind = address.kind() === "ipv4" ? "A" : "AAAA";
-    return kind === type ? [record(kind === "A" ? 1 : 28, Buffer.from(address.toByteArray()))] : [];
+    return kind === type ? [record(owner, kind === "A" ? 1 : 28, Buffer.from(address.toByteArray()))] : [];
   });
+  return alias === undefined ? fitting : [record(sameName, 5, nameBytes(alias)), ...fitting];
 }
 
+/** that of the question */
+const sameName = Buffer.of(0xc0, 12);
 const nameBytes = (name: string) =>
   Buffer.concat([...name.split(".").map((label) => Buffer.from([label.length, ...Buffer.from(label, "latin1")])), Buffer.of(0)]);
 
-/** NAME (that of the question) TYPE CLASS TTL RDLENGTH RDATA; good for no time at all */
-const record = (type: number, data: Buffer) => Buffer.concat([Buffer.from([0xc0, 12, 0, type, 0, 1, 0, 0, 0, 0, 0, data.length]), data]);
+/** NAME TYPE CLASS TTL RDLENGTH RDATA; good for no time at all */
+const record = (owner: Buffer, type: number, data: Buffer) =>
+  Buffer.concat([owner, Buffer.from([0, type, 0, 1, 0, 0, 0, 0, 0, data.length]), data]);
 
 /** A question for the A records of a name, as it goes over UDP. */
 export const queryFor = (id: number, name: string): Buffer =>

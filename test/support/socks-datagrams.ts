@@ -40,7 +40,8 @@ export async function associate(socks: string, { port: named = 0 }: { port?: num
   let wake = Promise.withResolvers<void>();
   udp.on("message", (datagram) => {
     const from = readAddress(datagram.subarray(3));
-    if (typeof from === "string" || datagram.readUIntBE(0, 3) !== 0) throw new Error("no datagram of a proxy");
+    // from somebody else
+    if (typeof from === "string" || datagram.length < 3 || datagram.readUIntBE(0, 3) !== 0) return;
     received.push({ host: from.host, port: from.port, payload: datagram.subarray(3 + from.length) });
     wake.resolve();
     wake = Promise.withResolvers();
@@ -68,7 +69,7 @@ export async function associate(socks: string, { port: named = 0 }: { port?: num
 }
 
 /** A socket that answers, by default with what it got, and knows who has asked. */
-export async function startUdp(answer: (payload: Buffer) => Uint8Array | undefined = (payload) => payload) {
+export async function startUdp(answer: (payload: Buffer) => Uint8Array | undefined = (payload) => payload, host = "127.0.0.1") {
   const socket = createSocket("udp4");
   const seen: { payload: Buffer; address: string; port: number }[] = [];
   socket.on("message", (payload, { address, port }) => {
@@ -76,7 +77,7 @@ export async function startUdp(answer: (payload: Buffer) => Uint8Array | undefin
     const said = answer(payload);
     if (said) socket.send(said, port, address);
   });
-  socket.bind(0, "127.0.0.1");
+  socket.bind(0, host);
   await once(socket, "listening");
   return { socket, seen, port: socket.address().port, [Symbol.asyncDispose]: async () => void socket.close() };
 }
