@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { stepLines, wishes } from "../../../src/cli/connect.ts";
-import { serveOptions, servingLine } from "../../../src/cli/serve.ts";
+import { relayUse, serveOptions, servingLine } from "../../../src/cli/serve.ts";
 import { type Flags, resolveSettings } from "../../../src/cli/settings.ts";
 import { statusFacts } from "../../../src/cli/status.ts";
 import { priceText, reachText, sessionFacts } from "../../../src/cli/texts.ts";
@@ -48,6 +48,29 @@ describe("cli/connect: what is asked of the node", (test) => {
     assert.match(lines, /0\.1 MYST\/GiB \+ 0\.01 MYST\/h/);
     assert.match(lines, /at most 1 MYST/);
     assert.match(lines, /10\.0 GiB/);
+  });
+});
+
+describe("cli/connect: the proxy", (test) => {
+  test("both ways to use it are shown", () => {
+    const endpoint = { socks: "127.0.0.1:1080", http: "127.0.0.1:1080" };
+    assert.deepEqual(stepLines({ step: "open", atMs: 1_300, endpoint }, 1n, myst), [
+      "proxy up   127.0.0.1:1080   after 1.3 s",
+      "try it: curl --proxy socks5h://127.0.0.1:1080 https://example.com",
+      "    or: curl --proxy http://127.0.0.1:1080 https://example.com",
+    ]);
+  });
+});
+
+describe("cli/serve: relays", (test) => {
+  test("one is offered with its limits or without any; limits alone are a mistake", () => {
+    assert.equal(relayUse(settings("serve", {})), "auto");
+    assert.equal(relayUse(settings("serve", { relay: "use" })), "use");
+    assert.deepEqual(relayUse(settings("serve", { relay: "offer" })), {});
+    const limits = { relay: "offer", "relay-data": "1GiB", "relay-time": "24h" };
+    assert.deepEqual(relayUse(settings("serve", limits)), { dataLimit: 1n << 30n, timeLimitMs: 86_400_000 });
+    for (const alone of [{ "relay-data": "1GiB" }, { relay: "none", "relay-time": "1h" }])
+      assert.throws(() => relayUse(settings("serve", alone)), code("USAGE"));
   });
 });
 
