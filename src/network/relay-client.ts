@@ -39,6 +39,9 @@ type Internals = {
   reservationStore: { hasReservation(peer: unknown): boolean };
 };
 
+/** Left to itself it looks through the DHT without a pause for as long as it has no relay: there are peers enough that come by. */
+const noWalk: Components["randomWalk"] = { walk: async function* () {} };
+
 /**
  * The transport by which relayed peers are dialled and, with `anyRelay` among the addresses to listen on, this peer is reached. Left to
  * itself it takes a connection from whoever claims to relay one, and makes that peer one of its relays; `guard` ends that. To be called
@@ -48,7 +51,7 @@ export function createRelayTransport() {
   let made: Transport | undefined;
   return {
     transport: (components: Components): Transport => {
-      made = circuitRelayTransport()(components);
+      made = circuitRelayTransport()(Object.create(components, { randomWalk: { value: noWalk } }));
       return made;
     },
     guard: async (host: Pick<Libp2p, "handle" | "unhandle">, listens: boolean): Promise<void> => {

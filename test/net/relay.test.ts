@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { circuitRelayServer } from "@libp2p/circuit-relay-v2";
+import { circuitRelayServer, circuitRelayTransport } from "@libp2p/circuit-relay-v2";
 import { identify } from "@libp2p/identify";
 import { noise } from "@libp2p/noise";
 import { tcp } from "@libp2p/tcp";
@@ -7,6 +7,7 @@ import { yamux } from "@libp2p/yamux";
 import { multiaddr } from "@multiformats/multiaddr";
 import { createLibp2p } from "libp2p";
 import type { NetworkOptions } from "../../src/network/host.ts";
+import { createRelayTransport } from "../../src/network/relay-client.ts";
 import { describe } from "../support/harness.ts";
 import { digest, type Pair, pattern, proxyRig, readAll, startTarget } from "../support/proxy-rig.ts";
 import { associate, startUdp } from "../support/socks-datagrams.ts";
@@ -134,6 +135,26 @@ describe("network/relay: an exit that is reached through a relay only", (test) =
     await consumer.network.connect(exit.network.peerId, exit.network.addresses(), soon());
     await until("it is told", () => told > before);
     await relay[Symbol.asyncDispose]();
+  });
+
+  test("who finds no relay waits for one to come by, and does not look through the DHT without a pause", async () => {
+    const walks = async (transport: ReturnType<typeof circuitRelayTransport>) => {
+      let walked = false;
+      const walk = async function* () {
+        walked = true;
+        yield* [];
+      };
+      const host = await createLibp2p({
+        addresses: { listen: ["/p2p-circuit"] },
+        transports: [(components) => transport(Object.create(components, { randomWalk: { value: { walk } } }))],
+        ...{ connectionEncrypters: [noise()], streamMuxers: [yamux()], services: { identify: identify() } },
+      });
+      await new Promise((resolve) => setTimeout(resolve, 200));
+      await host.stop();
+      return walked;
+    };
+    assert.equal(await walks(circuitRelayTransport()), true, "libp2p's own does");
+    assert.equal(await walks(createRelayTransport().transport), false);
   });
 
   test("nobody else relays to a peer, and nobody else is relayed for", async () => {
