@@ -153,7 +153,13 @@ export const options = [
     },
   ]),
   ...of(["serve", "doctor"], "Network", [
-    { name: "listen", kind: "listen", list: true, default: "/ip4/0.0.0.0/tcp/4480", help: "address for other peers, or host:port" },
+    {
+      name: "listen",
+      kind: "listen",
+      list: true,
+      default: "/ip4/0.0.0.0/tcp/4480",
+      help: "address for other peers, or host:port; /p2p-circuit: relays alone",
+    },
   ]),
   ...of(["serve"], "Relay", [
     {

@@ -133,6 +133,8 @@ async function checkListening({ dataDir, listen }: Settings<"doctor">): Promise<
     return addresses.length > 0 ? ok(addresses[0] ?? "") : note("the running node only dials", "that is enough to connect, not to serve");
   }
   for (const address of listen) {
+    // through relays nothing is listened on here
+    if (address === "/p2p-circuit") continue;
     const [, , host = "", , port = ""] = address.split("/");
     const free = await canListen(host, Number(port)).catch((error) => asMystError(error));
     if (free instanceof MystError)

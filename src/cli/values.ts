@@ -149,6 +149,8 @@ export function parseValue(kind: OptionKind, text: string, origin: Origin): unkn
 }
 
 function listenAddress(text: string, error: MystError): string {
+  // through relays, and in no other way
+  if (text === "/p2p-circuit") return text;
   const [, family, host = "", port] = listenPattern.exec(text) ?? [];
   if (family) {
     const version = { ip4: 4, ip6: 6 }[family as "ip4" | "ip6"];

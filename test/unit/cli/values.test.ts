@@ -89,8 +89,9 @@ const cases: [kind: OptionKind, code: string, good: [text: string, value: unknow
       ["0.0.0.0:4480", "/ip4/0.0.0.0/tcp/4480"],
       ["[::]:1", "/ip6/::/tcp/1"],
       ["/ip4/127.0.0.1/tcp/0", "/ip4/127.0.0.1/tcp/0"],
+      ["/p2p-circuit", "/p2p-circuit"],
     ],
-    ["4480", "/ip4/::1/tcp/1", "/ip4/1.2.3.4/udp/1", "/ip4/1.2.3.4/tcp/70000", "name:80", "/ip4/1.2.3.4/tcp/1/ws"],
+    ["4480", "/p2p-circuit/tcp/1", "/ip4/::1/tcp/1", "/ip4/1.2.3.4/udp/1", "/ip4/1.2.3.4/tcp/70000", "name:80", "/ip4/1.2.3.4/tcp/1/ws"],
   ],
   [
     "invite",
