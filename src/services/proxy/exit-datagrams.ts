@@ -81,7 +81,8 @@ export function carryDatagrams(deps: ExitDatagramDeps, options: ExitDatagramOpti
     if (over.signal.aborted) return;
     const may = permitted(deps, egressAddress, addresses, port);
     if (!may.ok) return log.debug("datagram refused", { code: may.code, reason: may.detail });
-    const [address = ""] = may.addresses;
+    // nobody sees whether a datagram gets there, so there is no trying of one family after the other
+    const address = may.addresses.find(isIPv4) ?? may.addresses[0] ?? "";
     if (!flows.open(`${address} ${port}`) || !gate.takeWhole(countOf(payload.length))) return;
     session.addUp(countOf(payload.length));
     idle.refresh();

@@ -66,7 +66,7 @@ describe("services/proxy: datagrams", (test) => {
     await pause(quietMs);
     assert.equal(rig.grant.usedBytes(), 0n);
     assert.equal(other.seen.length, 0);
-    addresses = ["10.0.0.1", "127.0.0.1"];
+    addresses = ["2606:4700::1", "10.0.0.1", "127.0.0.1"];
     program.send({ host: "out.test", port: echo.port }, "out");
     assert.equal(String((await program.next()).payload), "out");
     assert.deepEqual(
