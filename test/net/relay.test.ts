@@ -87,7 +87,7 @@ describe("network/relay: an exit that is reached through a relay only", (test) =
     );
 
   test("a limit of time ends the connection, and another can be had", async () => {
-    await using pair = await startPair({ timeLimitMs: 1_500 });
+    await using pair = await startPair({ timeLimitMs: 2_500 });
     let gone = false;
     const { consumer, exit } = pair.networks;
     consumer.network.onDisconnect((peer) => {

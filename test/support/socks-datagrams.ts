@@ -26,7 +26,7 @@ export async function associate(socks: string, { port: named = 0 }: { port?: num
   control.write(Uint8Array.of(5, 1, 0, 5, 3, 0, ...writeAddress("0.0.0.0", named)));
   let head = Buffer.alloc(0);
   while (head.length < 12) {
-    const [more] = (await once(control, "data", { signal: AbortSignal.timeout(5_000) })) as [Buffer];
+    const [more] = (await once(control, "data", { signal: AbortSignal.timeout(15_000) })) as [Buffer];
     head = Buffer.concat([head, more]);
   }
   if (head[3] !== 0) throw new Error(`the proxy answers ${head[3]}`);
@@ -54,7 +54,7 @@ export async function associate(socks: string, { port: named = 0 }: { port?: num
     end,
     send: ({ host = "127.0.0.1", port }, payload, fragment = 0) =>
       udp.send([Uint8Array.of(0, 0, fragment), writeAddress(host, port), Buffer.from(payload)], bound.port, "127.0.0.1"),
-    next: async (ms = 5_000) => {
+    next: async (ms = 15_000) => {
       const late = new Promise<never>((_, reject) => setTimeout(() => reject(new Error("no datagram came")), ms).unref());
       while (received.length <= taken) await Promise.race([wake.promise, late]);
       taken += 1;

@@ -115,8 +115,8 @@ async function fence(program: DatagramClient): Promise<void> {
   fences += 1;
   const text = `fence ${fences}`;
   const back = () => program.received.some(({ payload }) => String(payload) === text);
-  for (let i = 0; i < 100 && !back(); i += 1) {
-    if (i % 10 === 0) program.send({ host: publicHosts.v4, port: 53 }, text);
+  for (let i = 0; i < 1_000 && !back(); i += 1) {
+    if (i % 25 === 0) program.send({ host: publicHosts.v4, port: 53 }, text);
     await wait(20);
   }
   if (!back()) throw new Error("what may pass does not pass");
