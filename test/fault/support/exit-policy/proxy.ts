@@ -86,7 +86,7 @@ async function attempt({ at, program }: Pick<Ground, "at" | "program">, way: Way
     return;
   }
   const where = written(to);
-  // a Host header says something else where the target itself is harmless
+  // the Host header names a place that is allowed: it decides nothing
   if (way === "connect") await http(at, `CONNECT ${where} HTTP/1.1\r\nHost: ${publicHosts.v4}\r\n\r\n`);
   else await http(at, `GET http://${where}/ HTTP/1.1\r\nHost: ${publicHosts.v4}\r\nConnection: close\r\n\r\n`);
 }
