@@ -32,6 +32,7 @@ export const commands = {
   },
   "wallet close": { summary: "close the account for good; three days later everything can be taken out", group: keys },
   "wallet withdraw": { summary: "take everything out of an account that has been closed", group: keys },
+  "wallet adopt": { summary: "go on with a data directory that was moved or restored, where nothing was promised since", group: keys },
   "wallet retire": { summary: "close the account of a key that has lost its ledger, and go on with a new key", group: keys },
   "wallet channels": { summary: "list payment channels", group: keys },
   "wallet settle": { summary: "clear what is owed to this node now", group: keys },

@@ -1,6 +1,5 @@
 import { createChain } from "./chain/client.ts";
 import type { Discovery } from "./discovery/discovery.ts";
-import { openIdentity } from "./identity/open.ts";
 import { systemClock } from "./lib/clock.ts";
 import { MystError } from "./lib/errors.ts";
 import { silentLogger } from "./lib/ports.ts";
@@ -8,9 +7,10 @@ import { openStore } from "./lib/store.ts";
 import { version } from "./lib/version.ts";
 import type { Network } from "./network/network.ts";
 import { ownAccount } from "./node/account.ts";
-import { bindNetwork } from "./node/binding.ts";
-import { findExits } from "./node/connecting.ts";
+import { bindNetwork, openOwner } from "./node/binding.ts";
+import { type ConnectingDeps, findExits } from "./node/connecting.ts";
 import { consume } from "./node/consuming.ts";
+import { mindDoubt } from "./node/doubts.ts";
 import { endInOrder, trackWork } from "./node/ending.ts";
 import { createEvents } from "./node/events.ts";
 import { type Providing, provide } from "./node/providing.ts";
@@ -29,7 +29,7 @@ import { createSigners } from "./payments/signers.ts";
 import { createProxyConsumer } from "./services/proxy/consumer.ts";
 import type { ServiceConsumer } from "./services/service.ts";
 import { openRecords } from "./session/records.ts";
-import { answerResume } from "./session/resume.ts";
+import { answerResume, createRecall } from "./session/resume.ts";
 import { termsData } from "./session/server.ts";
 import { openHanded } from "./watch/handed.ts";
 
@@ -52,7 +52,7 @@ export async function createNode(options: NodeOptions): Promise<Node> {
   await using undo = new AsyncDisposableStack();
   const store = undo.use(await openStore(options.dataDir));
   await bindNetwork(store, config);
-  const { identity, created } = await openIdentity(options.dataDir, options.passphrase);
+  const { identity, created } = await openOwner(store, options.dataDir, options.passphrase);
   const { address, peerId } = identity;
   const domain = clearingDomain(config);
   const chain = createChain({
@@ -64,6 +64,7 @@ export async function createNode(options: NodeOptions): Promise<Node> {
   });
   const payer = await openPayerLedger({ store, identity, clock }, domain);
   if (created) await payer.begin();
+  await mindDoubt({ store, payer, log });
   const signers = undo.use(createSigners(domain, log.child("payments")));
   const provider = await openProviderLedger({ store, self: address, clock, findSigners: signers.find }, domain);
   const handed = await openHanded(store, domain, address);
@@ -73,7 +74,7 @@ export async function createNode(options: NodeOptions): Promise<Node> {
   const stopping = new AbortController();
   const { underWay, tracked } = trackWork(stopping.signal);
   const startedMs = clock.nowMs();
-  let online: { network: Network; discovery: Discovery } | undefined;
+  let online: { network: Network; discovery: Discovery; recall: ConnectingDeps["recall"] } | undefined;
   let providing: Providing | undefined;
   let settler: Settler | undefined;
   let connection: Connection | undefined;
@@ -136,7 +137,7 @@ export async function createNode(options: NodeOptions): Promise<Node> {
     discovery.onOffer(({ offer }, source) => events.emit({ type: "offer", peer: offer.peer, country: offer.country, source }));
     network.onDisconnect((peer) => events.emit({ type: "peer", peer, connected: false }));
     await answerResume({ network, ledger: payer, clock, onBehind: ({ code, message }) => events.emit({ type: "warning", code, message }) });
-    online = { network, discovery };
+    online = { network, discovery, recall: createRecall({ network, ledger: payer }) };
   };
 
   const serve = async (serveOptions: ServeOptions) => {
@@ -153,7 +154,7 @@ export async function createNode(options: NodeOptions): Promise<Node> {
   };
 
   const connect = async (connectOptions: ConnectOptions): Promise<Connection> => {
-    const { network } = requireOnline();
+    const { network, recall } = requireOnline();
     if (connection || connecting)
       throw new MystError("ALREADY_CONNECTED", "this node has a connection already", { hint: "end it with 'mystnode disconnect'" });
     connecting = true;
@@ -170,7 +171,7 @@ export async function createNode(options: NodeOptions): Promise<Node> {
           clock,
           log,
         };
-        return consume({ ...finding(), session, account, records, events }, connectOptions, stopping.signal);
+        return consume({ ...finding(), session, account, recall, records, events }, connectOptions, stopping.signal);
       };
       const { service, proxy = defaultProxy } = connectOptions;
       const made =

@@ -65,7 +65,7 @@ const of = <const C extends OptionRow["commands"], const R extends readonly Opti
   rows.map((row) => ({ ...row, commands, group })) as unknown as { -readonly [I in keyof R]: R[I] & { commands: C; group: string } };
 
 const owners = ["wallet deposit", "wallet close", "wallet withdraw"] as const;
-const wallets = ["wallet", ...owners, "wallet channels", "wallet settle", "wallet consent", "wallet retire"] as const;
+const wallets = ["wallet", ...owners, "wallet channels", "wallet settle", "wallet consent", "wallet adopt", "wallet retire"] as const;
 
 /**
  * Every option, once. The parser, `--help`, the environment variables, the schema of the config file and docs/cli.md all come
@@ -210,7 +210,7 @@ export const options = [
     { name: "for", kind: "account", once: true, help: "the account of this signer; default: this node's" },
     { name: "wait", kind: "flag", once: true, help: "when another wallet has to send it: return once it is on chain" },
   ]),
-  ...of([...owners, "wallet retire"], "Options", [{ name: "yes", kind: "flag", once: true, help: "do not ask" }]),
+  ...of([...owners, "wallet adopt", "wallet retire"], "Options", [{ name: "yes", kind: "flag", once: true, help: "do not ask" }]),
   ...of(["init"], "Options", [{ name: "import", kind: "path", once: true, help: "take the key from this keystore or hex file" }]),
   ...of(["init", "identity import"], "Options", [
     { name: "import-password-file", kind: "path", once: true, help: "file with the imported keystore's passphrase; default: ask" },

@@ -23,6 +23,7 @@ const loaders: { [C in CommandName]: () => Promise<Run<C>> } = {
   "wallet deposit": async () => (await import("./wallet-moves.ts")).deposit,
   "wallet close": async () => (await import("./wallet-moves.ts")).close,
   "wallet withdraw": async () => (await import("./wallet-moves.ts")).withdraw,
+  "wallet adopt": async () => (await import("./wallet-adopt.ts")).adopt,
   "wallet retire": async () => (await import("./wallet-retire.ts")).retire,
   "wallet channels": async () => (await import("./wallet.ts")).channels,
   "wallet settle": async () => (await import("./wallet-moves.ts")).settle,

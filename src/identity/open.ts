@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { unlink } from "node:fs/promises";
 import { join } from "node:path";
+import type { Hex } from "../lib/codec.ts";
 import { MystError } from "../lib/errors.ts";
 import { readIfThere, writeNew } from "./files.ts";
 import { createIdentity, type Identity } from "./identity.ts";
@@ -60,6 +61,15 @@ export const exportKeystore = (identity: Pick<Identity, "exportKey">, passphrase
 
 /** The private key in an exported keystore, for `createIdentityIn`. @throws KEYSTORE_INVALID, PASSPHRASE_WRONG */
 export const importKeystore = (text: string, passphrase: string): Promise<Uint8Array> => readKeystore(text, passphrase);
+
+export const hasIdentity = async (dataDir: string): Promise<boolean> => (await readIfThere(keystoreFile(dataDir))) !== undefined;
+
+/** The address that the keystore of a data directory says it is of, without opening it; undefined where it does not say. */
+export async function recordedAddress(dataDir: string): Promise<Hex | undefined> {
+  const text = await readIfThere(keystoreFile(dataDir)).catch(() => undefined);
+  const address = /"address":\s*"(?:0x)?([0-9a-fA-F]{40})"/.exec(text ?? "")?.[1];
+  return address === undefined ? undefined : `0x${address.toLowerCase()}`;
+}
 
 export const newKey = (): Uint8Array => Uint8Array.from(randomBytes(32));
 

@@ -23,6 +23,8 @@ export type ConnectingDeps = FindingDeps & {
   session: ConsumerDeps & { ledger: Pick<PayerLedger, "channels"> };
   /** our own account, fresh or as last read; checked against the ledger */
   account(): Promise<AccountView>;
+  /** holds the ledger against what this exit has of ours, before anything more is signed for it */
+  recall(exit: { peer: string }, signal: AbortSignal): Promise<void>;
 };
 
 const searchMs = 15_000;
@@ -70,6 +72,7 @@ export async function connectToExit(
       watch.step({ step: "agreed", perGiB: terms.perGiB, perHour: terms.perHour, quantum: terms.quantum, budget: options.budget });
       try {
         await deps.network.connect(exit.peer, exit.addresses, deadline(dialMs, watch.signal));
+        await deps.recall(exit, watch.signal);
         const opened = await openReconciled(session, { exit, terms, budget: options.budget, ...watch });
         watch.step({ step: "open", endpoint: opened.endpoint });
         return { session: opened, exit, terms };

@@ -6,7 +6,7 @@ import type { Network } from "../network/network.ts";
 import type { Settler } from "../payments/settler.ts";
 import type { Helper } from "../services/wireguard/types.ts";
 import type { ProviderSession } from "../session/provider-driver.ts";
-import { resumeLost } from "../session/resume.ts";
+import { answerHeld, resumeLost } from "../session/resume.ts";
 import { createSessionServer, type ServerDeps } from "../session/server.ts";
 import { openSellable, type Sellable } from "./selling.ts";
 import type { ServeOptions, ServingView } from "./types.ts";
@@ -72,6 +72,7 @@ export async function startServing(deps: ServingDeps, options: ServeOptions): Pr
   const isOffering = content().services.length > 0;
   if (isOffering) await deps.discovery.announce(content());
   deps.settler.start();
+  await answerHeld(deps);
   const resuming = new AbortController();
   undo.defer(() => resuming.abort());
   resumeLost({ ...deps, signal: resuming.signal });

@@ -149,6 +149,11 @@ export type Wallet = {
   close(options?: WalletOptions & { signer?: Hex }): Promise<{ hash: Hex; closeAtMs: number }>;
   /** Takes everything out once the delay is over, also of a key that was retired here; `credited`: what of it the token did not let through, kept for `to`. @throws ACCOUNT_OPEN, ACCOUNT_CLOSING, NO_DEPOSIT, NOT_OWNER */
   withdraw(options?: WalletOptions & { signer?: Hex; to?: Hex }): Promise<{ hash: Hex; withdrawn: bigint; credited: bigint }>;
+  /**
+   * Says that this ledger is the newest there is of its key, although it is a copy or was restored. @returns false when that was in no doubt
+   * @throws LEDGER_BEHIND when the chain knows better, ACCOUNT_CLOSING
+   */
+  adopt(): Promise<boolean>;
   /** Sends all tokens of this wallet to another. @throws INSUFFICIENT_FUNDS */
   move(to: Hex, options?: WalletOptions): Promise<{ hash: Hex }>;
   /** What any wallet holds outside of the contract: base units and wei. */

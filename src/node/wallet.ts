@@ -207,6 +207,7 @@ export function createWallet(deps: WalletDeps): Wallet {
       );
       return { hash, closeAtMs };
     },
+    adopt: async () => payer.adopt(await chain.account(address)),
     move: async (to, options = {}) => {
       const { hash } = await perform(`move ${to}`, options, (sending) => chain.move(to, sending));
       return { hash };

@@ -54,6 +54,13 @@ export type PayerLedger = {
   begin(): Promise<void>;
   /** Nothing is signed once this resolves. */
   close(): Promise<void>;
+  /** The database is a copy, or lacks its last writes: what may sign is `restored` from here on. */
+  suspect(): Promise<void>;
+  /**
+   * Somebody says that a `restored` ledger is the newest there is: it is `open` again, unless the account knows better.
+   * @returns false when it was not restored @throws as `reconcile` does
+   */
+  adopt(account: AccountView): Promise<boolean>;
 };
 
 export type PayerLedgerDeps = { store: Pick<Store, "table" | "write">; identity: Pick<Identity, "address" | "sign">; clock: Clock };
@@ -74,7 +81,7 @@ export async function openPayerLedger(deps: PayerLedgerDeps, domain: ClearingDom
     return found;
   };
   /** in memory first: whatever becomes of the write, this process signs nothing more */
-  const stopSigning = async (standing: "closing" | "behind") => {
+  const stopSigning = async (standing: "closing" | "restored" | "behind") => {
     state.signer.standing = standing;
     await store.write([signerOp(standing, state.signer.total)]);
   };
@@ -106,6 +113,20 @@ export async function openPayerLedger(deps: PayerLedgerDeps, domain: ClearingDom
     return last;
   };
 
+  const reconcile = async (account: AccountView, paid: ReadonlyMap<Hex, bigint>) => {
+    const { signer } = state;
+    await store.write([table.put("account", accountRecord.encode(account))]);
+    state.account = account;
+    if (signer.standing === "behind") throw standingError("behind");
+    if (account.closeAtMs !== undefined) return signer.standing === "closing" ? undefined : stopSigning("closing");
+    if (signer.standing === "closing") return;
+    if (signer.standing === "unproven") return account.line > 0n ? behind("the account was opened without this ledger") : begin();
+    if (account.line - account.balance > signer.total) await behind("the contract has paid more than was promised here");
+    for (const [id, amount] of paid)
+      if (amount > (state.channels.get(id)?.cumulative ?? 0n))
+        await behind("the contract has paid more on a channel than was promised here");
+  };
+
   return {
     totals: () => ({ ...state.signer }),
     account: () => state.account,
@@ -133,20 +154,7 @@ export async function openPayerLedger(deps: PayerLedgerDeps, domain: ClearingDom
         await store.write([channelOp({ ...channel, consumed })]);
         state.channels.set(id, { ...channel, consumed });
       }),
-    reconcile: (account, paid = new Map()) =>
-      inOrder(async () => {
-        const { signer } = state;
-        await store.write([table.put("account", accountRecord.encode(account))]);
-        state.account = account;
-        if (signer.standing === "behind") throw standingError("behind");
-        if (account.closeAtMs !== undefined) return signer.standing === "closing" ? undefined : stopSigning("closing");
-        if (signer.standing === "closing") return;
-        if (signer.standing === "unproven") return account.line > 0n ? behind("the account was opened without this ledger") : begin();
-        if (account.line - account.balance > signer.total) await behind("the contract has paid more than was promised here");
-        for (const [id, amount] of paid)
-          if (amount > (state.channels.get(id)?.cumulative ?? 0n))
-            await behind("the contract has paid more on a channel than was promised here");
-      }),
+    reconcile: (account, paid = new Map()) => inOrder(() => reconcile(account, paid)),
     shown: (promise) =>
       inOrder(async () => {
         const { signer } = state;
@@ -161,6 +169,18 @@ export async function openPayerLedger(deps: PayerLedgerDeps, domain: ClearingDom
       }),
     begin: () => inOrder(begin),
     close: () => inOrder(() => stopSigning("closing")),
+    suspect: () => inOrder(async () => (state.signer.standing === "open" ? stopSigning("restored") : undefined)),
+    adopt: (account) =>
+      inOrder(async () => {
+        const { signer } = state;
+        if (signer.standing !== "restored") return false;
+        await reconcile(account, new Map());
+        // a close counts for more than what anybody says
+        if (signer.standing !== "restored") throw standingError(signer.standing);
+        await store.write([signerOp("open", signer.total)]);
+        signer.standing = "open";
+        return true;
+      }),
   };
 }
 

@@ -26,9 +26,10 @@ export type PayerChannel = {
  * - `unproven`: nothing is recorded, and the chain has not yet said whether the signer is new;
  * - `open`: may sign;
  * - `closing`: its close is under way, nothing more is signed;
+ * - `restored`: this is a copy, or lacks its last writes; nothing is signed until somebody says that it is the newest;
  * - `behind`: more was signed with this key than is recorded here, nothing more is ever signed.
  */
-export type PayerStanding = "unproven" | "open" | "closing" | "behind";
+export type PayerStanding = "unproven" | "open" | "closing" | "restored" | "behind";
 
 export type PayerState = {
   signer: { seq: bigint; total: bigint; standing: PayerStanding };
@@ -66,6 +67,10 @@ export function standingError(standing: Exclude<PayerStanding, "open">, why?: st
   if (standing === "unproven")
     return new MystError("RPC_UNREACHABLE", "the chain has not yet said whether this key has promised anything before", {
       hint: "check the RPC with 'mystnode doctor', or name another with --rpc URL",
+    });
+  if (standing === "restored")
+    return new MystError("LEDGER_BEHIND", "this data directory is a copy, or was restored: promises made since may be missing in it", {
+      hint: "if nothing was promised with this key since, run 'mystnode wallet adopt'; if anything was, 'mystnode wallet retire'",
     });
   return new MystError("LEDGER_BEHIND", `this key has promised more than this data directory knows of${why ? `: ${why}` : ""}`, {
     hint: "run 'mystnode wallet retire': it closes this account and begins with a new key",

@@ -33,7 +33,7 @@ export function record<Shape extends z.ZodRawShape>(fields: Shape, maxBytes: num
   };
 }
 
-export const signerRecord = record({ seq: wireUint(64), total: amount, standing: z.enum(["open", "closing", "behind"]) }, 200);
+export const signerRecord = record({ seq: wireUint(64), total: amount, standing: z.enum(["open", "closing", "restored", "behind"]) }, 200);
 
 export const payerChannelRecord = record(
   {

@@ -71,6 +71,8 @@ export type ConnectionInfo = z.output<typeof connection>;
 export const toProviderCodec = cborCodec(toProvider, maxSessionFrame);
 export const toConsumerCodec = cborCodec(toConsumer, maxSessionFrame);
 
+/** What a payer asks a provider before it signs anything new for it: what is the newest of mine that you have? An empty question. */
+export const heldProtocol = "held/1.0.0";
 /** What a provider asks a payer once they are connected: have you promised me more than this? One question, one answer. */
 export const resumeProtocol = "resume/1.0.0";
 export const maxResumed = 16;

@@ -4,9 +4,10 @@ import { asMystError, type MystError } from "../lib/errors.ts";
 import { deadline } from "../lib/lifecycle.ts";
 import type { Network } from "../network/network.ts";
 import type { PayerLedger } from "../payments/payer-ledger.ts";
+import type { ProviderChannel, ProviderLedger } from "../payments/provider-ledger.ts";
 import type { Settler } from "../payments/settler.ts";
 import { type AcceptingDeps, decideOn } from "./accepting.ts";
-import { maxResumed, maxResumeFrame, resumeAnswerCodec, resumeProtocol, resumeQuestionCodec } from "./messages.ts";
+import { heldProtocol, maxResumed, maxResumeFrame, resumeAnswerCodec, resumeProtocol, resumeQuestionCodec } from "./messages.ts";
 
 const askMs = 10_000;
 /** What was signed just now is on its way by a session, which counts it as its own: told sooner by another way it would be taken for an older one's. */
@@ -44,6 +45,39 @@ export async function answerResume({ network, ledger, clock, onBehind }: ResumeP
   });
 }
 
+export type RecallDeps = { network: Pick<Network, "ask">; ledger: Pick<PayerLedger, "channels" | "shown"> };
+
+/**
+ * The payer's side, once for each provider that it has promised anything, since the process began: what the provider has is held against
+ * the ledger before anything is signed on it, for it may be one that was brought back from an older state as a whole.
+ * @throws LEDGER_BEHIND when it is, and what asking throws: who does not say is not paid
+ */
+export function createRecall({ network, ledger }: RecallDeps): (provider: { peer: string }, signal: AbortSignal) => Promise<void> {
+  const told = new Set<string>();
+  return async ({ peer }, signal) => {
+    if (told.has(peer) || !ledger.channels().some((channel) => channel.peer === peer && channel.last)) return;
+    const bytes = await network.ask(peer, heldProtocol, new Uint8Array(), deadline(askMs, signal), { maxAnswer: maxResumeFrame });
+    for (const { promise } of resumeAnswerCodec.decode(bytes).channels) await ledger.shown(promise);
+    told.add(peer);
+  };
+}
+
+/** The provider's side of that: the newest promise of each channel of whoever asks. */
+export const answerHeld = ({ network, ledger }: { network: Pick<Network, "answer">; ledger: Pick<ProviderLedger, "channels"> }) =>
+  network.answer(heldProtocol, { maxQuestion: 0, maxAnswer: maxResumeFrame }, async (_, from) =>
+    resumeAnswerCodec.encode({ channels: newestOf(ledger, from).map(({ salt, best }) => ({ salt, promise: best })) }),
+  );
+
+/** The channels of a payer, whose key is its peer's, so that nobody speaks for another: those with the newest promises. */
+const newestOf = (ledger: Pick<ProviderLedger, "channels">, peer: string): ProviderChannel[] => {
+  const signer = peerAddress(peer);
+  return ledger
+    .channels()
+    .filter((channel) => channel.signer === signer)
+    .sort((a, b) => (a.best.seq < b.best.seq ? 1 : -1))
+    .slice(0, maxResumed);
+};
+
 export type ResumeProviderDeps = AcceptingDeps & {
   network: Pick<Network, "ask" | "onConnect" | "peers">;
   settler: Pick<Settler, "consider">;
@@ -76,13 +110,8 @@ export function resumeLost(deps: ResumeProviderDeps): void {
 
 async function resumeFrom(deps: ResumeProviderDeps, peer: string): Promise<void> {
   const { network, ledger, settler, log } = deps;
-  // the payer's key is its peer's, so nobody answers for another
   const signer = peerAddress(peer);
-  const known = ledger
-    .channels()
-    .filter((channel) => channel.signer === signer)
-    .sort((a, b) => (a.best.seq < b.best.seq ? 1 : -1));
-  const question = resumeQuestionCodec.encode({ promises: known.slice(0, maxResumed).map(({ best }) => best) });
+  const question = resumeQuestionCodec.encode({ promises: newestOf(ledger, peer).map(({ best }) => best) });
   const bytes = await network.ask(peer, resumeProtocol, question, deadline(askMs, deps.signal), { maxAnswer: maxResumeFrame });
   for (const { salt, promise } of resumeAnswerCodec.decode(bytes).channels) {
     const held = ledger.channel({ signer, channel: promise.channel })?.best;

@@ -7,7 +7,7 @@ import { openPayerLedger } from "../../src/payments/payer-ledger.ts";
 import { newSalt, type SignedPromise, signPromise } from "../../src/payments/promise.ts";
 import { openProviderLedger } from "../../src/payments/provider-ledger.ts";
 import { resumeAnswerCodec, resumeProtocol, resumeQuestionCodec } from "../../src/session/messages.ts";
-import { answerResume, resumeLost } from "../../src/session/resume.ts";
+import { answerHeld, answerResume, createRecall, resumeLost } from "../../src/session/resume.ts";
 import { describe } from "../support/harness.ts";
 import { soon, startPeer, type TestPeer, until } from "./support.ts";
 
@@ -164,6 +164,39 @@ describe("session/resume: promises that one side has lost, over real streams", (
     await assert.rejects(m.ledger.promise(next), { code: "LEDGER_BEHIND" });
     const again = await openPayerLedger({ store: m.payer.store, identity: m.payer.identity, clock }, domain);
     await assert.rejects(again.promise(next), { code: "LEDGER_BEHIND" });
+  });
+
+  test("a payer asks what a provider has before it signs anything new for it, once; who does not say is not paid", async () => {
+    await using m = await market();
+    await m.meet(m.payer, m.provider);
+    let asked = 0;
+    const network = {
+      ...m.payer.network,
+      ask: (...question: Parameters<TestPeer["network"]["ask"]>) => {
+        asked += 1;
+        return m.payer.network.ask(...question);
+      },
+    };
+    const recall = createRecall({ network, ledger: m.ledger });
+    const exit = { peer: m.provider.identity.peerId };
+    await assert.rejects(recall(exit, soon()), { code: "PEER_REFUSED" });
+    await answerHeld({ network: m.provider.network, ledger: m.providerLedger });
+    await m.had(m.promises[2] as SignedPromise);
+    await recall(exit, soon());
+    await recall(exit, soon());
+    assert.equal(asked, 2);
+    // nothing was ever promised to this one
+    await recall({ peer: "16Uiu2stranger" }, soon());
+    assert.equal(asked, 2);
+    assert.equal(m.ledger.totals().standing, "open");
+    // a ledger brought back from before the last promise, with nothing that would tell
+    await using store = await startPeer({ gossip: false, dht: false, listen: [] });
+    const older = await openPayerLedger({ store: store.store, identity: m.payer.identity, clock }, domain);
+    await older.begin();
+    const { channel } = await older.channelWith({ address: m.provider.identity.address, peer: exit.peer });
+    await older.promise({ channel, cumulative: 100n, consumed: 0n, line: rich });
+    await assert.rejects(createRecall({ network, ledger: older })(exit, soon()), { code: "LEDGER_BEHIND" });
+    await assert.rejects(older.promise({ channel, cumulative: 200n, consumed: 0n, line: rich }), { code: "LEDGER_BEHIND" });
   });
 
   test("what comes back is checked as any promise: a channel of another salt is none", async () => {

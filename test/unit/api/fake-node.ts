@@ -124,6 +124,7 @@ export function fakeNode() {
       chain: { reachable: false, problem: "it is off" },
     }),
     wallet: {
+      adopt: async () => true,
       show: async () => ({
         address,
         tokens: 1n,

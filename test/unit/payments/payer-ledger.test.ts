@@ -161,6 +161,42 @@ describe("payments/payer-ledger: the high-water mark", (test) => {
     }
   });
 
+  test("one that may not be the newest signs nothing until somebody says that it is, also after a restart", async () => {
+    const { ledger, channel, promise, store } = await begun();
+    await ledger.suspect();
+    const next = { channel, cumulative: 200n, consumed: 0n, line };
+    await assert.rejects(ledger.promise(next), code("LEDGER_BEHIND"));
+    const again = await open(store);
+    await assert.rejects(again.promise(next), (error) => isMystError(error, "LEDGER_BEHIND") && /wallet adopt/.test(error.hint ?? ""));
+    await again.reconcile(account());
+    await assert.rejects(again.promise(next), code("LEDGER_BEHIND"));
+    assert.equal(await again.adopt(account({ balance: line - 100n })), true);
+    assert.equal(await again.adopt(account()), false);
+    assert.ok(((await again.promise(next))?.seq ?? 0n) > promise.seq);
+    assert.equal((await open(store)).totals().standing, "open");
+  });
+
+  test("nobody's word counts for more than what the chain or a promise shows", async () => {
+    for (const [found, standing, refusal] of [
+      [account({ balance: line - 101n }), "behind", "LEDGER_BEHIND"],
+      [account({ closeAtMs: nowMs }), "closing", "ACCOUNT_CLOSING"],
+    ] as const) {
+      const { ledger } = await begun();
+      await ledger.suspect();
+      await assert.rejects(ledger.adopt(found), code(refusal));
+      assert.equal(ledger.totals().standing, standing);
+    }
+    const { ledger, promise } = await begun();
+    await ledger.suspect();
+    await assert.rejects(ledger.shown(signPromise(domain, payer, { ...promise, cumulative: 150n, total: 150n, seq: promise.seq + 1n })));
+    assert.equal(await ledger.adopt(account()), false);
+    assert.equal(ledger.totals().standing, "behind");
+    // who has promised nothing and has no account has nothing to lose
+    const fresh = await open();
+    await fresh.suspect();
+    assert.equal(fresh.totals().standing, "unproven");
+  });
+
   test("nothing is signed after a close, by us or by the owner", async () => {
     const ours = await begun();
     await ours.ledger.close();

@@ -103,7 +103,7 @@ export async function overcharge(
   const deps = {
     network,
     discovery: { search: async () => [offer as unknown as KnownOffer], find: async function* () {}, offers: () => [] },
-    ...{ unit: { symbol: "MYST", decimals: 18 }, self: { peer: identity.peerId }, account: async () => account },
+    ...{ unit: { symbol: "MYST", decimals: 18 }, self: { peer: identity.peerId }, account: async () => account, recall: async () => undefined },
     session: {
       ...{ network, ledger, service, clock, log: silentLogger, signer: identity.address, line: () => rich, ...(step && { step }) },
       signTerms: (session: Uint8Array, channel: `0x${string}`, terms: Parameters<typeof termsData>[3]) =>
