@@ -11,7 +11,7 @@ import { type Serving, type ServingDeps, startServing } from "./serving.ts";
 import type { ServeOptions } from "./types.ts";
 import { followContract } from "./watching.ts";
 
-export type ProvidingDeps = Omit<ServingDeps, "readAccount" | "limits" | "heads" | "onSession" | "onBroken"> & {
+export type ProvidingDeps = Omit<ServingDeps, "readAccount" | "readPaid" | "limits" | "heads" | "onSession" | "onBroken"> & {
   discovery: GuardingDeps["discovery"];
   chain: Chain;
   store: Store;
@@ -48,6 +48,7 @@ export async function provide(deps: ProvidingDeps, options: ServeOptions): Promi
       ...deps,
       heads,
       readAccount: chain.account,
+      readPaid: chain.paid,
       limits: { maxUnsettled: options.settleAt * settleAtTimes, minBond: config.minBond },
       onSession: recording.onSession,
       onBroken: ({ code, message }) => events.emit({ type: "warning", code, message }),

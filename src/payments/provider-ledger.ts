@@ -39,6 +39,8 @@ export type PromiseOffer = {
   promise: SignedPromise;
   /** base units used up on the channel so far, persisted along */
   consumed: bigint;
+  /** what the contract has paid on the channel, for one that is not known here */
+  paid?: bigint;
 };
 
 export type AcceptConditions = {
@@ -155,11 +157,11 @@ export async function openProviderLedger(deps: ProviderLedgerDeps, domain: Clear
   };
 
   /** everything but the signature, by what is known now */
-  const judge = ({ signer, salt, promise }: PromiseOffer, conditions: AcceptConditions): Acceptance => {
+  const judge = ({ signer, salt, promise, paid: already = 0n }: PromiseOffer, conditions: AcceptConditions): Acceptance => {
     const entry = entries.get(keyOf({ signer, channel: promise.channel }));
     // By the salt it is offered under: a promise of another channel, known here as it may be, pays for nothing on this one.
     const channel = entry && Buffer.compare(entry.now.salt, salt) === 0 ? entry.now.channel : channelId(self, salt);
-    const paid = entry?.now.paid ?? 0n;
+    const paid = entry?.now.paid ?? already;
     const state = { signer, channel, best: entry?.now.best, paid, claimed: larger(entry?.claimed ?? 0n, paid) };
     const { watch, ...given } = conditions;
     return acceptPromise(state, promise, {
@@ -188,7 +190,10 @@ export async function openProviderLedger(deps: ProviderLedgerDeps, domain: Clear
     });
   };
   /** Takes what was accepted, at once in memory; resolves when it is on disk. */
-  const keep = async ({ signer, peer, salt, promise, consumed: used }: PromiseOffer, result: Acceptance): Promise<Acceptance> => {
+  const keep = async (
+    { signer, peer, salt, promise, consumed: used, paid: already = 0n }: PromiseOffer,
+    result: Acceptance,
+  ): Promise<Acceptance> => {
     if (!result.accepted) return result;
     const ref = { signer, channel: promise.channel };
     const entry = entries.get(keyOf(ref));
@@ -196,8 +201,9 @@ export async function openProviderLedger(deps: ProviderLedgerDeps, domain: Clear
       if (entry && entry.onDisk !== entry.now) await persist(entry);
       return result;
     }
-    const { consumed: before = 0n, paid = 0n } = entry?.now ?? {};
-    const consumed = between(before, used, promise.cumulative);
+    const { consumed: before = 0n, paid = already } = entry?.now ?? {};
+    // what was cleared is used up: nobody has it served again because the record of that is lost
+    const consumed = between(before, entry ? used : larger(used, already), promise.cumulative);
     const now = { ...ref, peer, salt: entry?.now.salt ?? salt, best: promise, cumulative: promise.cumulative, consumed, paid };
     if (entry) change(entry, now);
     await persist(entry ?? enter(ref, now, undefined));

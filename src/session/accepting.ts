@@ -16,6 +16,8 @@ export type AcceptingDeps = {
   settler: Pick<Settler, "relieve" | "overdue"> & Partial<Pick<Settler, "claimGas">>;
   /** the payer's account, read now; rejects while no RPC answers */
   readAccount(signer: Hex): Promise<AccountView>;
+  /** what the contract has paid on a channel; rejects while no RPC answers */
+  readPaid(signer: Hex, channel: Hex): Promise<bigint>;
   limits: ProviderLimits;
   /** what others know of payers, and hear from us; without it no limit follows from that */
   heads?: Pick<Heads, "watch" | "accepted" | "show"> | undefined;
@@ -27,14 +29,18 @@ export type AcceptingDeps = {
 const decideMs = 8_000;
 const settleMs = 5_000;
 const againMs = 500;
+/** An account that was read just now says the same: nobody has us ask the chain as often as he can send promises. */
+const justNowMs = 2_000;
 
 /**
  * Decides on a promise; again after reading its payer's account, settling, or telling others of it, where that may help, and for as
  * long as the payer is patient. What is accepted is on disk.
  */
-export async function decideOn(deps: AcceptingDeps, offer: PromiseOffer): Promise<Acceptance> {
+export async function decideOn(deps: AcceptingDeps, given: PromiseOffer): Promise<Acceptance> {
   const { ledger, settler, clock, heads } = deps;
-  const { signer } = offer;
+  const { signer } = given;
+  const { channel } = given.promise;
+  let offer = given;
   const untilMs = clock.nowMs() + decideMs;
   const leftMs = () => Math.max(0, untilMs - clock.nowMs());
   let chainReachable = true;
@@ -54,9 +60,16 @@ export async function decideOn(deps: AcceptingDeps, offer: PromiseOffer): Promis
     await within(settler.relieve(isOfAll(decision) ? undefined : signer), settleMs, "TRANSACTION_FAILED", "settling").catch((error) =>
       deps.log.warn("could not settle in time", { signer, code: asMystError(error).code }),
     );
-  if (helpFor(decision) === "settle" || helpFor(decision) === "refresh") {
+  const isJustRead = () => clock.nowMs() - (ledger.account(signer)?.readAtMs ?? 0) < justNowMs;
+  if (helpFor(decision) === "settle" || (helpFor(decision) === "refresh" && !isJustRead())) {
     await refresh();
     decision = await decide();
+  }
+  // where this ledger was lost, the contract may have paid something on a channel that is not known here any more
+  if (!decision.accepted && decision.refusal === "total-low" && !ledger.channel({ signer, channel })) {
+    const paid = await within(deps.readPaid(signer, channel), leftMs(), "RPC_UNREACHABLE", "reading what was paid").catch(() => 0n);
+    offer = { ...given, paid };
+    if (paid > 0n) decision = await decide();
   }
   // A claim that is out may be on chain before the payer's patience is over, and others may have seen what is promised here.
   while ((helpFor(decision) === "settle" || helpFor(decision) === "wait") && leftMs() > againMs) {

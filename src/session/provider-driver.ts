@@ -182,6 +182,9 @@ export function startProviderSession(
       return { type: "declined", code, message: refusals[decision.refusal].text };
     }
     if (decision.fresh) deps.settler.consider(ref);
+    // one that was lost here, and is found to have had service for all that was cleared
+    const cleared = known || machine.state().phase !== "QUOTED" ? 0n : (ledger.channel(ref)?.consumed ?? 0n);
+    if (cleared > consumed) return { type: "declined", code: "CREDIT_MISMATCH", message: "more was used up before", consumed: cleared };
     return { type: "purchased", cumulative: larger(promise.cumulative, held) };
   }
   /** The newest promise of this payer, where what it proposed is older: its ledger may have been lost. */

@@ -47,7 +47,8 @@ export type ProviderEvent =
   | { type: "purchase"; n: number; bought: Usage; promise: SignedPromise | undefined; consumed?: bigint }
   /** its promise is on disk (or it needed none) */
   | { type: "purchased"; cumulative: bigint }
-  | { type: "declined"; code: ErrorCode; message: string }
+  /** `consumed`: what is used up, where that is why */
+  | { type: "declined"; code: ErrorCode; message: string; consumed?: bigint }
   | { type: "admitted"; connection: ConnectionInfo }
   /** `used`: own count, without waits beyond the grace; `elapsedMs`: with them; `waiting`: for an answer, now */
   | { type: "used"; used: Usage; elapsedMs: number; waiting: boolean }
@@ -127,7 +128,7 @@ export const stepProvider: Step<ProviderState, ProviderEvent, ProviderEffect> = 
     case "purchased":
       return purchased(state, event.cumulative);
     case "declined":
-      return declined(state, event.code, event.message);
+      return refuse({ ...state, checking: undefined }, event.code, event.message, event.consumed);
     case "admitted":
       // it was over before the service was there
       if (state.phase !== "QUOTED") return { state, effects: [{ type: "endService" }] };
@@ -189,10 +190,6 @@ function purchased(state: ProviderState, cumulative: bigint): Result {
   return { state: { ...next, phase: "ACTIVE", suspendedSinceMs: undefined, allowedAtMs: state.elapsedMs }, effects };
 }
 
-/** A declined purchase ends a session that has not begun; one that runs goes on with what it has paid for. */
-const declined = (state: ProviderState, code: ErrorCode, message: string): Result =>
-  refuse({ ...state, checking: undefined }, code, message);
-
 const refusal = (code: ErrorCode, message: string, consumed?: bigint): ProviderEffect => ({
   type: "sendRefused",
   code,
@@ -205,9 +202,11 @@ const over = (state: ProviderState, code: ErrorCode, message: string): ProviderS
   reason: { code, message },
 });
 
-function refuse(state: ProviderState, code: ErrorCode, message: string): Result {
-  if (state.phase === "QUOTED") return { state: over(state, code, message), effects: [refusal(code, message), { type: "hangUp" }] };
-  return { state, effects: [refusal(code, message)] };
+/** A purchase that is declined ends a session that has not begun; one that runs goes on with what it has paid for. */
+function refuse(state: ProviderState, code: ErrorCode, message: string, consumed?: bigint): Result {
+  const effect = refusal(code, message, consumed);
+  if (state.phase === "QUOTED") return { state: over(state, code, message), effects: [effect, { type: "hangUp" }] };
+  return { state, effects: [effect] };
 }
 
 function used(state: ProviderState, event: Extract<ProviderEvent, { type: "used" }>): Result {

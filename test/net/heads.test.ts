@@ -47,6 +47,7 @@ async function guard(peer: TestPeer, signer: TestPeer["identity"]) {
       ...{ ledger, clock: systemClock, log: silentLogger, heads: guarding.heads, limits: { maxUnsettled: bond, minBond: 0n } },
       settler: { relieve: async () => undefined, overdue: () => false },
       readAccount: async () => ({ ...account, readAtMs: Date.now() }),
+      readPaid: async () => 0n,
     };
     return { promise, decision: await decideOn(deps, { signer: signer.address, peer: signer.peerId, salt, promise, consumed: 0n }) };
   };

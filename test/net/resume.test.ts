@@ -56,6 +56,7 @@ async function market({ aheadMs = 20_000 } = {}) {
         consider: (ref) => considered.push(ref.channel),
       },
       readAccount: async () => account(),
+      readPaid: async () => 0n,
       limits: { maxUnsettled: rich, minBond: 0n },
       clock,
       log: silentLogger,

@@ -26,13 +26,14 @@ export type ExitParts = {
   domain: ClearingDomain;
   services: ServedService[];
   readAccount(signer: Hex): Promise<AccountView>;
+  readPaid?: ServerDeps["readPaid"];
   limits: ProviderLimits;
   maxSessions: number;
 };
 
 /** The selling side of a node, with its real ledger and session server, and nobody who settles. */
 export async function composeExit(parts: ExitParts, seams: ExitSeams = {}): Promise<{ ledger: ProviderLedger; server: SessionServer }> {
-  const { network, store, identity, domain, services, readAccount, limits, maxSessions } = parts;
+  const { network, store, identity, domain, services, readAccount, readPaid = async () => 0n, limits, maxSessions } = parts;
   const { check, step, findSigners, stream: before, clock = systemClock } = seams;
   const deps = { store, self: identity.address, clock, ...(findSigners && { findSigners }) };
   const opened = await openProviderLedger(deps, domain);
@@ -41,7 +42,7 @@ export async function composeExit(parts: ExitParts, seams: ExitSeams = {}): Prom
     network.handleFrames(protocol, options, (stream) => handler(before?.(stream) ?? stream));
   const server = await createSessionServer(
     {
-      ...{ network: { handleFrames }, ledger, readAccount, limits, domain, self: identity.address, clock, log: silentLogger },
+      ...{ network: { handleFrames }, ledger, readAccount, readPaid, limits, domain, self: identity.address, clock, log: silentLogger },
       ...{ ...(check && { check }), ...(step && { step }) },
       settler: { consider: () => undefined, requestSettle: () => undefined, relieve: async () => undefined, overdue: () => false },
       signTerms: (session, signer, channel, terms) => identity.sign(termsDigest(domain, termsData(session, signer, channel, terms))),

@@ -65,6 +65,7 @@ export async function sessionMarket(heads?: AcceptingDeps["heads"]) {
         if (chainUp === "silent") await new Promise(() => undefined);
         return { ...account, readAtMs: Date.now() };
       },
+      readPaid: async () => 0n,
       limits: { maxUnsettled: rich, minBond: 0n },
       heads,
       signTerms: signTerms(provider),

@@ -31,6 +31,7 @@ function deciding(answers: Acceptance[], skipMs = 0) {
       done.push("read");
       return account();
     },
+    readPaid: async () => 0n,
     limits: { maxUnsettled: 1n, minBond: 0n },
     heads: {
       watch: { sight: () => assert.fail(), take: () => assert.fail() },
@@ -79,7 +80,10 @@ describe("session: deciding on a promise", (test) => {
     for (const gas of [undefined, 4n, 6n]) {
       const settler = { relieve: async () => undefined, overdue: () => false, ...(gas !== undefined && { claimGas: () => gas }) };
       const limits = { maxUnsettled: 1n, minBond: 500n };
-      await decideOn({ ledger, settler, limits, readAccount: async () => account(), clock: systemClock, log: silentLogger }, offer);
+      await decideOn(
+        { ledger, settler, limits, readAccount: async () => account(), readPaid: async () => 0n, clock: systemClock, log: silentLogger },
+        offer,
+      );
     }
     assert.deepEqual(least, [500n, 500n, 600n]);
   });

@@ -1,4 +1,5 @@
 import { randomBytes } from "node:crypto";
+import { setTimeout as wait } from "node:timers/promises";
 import { larger } from "../../../../src/lib/bigint.ts";
 import type { Hex } from "../../../../src/lib/codec.ts";
 import { isMystError } from "../../../../src/lib/errors.ts";
@@ -19,11 +20,23 @@ export type Verdict = "accepted" | "refused" | "dropped" | "silent";
 export type Attack = { on: "session" | "stream" | "connection"; frame: Uint8Array };
 
 /** A channel of the cheat's with the exit. */
-export type Lane = { salt: Uint8Array; channel: Hex; last: SignedPromise | undefined; earlier: SignedPromise[]; consumed: bigint };
+export type Lane = {
+  salt: Uint8Array;
+  channel: Hex;
+  /** the newest that was honestly sent; the exit has it, unless the answer was lost, and then perhaps */
+  last: SignedPromise | undefined;
+  earlier: SignedPromise[];
+  /** the cumulative that the exit has for certain */
+  sure: bigint;
+  consumed: bigint;
+};
 export type OpenSession = { id: Uint8Array; lane: Lane; stream: FrameStream; base: bigint; bought: Usage; n: number; openedMs: number };
 
 const replyMs = 20_000;
 const firstBytes = 1n << 20n;
+const mostTries = 8;
+/** what a busy exit, or one whose chain is, says for a while */
+const forNow = /has not been read|was read over|places are taken/;
 /** of the ten minutes that it pays for */
 const freshMs = 300_000;
 
@@ -34,8 +47,8 @@ export type Cheat = {
   /** the one that its sessions are on, and another that was paid more on */
   lane: Lane;
   other: Lane;
-  /** what the exit has of it, by channel */
-  owed(): Map<Hex, bigint>;
+  /** what the exit has of it, by channel: so much at least and at most */
+  owed(): Map<Hex, [least: bigint, most: bigint]>;
   /** its last proposal, as it was sent */
   proposed(): Uint8Array;
   /** the session that is open, or one that is opened for it, honestly paid */
@@ -79,7 +92,7 @@ export async function openCheat(door: Door, payer: Payer, first: First = { bytes
   const { identity } = payer;
   const laneOf = (): Lane => {
     const salt = newSalt();
-    return { salt, channel: channelId(door.exit.address, salt), last: undefined, earlier: [], consumed: 0n };
+    return { salt, channel: channelId(door.exit.address, salt), last: undefined, earlier: [], sure: 0n, consumed: 0n };
   };
   const lane = laneOf();
   const other = laneOf();
@@ -112,24 +125,28 @@ export async function openCheat(door: Door, payer: Payer, first: First = { bytes
     return { termsSignature: identity.sign(digest), ...said };
   };
   const enter = async (on: Lane, least: Usage, validMs = 3_600_000): Promise<OpenSession> => {
-    for (let tries = 0; tries < 4; tries += 1) {
+    let met: ToConsumer | undefined;
+    for (let tries = 0; tries < mostTries; tries += 1) {
       // what is left is used first
       const left = (on.last?.cumulative ?? 0n) - on.consumed - due(door.prices, { bytes: 0n, ms: least.ms });
       const bought = { bytes: larger(least.bytes, (left * GiB) / door.prices.perGiB), ms: least.ms };
       const stream = await payer.open();
       const proposal = proposalOn(on, bought, { validUntilMs: door.clock.nowMs() + validMs }, {});
       proposed = frameOf(proposal);
-      await stream.send(proposed);
-      const reply = await within(replyOn(stream), replyMs, "PEER_TIMEOUT", "the exit's answer");
-      if (reply?.t === "accepted" && proposal.promise) {
-        taken(on, proposal.promise);
+      if (proposal.promise) taken(on, proposal.promise);
+      await stream.send(proposed).catch(() => undefined);
+      const reply = await within(replyOn(stream), replyMs, "PEER_TIMEOUT", "the exit's answer").catch(() => undefined);
+      met = reply;
+      if (reply?.t === "accepted") {
+        on.sure = on.last?.cumulative ?? 0n;
         return { id: proposal.session, lane: on, stream, base: on.consumed, bought, n: 0, openedMs: door.clock.nowMs() };
       }
       stream.abort(new Error("not accepted"));
-      if (reply?.t !== "refused" || reply.consumed === undefined) throw new Error(`an honest proposal met ${JSON.stringify(reply, text)}`);
-      on.consumed = reply.consumed;
+      if (reply?.t === "refused" && reply.consumed !== undefined) on.consumed = reply.consumed;
+      else if (!reply || (reply.t === "refused" && forNow.test(reply.message))) await wait(300);
+      else break;
     }
-    throw new Error("the exit never agrees on what is used up");
+    throw new Error(`an honest proposal met ${JSON.stringify(met, text)}`);
   };
   const lose = () => {
     open?.stream.abort(new Error("over"));
@@ -158,12 +175,13 @@ export async function openCheat(door: Door, payer: Payer, first: First = { bytes
     const now = await session();
     const purchase = next(now);
     now.n += 1;
+    taken(now.lane, purchase.promise);
     const beganMs = performance.now();
     await now.stream.send(frameOf({ t: "promise", n: now.n, ...purchase }));
     const reply = await within(replyOn(now.stream), replyMs, "PEER_TIMEOUT", "the exit's answer");
     if (reply?.t !== "ack") throw new Error(`an honest promise met ${JSON.stringify(reply, text)}`);
     now.bought = purchase.bought;
-    taken(now.lane, purchase.promise);
+    now.lane.sure = purchase.promise.cumulative;
     return performance.now() - beganMs;
   };
   const begin = async (header: Uint8Array): Promise<Verdict> => {
@@ -197,7 +215,7 @@ export async function openCheat(door: Door, payer: Payer, first: First = { bytes
   }
   return {
     ...{ payer, door, lane, other, session, lose, next, sign, pay, attempt, paid: (promise) => taken(lane, promise) },
-    owed: () => new Map([lane, other].flatMap(({ channel, last }) => (last ? [[channel, last.cumulative]] : []))),
+    owed: () => new Map([lane, other].flatMap(({ channel, sure, last }) => (last ? [[channel, [sure, last.cumulative]]] : []))),
     proposed: () => proposed,
     proposal: (change = {}, termsOver = {}) => proposalOn(lane, change.bought ?? { bytes: firstBytes, ms: 600_000 }, change, termsOver),
   };

@@ -10,8 +10,8 @@ import {
   newMeter,
   usedBytes,
 } from "../../../../src/services/wireguard/meter.ts";
+import { randomOf } from "../../../support/random.ts";
 import { prices } from "./door.ts";
-import { randomOf } from "./random.ts";
 
 /** What a tunnel's exit bills and lets through, whose consumer says what it likes of what has reached it. */
 export type Meter = { bill(meter: ExitMeter): bigint; credit(meter: ExitMeter, bought: bigint): bigint };

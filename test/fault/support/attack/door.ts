@@ -61,7 +61,11 @@ export const fastClock = (): Clock => {
 };
 
 /** `peerOf`: who is taken to be at the other end of a proxied connection, and to have been admitted. */
-export type DoorSeams = ExitSeams & { peerOf?(peer: string): string };
+export type DoorSeams = ExitSeams & {
+  peerOf?(peer: string): string;
+  /** what the contract has paid to this exit, on the one channel of each payer */
+  paid?: bigint;
+};
 
 /** The real session server, ledger and proxy behind streams in memory; `seams` are what a control goes without. */
 export async function openDoor(seamsOf: (domain: ClearingDomain) => DoorSeams = () => ({})): Promise<Door> {
@@ -69,14 +73,14 @@ export async function openDoor(seamsOf: (domain: ClearingDomain) => DoorSeams = 
   const store = await openStore(directory);
   const identity = createIdentity(randomBytes(32));
   const domain = clearingDomain({ chainId: 31337, contract: `0x${"c1".repeat(20)}` });
-  const { peerOf = (peer) => peer, ...seams } = seamsOf(domain);
+  const { peerOf = (peer) => peer, paid = 0n, ...seams } = seamsOf(domain);
   const clock = seams.clock ?? fastClock();
   const standings = new Map<Hex, Standing>();
   const readAccount = async (owner: Hex): Promise<AccountView> => {
     const standing = standings.get(owner) ?? "none";
     const has = standing === "none" ? 0n : 1n;
     return {
-      ...{ balance: has * deposit, line: has * deposit, bond: has * bond, owner, readAtMs: clock.nowMs() },
+      ...{ balance: has * (deposit - paid), line: has * deposit, bond: has * bond, owner, readAtMs: clock.nowMs() },
       closeAtMs: standing === "closing" ? clock.nowMs() + 1_000_000 : undefined,
     };
   };
@@ -92,7 +96,17 @@ export async function openDoor(seamsOf: (domain: ClearingDomain) => DoorSeams = 
   const proxy = createProxyProvider({ network, log: silentLogger, clock }, { allow: ["127.0.0.0/8"], block: [] });
   const service: ServiceProvider = { ...proxy, admit: (one) => proxy.admit({ ...one, peer: peerOf(one.peer) }) };
   const limits = { maxUnsettled: 4n * myst, minBond: bond };
-  const parts = { network, store, identity, domain, readAccount, limits, services: [{ service, ...prices }], maxSessions: 1_000 };
+  const parts = {
+    network,
+    store,
+    identity,
+    domain,
+    readAccount,
+    readPaid: async () => paid,
+    limits,
+    services: [{ service, ...prices }],
+    maxSessions: 1_000,
+  };
   const { ledger, server } = await composeExit(parts, { ...seams, clock });
   /** As libp2p has it: a handler that throws resets its stream, one that returns ends it. */
   const serve = <S extends FrameStream | ByteStream>(protocol: string, stream: S, end: () => Promise<void>) => {

@@ -1,10 +1,10 @@
 import { clearingDomain, type PromiseData } from "../../../../src/payments/eip712.ts";
 import { channelId, type SignedPromise } from "../../../../src/payments/promise.ts";
 import type { Usage } from "../../../../src/payments/terms.ts";
+import type { Random } from "../../../support/random.ts";
 import type { Attack, Cheat, OpenSession } from "./cheat.ts";
 import { frameOf } from "./cheat.ts";
 import type { Kind } from "./kinds.ts";
-import type { Random } from "./random.ts";
 import {
   anyPurchase,
   compact,

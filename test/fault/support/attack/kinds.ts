@@ -1,9 +1,9 @@
 import type { ClearingDomain } from "../../../../src/payments/eip712.ts";
+import type { Random } from "../../../support/random.ts";
 import type { Attack, Cheat } from "./cheat.ts";
 import type { DoorSeams, Standing } from "./door.ts";
 import { promiseKinds } from "./kinds-promises.ts";
 import { proposalKinds } from "./kinds-proposals.ts";
-import type { Random } from "./random.ts";
 
 /** One kind of fraud: how each try of it is made, and an exit that would fall for it. */
 export type Kind = {

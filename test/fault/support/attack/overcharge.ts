@@ -17,8 +17,8 @@ import { stepConsumer } from "../../../../src/session/consumer.ts";
 import type { ConsumerDeps } from "../../../../src/session/consumer-driver.ts";
 import { type ToConsumer, toConsumerCodec, toProviderCodec } from "../../../../src/session/messages.ts";
 import { termsData } from "../../../../src/session/server.ts";
+import { type Random, randomOf } from "../../../support/random.ts";
 import { myst } from "../market.ts";
-import { type Random, randomOf } from "./random.ts";
 
 /** both halves of a quantum show: five seconds cost as much as a MiB */
 const prices = { perHour: 72n * (myst / 10n), perGiB: 1024n * (myst / 100n) };
@@ -103,7 +103,12 @@ export async function overcharge(
   const deps = {
     network,
     discovery: { search: async () => [offer as unknown as KnownOffer], find: async function* () {}, offers: () => [] },
-    ...{ unit: { symbol: "MYST", decimals: 18 }, self: { peer: identity.peerId }, account: async () => account, recall: async () => undefined },
+    ...{
+      unit: { symbol: "MYST", decimals: 18 },
+      self: { peer: identity.peerId },
+      account: async () => account,
+      recall: async () => undefined,
+    },
     session: {
       ...{ network, ledger, service, clock, log: silentLogger, signer: identity.address, line: () => rich, ...(step && { step }) },
       signTerms: (session: Uint8Array, channel: `0x${string}`, terms: Parameters<typeof termsData>[3]) =>

@@ -3,9 +3,9 @@ import type { FrameStream } from "../../../../src/network/network.ts";
 import { due } from "../../../../src/payments/terms.ts";
 import { headerCodec, maxReply, prefixed, prefixedReader, replyCodec } from "../../../../src/services/proxy/protocol.ts";
 import type { Proposal } from "../../../../src/session/messages.ts";
+import { type Random, randomOf } from "../../../support/random.ts";
 import { type Cheat, frameOf, openCheat, replyOn } from "./cheat.ts";
 import type { Door, Payer } from "./door.ts";
-import { type Random, randomOf } from "./random.ts";
 
 export type Gained = {
   tried: number;
@@ -131,7 +131,8 @@ export async function reconnect(
     await random.of(tricks)();
   }
   cheat.lose();
-  const paid = [cheat.lane, cheat.other].reduce((sum, { last }) => sum + (last?.cumulative ?? 0n), 0n);
+  const held = [...(await door.held()).values()].filter(({ signer }) => signer === payer.identity.address);
+  const paid = held.reduce((sum, { cumulative }) => sum + cumulative, 0n);
   found.gainOverBound = due(door.prices, { bytes: gained(), ms: 0 }) - paid;
   return found;
 }

@@ -47,6 +47,9 @@ const perBatch = { live: 100, fuzzed: 1_000 };
 const none = -(1n << 90n);
 /** what else an exit has open at one time and not at another */
 const spareHandles = 10;
+const spareMib = 50;
+/** an honest payer that could not pay for so long is not served */
+const honestMs = 60_000;
 
 /** How each of the kinds that are about a gain is tried, and what goes without its defence. */
 type GainKind = {
@@ -199,7 +202,7 @@ export async function attackLive(options: AttackOptions): Promise<AttackFound> {
   found.problems.push(...paid.problems, ...used.problems);
   found.honest = { promises: paid.tookMs.length, p99Ms: percentile(paid.tookMs, 0.99), downloads: used.downloads };
   await crowd[Symbol.asyncDispose]();
-  await calm(door, idle + spareHandles).catch(() => undefined);
+  await calm(door, { mib: before.mib + spareMib, handles: idle + spareHandles }).catch(() => undefined);
   const after = door.size();
   found.growth = { mib: after.mib - before.mib, handles: after.handles - idle };
   log(
@@ -230,12 +233,17 @@ async function payHonestly(door: Door): Promise<{ end(): Promise<{ tookMs: numbe
   const tookMs: number[] = [];
   const problems: string[] = [];
   let over = false;
+  let paidMs = performance.now();
   const paying = (async () => {
     while (!over && problems.length === 0) {
-      await honest.pay().then(
-        (ms) => tookMs.push(ms),
-        (error: Error) => problems.push(`an honest payer: ${error.message}`),
-      );
+      try {
+        tookMs.push(await honest.pay());
+        paidMs = performance.now();
+      } catch (error) {
+        // a machine that is too busy loses connections; an exit that does not let one pay does so for good
+        honest.lose();
+        if (performance.now() - paidMs > honestMs) problems.push(`an honest payer: ${(error as Error).message}`);
+      }
       await wait(100);
     }
   })();

@@ -89,7 +89,7 @@ export async function openDrainMarket(rig: Rig, count: number, minded: boolean):
     );
     await watching.poll();
     const limits = { maxUnsettled: bond, minBond: network.minBond };
-    const deps = { ledger, settler, readAccount: chain.account, limits, heads, clock, log };
+    const deps = { ledger, settler, readAccount: chain.account, readPaid: chain.paid, limits, heads, clock, log };
     const atOnce = async (offer: PromiseOffer) => {
       const { signer } = offer;
       if (!ledger.account(signer)) await ledger.rememberAccount(signer, await chain.account(signer));
