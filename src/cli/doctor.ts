@@ -7,6 +7,7 @@ import type { NetworkConfig } from "../lib/network-config.ts";
 import { silentLogger } from "../lib/ports.ts";
 import type { Settings } from "../options.ts";
 import type { Run } from "./context.ts";
+import { checkDatabase } from "./doctor-store.ts";
 import { tunnelChecks } from "./doctor-tunnel.ts";
 import { exitStatus } from "./exit-status.ts";
 import { table } from "./format.ts";
@@ -14,7 +15,7 @@ import { chooseNetwork, runningNode } from "./hosting.ts";
 
 type State = "ok" | "note" | "fail";
 type Check = { name: string; state: State; found: string; remedy?: string };
-type Found = Omit<Check, "name">;
+export type Found = Omit<Check, "name">;
 
 const checkMs = 10_000;
 const neededNode = [24, 7] as const;
@@ -34,6 +35,7 @@ export const doctor: Run<"doctor"> = async ({ settings, out, interrupts }) => {
   const works: [string, () => Found | Promise<Found>][] = [
     ["node version", checkNode],
     ["data directory", () => checkDataDir(settings.dataDir)],
+    ["database", () => checkDatabase(settings.dataDir, known)],
     ["running node", () => checkRunning(settings.dataDir)],
     ["signatures", checkCurve],
     ["network", async () => ok((await network).name)],
