@@ -2,8 +2,9 @@ import { setTimeout as wait } from "node:timers/promises";
 import type { Hex } from "../../../src/lib/codec.ts";
 import { asMystError } from "../../../src/lib/errors.ts";
 import { due } from "../../../src/payments/terms.ts";
-import { auditHistory, type Fault, type Observation, shownBy, type Told } from "../../support/ledger-audit.ts";
+import { auditHistory, type Fault, type Observation } from "../../support/ledger-audit.ts";
 import { until } from "../../support/until.ts";
+import { hearPromises } from "./hearing.ts";
 import { askLedger, readLedger } from "./ledgers.ts";
 import { type Market, openMarket, type Part } from "./market.ts";
 import { connectOnce, connectSoon, download, sessionNow } from "./use.ts";
@@ -35,17 +36,8 @@ export async function runCrashes({ kills, log, signal }: CrashOptions): Promise<
   const { history, problems } = found;
   const parts = { payer, exit };
   await Promise.all([exit.start(), payer.start()]);
-  let told: Told | undefined;
-  const listen = async () => {
-    for await (const { event } of payer.api.stream("events", {})) {
-      if (event.type !== "promise") continue;
-      const { channel, cumulative, total, seq, bytes } = event;
-      const next = { signer: payer.address, channel, cumulative, bytes };
-      history.push(...shownBy(next, told), { where: "signed", signer: payer.address, channel, cumulative, total, seq });
-      told = next;
-    }
-  };
-  let listening = listen().catch(() => undefined);
+  const promises = hearPromises(payer, history);
+  promises.begin();
   const look = async (side: "payer" | "exit", isDead: boolean) => {
     const ledger = side === "payer" ? "payer" : "provider";
     // what one that lives tells is what it had when it was asked: promises that it signs meanwhile are heard of before its answer is
@@ -66,10 +58,10 @@ export async function runCrashes({ kills, log, signal }: CrashOptions): Promise<
         await Promise.all(kill.victims.map((name) => parts[name].kill()));
         await Promise.all(starting);
       }
-      if (kill.victims.includes("payer")) await listening;
+      if (kill.victims.includes("payer")) await promises.ended();
       for (const side of ["payer", "exit"] as const) await look(side, kill.victims.includes(side));
       await Promise.all(kill.victims.map((name) => parts[name].start()));
-      if (kill.victims.includes("payer")) listening = listen().catch(() => undefined);
+      if (kill.victims.includes("payer")) promises.begin();
       // one that outlived the exit may have found it again
       if ((await attempt) && (await sessionNow(payer))) await payer.api.call("disconnect");
       found.tried[kind] = (found.tried[kind] ?? 0) + 1;

@@ -34,7 +34,8 @@ export type Part = {
   api: ApiClient;
   /** the process of now */
   process(): NodeProcess;
-  start(): Promise<void>;
+  /** @param program what runs the command line, by default as people do */
+  start(program?: readonly string[]): Promise<void>;
   /** kill -9; resolves when it is gone */
   kill(): Promise<void>;
   /** asks it to end; resolves with its status, or SIGKILL where it had to be insisted on */
@@ -42,6 +43,8 @@ export type Part = {
 };
 
 export type Market = AsyncDisposable & {
+  /** One more payer, with a deposit; a process of it is started as those of the others are. */
+  addPayer(): Promise<Part>;
   network: NetworkConfig;
   /** what every node asks for the chain; cutting it cuts all of them off */
   line: RpcLine;
@@ -85,12 +88,16 @@ export async function openMarket(options: MarketOptions = {}): Promise<Market> {
   await writeFile(networkFile, networkText(network));
   const chain = createChain({ network: deployed, log, clock: systemClock });
 
+  const stops: (() => Promise<unknown>)[] = [];
+  undo.defer(async () => {
+    for (const stop of stops) await stop();
+  });
   const part = (name: string, args: string[], isUp: (status: NodeStatus) => boolean): Part => {
     const dataDir = join(directory, name);
     let running: NodeProcess | undefined;
-    const start = async () => {
+    const start = async (program?: readonly string[]) => {
       const common = ["--network", networkFile, "--no-color", "--log-level", "info"];
-      running = await spawnNode({ name, dataDir, args: [...args, ...common], log });
+      running = await spawnNode({ name, dataDir, args: [...args, ...common], log, ...(program && { program }) });
       const probe = async () => {
         const status = await made.api.call("status", {}, AbortSignal.timeout(5_000));
         made.peer = status.peer;
@@ -114,7 +121,7 @@ export async function openMarket(options: MarketOptions = {}): Promise<Market> {
       await process().ended;
       await stop();
     };
-    undo.defer(async () => void (await stop(3_000)));
+    stops.push(() => stop(3_000));
     const made: Part = {
       ...{ name, dataDir, peer: "", address: "0x" as Hex, api: createApiClient({ socket: socketPathOf(dataDir) }) },
       ...{ process, start, kill, stop },
@@ -130,14 +137,17 @@ export async function openMarket(options: MarketOptions = {}): Promise<Market> {
   await giveGas(anvil.rpc, identity.address);
 
   const payers: Part[] = [];
-  for (let i = 0; i < count; i += 1) {
-    const name = `payer-${i}`;
+  const addPayer = async (): Promise<Part> => {
+    const name = `payer-${payers.length}`;
     await openAccount(join(directory, name), network, anvil.rpc);
     const helping = ["serve", "--service", "none", "--listen", "/ip4/127.0.0.1/tcp/0", "--bootstrap", invite];
-    payers.push(part(name, helping, ({ addresses }) => addresses.length > 0));
-  }
+    const payer = part(name, helping, ({ addresses }) => addresses.length > 0);
+    payers.push(payer);
+    return payer;
+  };
+  for (let i = 0; i < count; i += 1) await addPayer();
   const opened = undo.move();
-  return { network, line, chain, webUrl: web.url, invite, exit, payers, [Symbol.asyncDispose]: () => opened.disposeAsync() };
+  return { network, line, chain, webUrl: web.url, invite, exit, payers, addPayer, [Symbol.asyncDispose]: () => opened.disposeAsync() };
 }
 
 /** The payer's own node makes the deposit: a ledger that knows nothing of its account signs nothing. */
