@@ -16,7 +16,7 @@ import type { Events } from "./events.ts";
 import type { ConflictView } from "./types.ts";
 
 export type GuardingDeps = {
-  network: Pick<Network, "subscribe" | "unsubscribe" | "publish">;
+  network: Pick<Network, "subscribe" | "publish">;
   discovery: Pick<Discovery, "offers">;
   ledger: ProviderLedger;
   settler: Pick<Settler, "requestSettle">;

@@ -72,7 +72,7 @@ async function openExit(store: Store, payers: Payer[], findSigners: FindSigners)
   const money = 10n ** 18n;
   const view = { balance: money, line: money, bond: money, closeAtMs: undefined, owner: provider.address, readAtMs: Date.now() };
   await Promise.all(payers.map(({ identity }) => ledger.rememberAccount(identity.address, view)));
-  const network = { subscribe: async () => undefined, unsubscribe: async () => undefined, publish: async () => 1 };
+  const network = { subscribe: async () => undefined, publish: async () => 1 };
   const heads = await openHeads({
     ...{ network, ledger, findSigners, store, clock: systemClock, log: silentLogger, exits: () => 50 },
     look: async () => undefined,

@@ -45,11 +45,10 @@ export function gossipBus({ wayMs = 1, clock = { nowMs: () => Date.now() } }: { 
       peerOf(a).neighbours.add(peerOf(b));
       peerOf(b).neighbours.add(peerOf(a));
     },
-    network: (name: string): Pick<Network, "subscribe" | "unsubscribe" | "publish"> => {
+    network: (name: string): Pick<Network, "subscribe" | "publish"> => {
       const peer = peerOf(name);
       return {
         subscribe: async <T>(topic: Topic<T>) => void peer.topics.set(topic.name, topicValidator(topic, { log: silentLogger, clock })),
-        unsubscribe: async (topic) => void peer.topics.delete(topic),
         publish: async (topic, bytes) => {
           const id = idOf(topic, bytes);
           if (peer.seen.has(id)) return 0;

@@ -27,7 +27,7 @@ import { createWatch } from "./sight.ts";
 import { openTelling } from "./telling.ts";
 
 export type HeadsDeps = {
-  network: Pick<Network, "subscribe" | "unsubscribe" | "publish">;
+  network: Pick<Network, "subscribe" | "publish">;
   ledger: Pick<ProviderLedger, "channel" | "channels" | "channelsOf" | "account" | "unsettled">;
   findSigners: FindSigners;
   store: Pick<Store, "table" | "write" | "writeLazily">;
@@ -128,9 +128,8 @@ export async function openHeads(deps: HeadsDeps): Promise<Heads> {
   let stopping: Promise<void> | undefined;
   const stop = () => {
     stopping ??= (async () => {
+      // Not from its topics: neighbours would send it away from each, and not let it in again at once when it comes back.
       listening.stop();
-      for (let shard = 0; shard < shards; shard += 1) await network.unsubscribe(shardTopic(shard));
-      await network.unsubscribe(evidenceTopic);
       await Promise.all([telling.stop(), saving.stop()]);
       await book.save();
     })();

@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { randomBytes } from "node:crypto";
+import { createIdentity } from "../../../src/identity/identity.ts";
 import type { Topic } from "../../../src/network/network.ts";
 import { describe } from "../../support/harness.ts";
 import { isConnected, startPeer, type TestPeer, until } from "../support.ts";
@@ -104,6 +106,32 @@ describe("network: gossip", (test) => {
     await new Promise((resolve) => setTimeout(resolve, 500));
     assert.ok(checked >= 10 && checked < 20, `${checked} of 200 checked`);
     assert.ok(isConnected(hub, talker));
+  });
+
+  test("whoever is gone for a moment may come back, in however many topics it has been", async () => {
+    await using hub = await startPeer({ dht: false });
+    const names = Array.from({ length: 19 }, (_, i) => `talk ${i}`);
+    for (const name of names) await hub.network.subscribe(topic([], { name }));
+    const identity = createIdentity(randomBytes(32));
+    const join = async () => {
+      const peer = await startPeer({ identity, dht: false, listen: [], bootstrap: hub.network.addresses() });
+      const reached = new Set<string>();
+      for (const name of names) {
+        peer.network.onSubscriber(name, () => reached.add(name));
+        await peer.network.subscribe(topic([], { name }));
+      }
+      await until("they hear each other", () => reached.size === names.length);
+      // meshes form once a second
+      await new Promise((resolve) => setTimeout(resolve, 1_500));
+      return peer;
+    };
+    const before = await join();
+    for (const name of names) await before.network.unsubscribe(name);
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    await before[Symbol.asyncDispose]();
+    await using again = await join();
+    await new Promise((resolve) => setTimeout(resolve, 1_500));
+    assert.ok(isConnected(hub, again), "it was banned");
   });
 
   test("who subscribes is told of, once messages reach it", async () => {
