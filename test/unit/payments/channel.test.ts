@@ -110,7 +110,10 @@ describe("payments/channel: acceptance", (test) => {
     // a minute idle: the same, beyond what others have seen
     ["unseen", sign(next), known(), seeing({ seen: { cumulative: 1_000n, atMs: nowMs - 60_001 }, exits: 101 })],
     // signed long ago: the same
-    ["unseen", sign({ ...next, seq: seq + 1n }), known(), { ...seeing({ exits: 101 }), nowMs: nowMs + 600_001, chainReachable: false }],
+    [
+      ...(["unseen", sign({ ...next, seq: seq + 1n }), known()] as const),
+      { ...seeing({ seen: { cumulative: 1_000n, atMs: nowMs + 598_001 }, exits: 101 }), nowMs: nowMs + 600_001, chainReachable: false },
+    ],
     // other channels of the payer with us that begin take part of it
     ["unseen", sign(next), known(), seeing({ seen: undefined, exits: 40, othersUnseen: 501n })],
     // later: bond / (16 k^2) beyond what others have seen

@@ -34,14 +34,14 @@ describe("payments/provider-ledger: limits over all payers, and from what is kno
       });
       return ledger.accept({ signer: by.address, peer: by.peerId, salt, promise, consumed: 0n }, tight);
     };
-    const strangers = Array.from({ length: 21 }, (_, i) => createIdentity(new Uint8Array(32).fill(50 + i)));
+    const strangers = Array.from({ length: 22 }, (_, i) => createIdentity(new Uint8Array(32).fill(50 + i)));
     for (const one of strangers) await ledger.rememberAccount(one.address, account());
     const [first, ...others] = strangers as [typeof payer, ...(typeof payer)[]];
     for (const one of others.slice(0, 19)) assert.deepEqual(await take(one, 1, 100n), { accepted: true, fresh: true });
     assert.deepEqual(await take(first, 1, 60n), { accepted: true, fresh: true });
     assert.deepEqual(await take(others[19] as typeof payer, 1, 41n), { accepted: false, refusal: "strangers" });
     lost = true;
-    await assert.rejects(take(others[19] as typeof payer, 1, 40n));
+    await assert.rejects(take(others[20] as typeof payer, 1, 40n));
     lost = false;
     assert.deepEqual(await take(others[19] as typeof payer, 1, 40n), { accepted: true, fresh: true });
     // whoever has cleared is a stranger no more, and what it owes is another matter

@@ -134,6 +134,19 @@ describe("payments/heads: the book", (test) => {
   });
 });
 
+describe("payments/heads: the book when it is full", (test) => {
+  test("who owes here and who lies stays, although the lot falls on them again and again", async () => {
+    const [debtor, liar, ...others] = Array.from({ length: 60 }, (_, i) => createIdentity(new Uint8Array(32).fill(i + 1)));
+    assert.ok(debtor && liar);
+    const { book } = await open(memoryStore(), { maxChannels: 50, random: () => 0, owes: (signer) => signer === debtor.address });
+    book.take(debtor.address, promise(1, 1n, 9n, nowMs, debtor));
+    for (const index of [1, 2]) book.take(liar.address, promise(index, 1n, 0n, nowMs, liar));
+    for (const one of others) book.take(one.address, promise(1, 1n, 9n, nowMs, one));
+    assert.ok(book.of(debtor.address) && book.of(liar.address)?.evidence);
+    assert.ok(others.some(({ address }) => !book.of(address)));
+  });
+});
+
 describe("payments/heads: depositors", (test) => {
   const events = (...all: [AccountEvent["type"], number, bigint?][]): AccountEvent[] =>
     all.map(([type, block, bond = 0n]) => ({ type, signer: payer.address, block, bond }) as AccountEvent);

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { encode } from "cborg";
 import { createIdentity, type Identity } from "../../../../src/identity/identity.ts";
 import { systemClock } from "../../../../src/lib/clock.ts";
 import type { Hex } from "../../../../src/lib/codec.ts";
@@ -31,6 +32,12 @@ const head = (by: Identity, index: number, content: Partial<PromiseData> = {}, w
   }),
 });
 const bytesOf = (...args: Parameters<typeof head>) => encodeHead(head(...args));
+
+const minimal = (value: bigint) => Buffer.from(value.toString(16).replace(/^(.(..)*)$/, "0$1"), "hex");
+/** The fields of a promise as they go into CBOR. */
+const wire = ({ channel, cumulative, total, seq }: PromiseData) => ({
+  ...{ channel: Buffer.from(channel.slice(2), "hex"), cumulative: minimal(cumulative), total: minimal(total), seq: minimal(seq) },
+});
 
 type Bus = ReturnType<typeof gossipBus>;
 type Peer = { heads: Heads; conflicts: Conflict[]; ledger: ProviderLedger; store: ReturnType<typeof memoryStore>; looks: () => number };
@@ -107,11 +114,16 @@ describe("payments/heads: what others tell", (test) => {
     const elsewhere = clearingDomain({ chainId: domain.chainId + 1, contract: domain.contract });
     const otherContract = clearingDomain({ chainId: domain.chainId, contract: `0x${"c2".repeat(20)}` });
     const good = head(payer, 1);
+    const { signer, promise } = good;
+    const fields = { signature: promise.signature, ...wire(promise), signer: Buffer.from(signer.slice(2), "hex") };
+    const unordered = encode(fields, { mapSorter: () => 0 });
+    assert.equal(unordered.length, encodeHead(good).length);
     const long = Buffer.concat([encodeHead(good), Buffer.alloc(1)]);
     const wrong: [string, Uint8Array, string, string?][] = [
       ["no CBOR", Uint8Array.of(1, 2, 3), "reject"],
       ["too long", new Uint8Array(257), "reject"],
       ["something behind it", long, "reject"],
+      ["in another order", unordered, "reject"],
       ["another shard", encodeHead(good), "reject", shardTopic((shardOf(payer.address) + 1) % 16)],
       ["signed by another", encodeHead({ ...good, promise: head(stranger, 1).promise }), "reject"],
       ["signed for another chain", bytesOf(payer, 1, {}, elsewhere), "reject"],
@@ -178,6 +190,15 @@ describe("payments/heads: what others tell", (test) => {
     assert.equal(await net.verdict(message([...lies].reverse()), evidenceTopic), "ignore");
   });
 
+  test("whoever finds it out tells it, also what nobody else has heard", async () => {
+    await using net = await chain();
+    const { a, b, c } = net.peers;
+    a.heads.watch.take(payer.address, head(payer, 1, { total: 100n }).promise);
+    a.heads.watch.take(payer.address, head(payer, 2, { total: 150n }).promise);
+    await until(() => [a, b, c].every(({ conflicts }) => conflicts.length === 1));
+    assert.equal(sightOf(c).channels, 1);
+  });
+
   test("what the contract has cleared and what was promised here count like what was told", async () => {
     await using net = await chain();
     const { a, b } = net.peers;
@@ -194,10 +215,19 @@ describe("payments/heads: what others tell", (test) => {
   test("a signer whose deposit is news is looked for on the chain once, not for each head", async () => {
     await using net = await chain({ knows: [], finds: [payer.address] });
     const heads = [1, 2, 3].map((index) => bytesOf(payer, index));
-    const verdicts = await Promise.all(heads.map((bytes) => net.verdict(bytes)));
-    assert.deepEqual(verdicts, ["accept", "accept", "accept"]);
+    for (const bytes of heads) await net.talker.publish(shard, bytes);
+    await until(() => net.bus.told.filter(({ to, validity }) => to === "a" && validity === "accept").length === heads.length);
     assert.equal(net.peers.a.looks(), 1);
     assert.equal(sightOf(net.peers.a).channels, 4);
+  });
+
+  test("for four of a neighbour at once, and no more", async () => {
+    const people = Array.from({ length: 6 }, (_, i) => createIdentity(new Uint8Array(32).fill(100 + i)));
+    await using net = await chain({ knows: [], finds: people.map(({ address }) => address) });
+    for (const by of people) await net.talker.publish(shardTopic(shardOf(by.address)), bytesOf(by, 1));
+    const toA = () => net.bus.told.filter(({ to }) => to === "a").map(({ validity }) => validity);
+    await until(() => toA().length === people.length);
+    assert.deepEqual(toA().sort(), ["accept", "accept", "accept", "accept", "ignore", "ignore"]);
   });
 
   test("whoever names strangers is soon not listened to about them, and costs no look at the chain each", async () => {
@@ -232,6 +262,38 @@ describe("payments/heads: what others tell", (test) => {
       a.heads.watch.take(payer.address, head(payer, index, { cumulative: 1n, total: 10_000n }).promise);
     assert.equal(sightOf(a, 300).standing, "crowded");
     assert.equal(sightOf(a, 3).standing, "crowded");
+  });
+});
+
+describe("payments/heads: where nobody listens", (test) => {
+  const salt = newSalt();
+  const offerTo = (one: Peer, cumulative: bigint) => {
+    const channel = channelId(one.ledger.self, salt);
+    const promise = signPromise(domain, payer, { channel, cumulative, total: cumulative, seq: seqNow() + cumulative });
+    return { signer: payer.address, peer: payer.peerId, salt, promise, consumed: 0n };
+  };
+
+  test("nothing counts as seen, and what was promised here still counts after a restart", async () => {
+    const lonely = await peer(gossipBus(), "lonely");
+    await lonely.ledger.rememberAccount(payer.address, account({ readAtMs: Date.now() }));
+    const offer = offerTo(lonely, 20_000n);
+    const given = { chainReachable: true, limits: { maxUnsettled: 50_000n, minBond: 100n }, watch: lonely.heads.watch };
+    assert.equal((await lonely.ledger.accept(offer, given)).accepted, true);
+    const ref = { signer: payer.address, channel: offer.promise.channel };
+    lonely.heads.accepted(ref);
+    await lonely.heads.show(payer.address, offerTo(lonely, 30_000n).promise);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    await lonely.heads.stop();
+    assert.deepEqual(
+      [...lonely.store.disk.keys()].filter((key) => key.includes("told/")),
+      [],
+    );
+
+    const disk = new Map([...lonely.store.disk].filter(([key]) => !key.startsWith("heads/")));
+    const again = await peer(gossipBus(), "lonely", { store: memoryStore(disk) });
+    again.heads.watch.take(payer.address, head(payer, 1, { total: 100n }).promise);
+    assert.equal(again.conflicts.length, 1);
+    await again.heads.stop();
   });
 });
 
