@@ -176,14 +176,15 @@ describe("services/proxy: datagrams", (test) => {
   });
 
   test("a stream without datagrams is ended, and the next datagram opens another", async () => {
-    await using rig = await rigWith({ provider: { datagramIdleMs: 80 } });
+    await until(() => sockets() === 0);
+    await using rig = await rigWith({ provider: { datagramIdleMs: 400 } });
     await using echo = await startUdp();
     await using program = await associate(socksOf(rig));
-    const before = sockets();
     for (const text of ["one", "two"]) {
       program.send(echo, text);
       assert.equal(String((await program.next()).payload), text);
-      await until(() => sockets() === before);
+      // left are the echo's, the program's, and the consumer's
+      await until(() => sockets() === 3);
     }
     assert.equal(new Set(echo.seen.map(({ port }) => port)).size, 2);
   });
