@@ -19,7 +19,7 @@ import {
   type Harming,
   isUp,
   MiB,
-  paySoon,
+  pay,
   remedy,
   use,
 } from "./lives.ts";
@@ -47,7 +47,7 @@ export async function harmExit({ market, damage, walled, random }: Harming): Pro
   };
   /** The payer comes back, and with it what it has promised. */
   const backAgain = async (when: string) => {
-    const answer = await paySoon(market, payer);
+    const answer = await pay(market, payer);
     if (answer !== "paid") problems.push(`${when} its payer says ${answer}`);
     const [had, has] = [acknowledgedIn(history), await held()];
     if (has < had) problems.push(`lost: ${had} was acknowledged, ${has} is held ${when}`);

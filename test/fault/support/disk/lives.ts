@@ -31,8 +31,7 @@ export const disconnect = async (payer: Part) => {
   if (await sessionNow(payer)) await payer.api.call("disconnect").catch(() => undefined);
 };
 
-/** Whether a payer may pay: what it says when it is asked to. */
-export async function pay(market: Market, payer: Part): Promise<string> {
+async function payOnce(market: Market, payer: Part): Promise<string> {
   try {
     await use(market, payer, MiB / 4);
     await disconnect(payer);
@@ -50,12 +49,12 @@ export const isUp = async (part: Part): Promise<boolean> =>
 export const goesOn = async (started: Started): Promise<string[]> =>
   started.status === undefined ? [] : [`it does not start: ${started.said.trim().split("\n").slice(-3).join(" | ")}`];
 
-/** Pays, again and again while the other side comes back to itself. */
-export async function paySoon(market: Market, payer: Part): Promise<string> {
+/** Whether a payer may pay: `paid`, or the code of what it says. Asked again and again while one side or the other comes back to itself. */
+export async function pay(market: Market, payer: Part): Promise<string> {
   let answer = "";
-  for (let tries = 0; tries < 20 && answer !== "paid"; tries += 1) {
+  for (let tries = 0; tries < 20 && answer !== "paid" && answer !== "LEDGER_BEHIND"; tries += 1) {
     if (tries > 0) await wait(500);
-    answer = await pay(market, payer);
+    answer = await payOnce(market, payer);
   }
   return answer;
 }
@@ -64,7 +63,7 @@ export async function paySoon(market: Market, payer: Part): Promise<string> {
 export async function fill(market: Market, payer: Part, isFull: () => Promise<boolean>): Promise<string[]> {
   for (let sessions = 0; sessions < 40; sessions += 1) {
     if (await isFull()) return [];
-    await pay(market, payer);
+    await payOnce(market, payer);
   }
   return ["the disk was never full"];
 }

@@ -4,7 +4,7 @@ import { auditHistory, type Observation } from "../../../support/ledger-audit.ts
 import { hearPromises } from "../hearing.ts";
 import { readLedger } from "../ledgers.ts";
 import { cli, doctorOn, refusal, type Started, tryStart } from "./judge.ts";
-import { type Ending, fill, fullIn, goesOn, type Harmed, type Harming, isUp, MiB, pay, paySoon, remedy, signedIn, use } from "./lives.ts";
+import { type Ending, fill, fullIn, goesOn, type Harmed, type Harming, isUp, MiB, pay, remedy, signedIn, use } from "./lives.ts";
 import { littleRoom, readOnly } from "./room.ts";
 
 /** A payer of its own, whose disk fails it between two of its lives. */
@@ -53,7 +53,7 @@ export async function harmPayer({ market, damage, walled, random }: Harming): Pr
         await kill();
         await begin();
       }
-      const answer = await paySoon(market, payer);
+      const answer = await pay(market, payer);
       if (answer !== "paid") problems.push(`with room again it says ${answer}`);
       await kill();
       problems.push(...(await goesOn(await begin())));
@@ -113,7 +113,7 @@ export async function harmPayer({ market, damage, walled, random }: Harming): Pr
     }
     await payer.stop();
     await events.ended();
-    if (ending === "goes on" && damage.to !== "full") history.push(...(await readLedger("payer", payer, network)));
+    if (ending === "goes on" && damage.to !== "full" && problems.length === 0) history.push(...(await readLedger("payer", payer, network)));
     problems.push(...auditHistory(history).map(({ kind, text }) => `${kind}: ${text}`));
     if (signedIn(history).length === 0) problems.push("nothing was ever signed");
   } finally {
