@@ -1,103 +1,15 @@
 import assert from "node:assert/strict";
 import { encode } from "cborg";
-import { createIdentity, type Identity } from "../../../../src/identity/identity.ts";
-import { systemClock } from "../../../../src/lib/clock.ts";
+import { createIdentity } from "../../../../src/identity/identity.ts";
 import type { Hex } from "../../../../src/lib/codec.ts";
-import { silentLogger } from "../../../../src/lib/ports.ts";
-import { clearingDomain, type PromiseData } from "../../../../src/payments/eip712.ts";
-import type { Conflict } from "../../../../src/payments/heads/book.ts";
+import { clearingDomain } from "../../../../src/payments/eip712.ts";
 import { encodeEvidence, encodeHead, evidenceTopic, shardOf, shardTopic } from "../../../../src/payments/heads/head.ts";
-import { type Heads, openHeads } from "../../../../src/payments/heads/heads.ts";
-import { channelId, newSalt, signPromise } from "../../../../src/payments/promise.ts";
-import { openProviderLedger, type ProviderLedger } from "../../../../src/payments/provider-ledger.ts";
-import { findSignersInline } from "../../../../src/payments/signers.ts";
 import { gossipBus } from "../../../support/gossip-bus.ts";
 import { describe } from "../../../support/harness.ts";
 import { until } from "../../../support/until.ts";
-import { account, domain, memoryStore, payer } from "../fixtures.ts";
+import { domain, memoryStore, payer } from "../fixtures.ts";
 
-const other = createIdentity(new Uint8Array(32).fill(8));
-const stranger = createIdentity(new Uint8Array(32).fill(9));
-const shard = shardTopic(shardOf(payer.address));
-const channels = Array.from({ length: 400 }, () => channelId(stranger.address, newSalt()));
-const seqNow = () => BigInt(Date.now()) << 20n;
-const head = (by: Identity, index: number, content: Partial<PromiseData> = {}, where = domain) => ({
-  signer: by.address,
-  promise: signPromise(where, by, {
-    channel: channels[index] as Hex,
-    cumulative: 100n,
-    total: 1_000n,
-    seq: seqNow() + BigInt(index),
-    ...content,
-  }),
-});
-const bytesOf = (...args: Parameters<typeof head>) => encodeHead(head(...args));
-
-const minimal = (value: bigint) => Buffer.from(value.toString(16).replace(/^(.(..)*)$/, "0$1"), "hex");
-/** The fields of a promise as they go into CBOR. */
-const wire = ({ channel, cumulative, total, seq }: PromiseData) => ({
-  ...{ channel: Buffer.from(channel.slice(2), "hex"), cumulative: minimal(cumulative), total: minimal(total), seq: minimal(seq) },
-});
-
-type Bus = ReturnType<typeof gossipBus>;
-type Peer = { heads: Heads; conflicts: Conflict[]; ledger: ProviderLedger; store: ReturnType<typeof memoryStore>; looks: () => number };
-
-/** A peer that listens to heads. `knows`: who has deposited, by the contract's events; `finds`: who it finds when it looks again. */
-async function peer(
-  bus: Bus,
-  name: string,
-  { knows = [payer.address], finds = [], store = memoryStore() }: { knows?: Hex[]; finds?: Hex[]; store?: Peer["store"] } = {},
-): Promise<Peer> {
-  const clock = systemClock;
-  const self = createIdentity(Buffer.alloc(32, name)).address;
-  const ledger = await openProviderLedger({ store, self, clock }, domain);
-  const conflicts: Conflict[] = [];
-  let looks = 0;
-  const learn = async (signers: Hex[]) =>
-    store.write(
-      await heads.takeEvents({
-        ...{ undoneAbove: undefined, cleared: [] },
-        accounts: signers.map((signer) => ({ type: "deposited", signer, block: 1, bond: 800_000n })),
-      }),
-    );
-  const heads: Heads = await openHeads({
-    ...{ network: bus.network(name), ledger, findSigners: findSignersInline(domain), clock, log: silentLogger, exits: () => 3 },
-    store: { ...store, writeLazily: store.write },
-    random: () => 0.1,
-    look: async () => {
-      looks += 1;
-      await learn(finds);
-    },
-    onConflict: (conflict) => conflicts.push(conflict),
-  });
-  await learn(knows);
-  return { heads, conflicts, ledger, store, looks: () => looks };
-}
-
-/** a - b - c: what c hears from a, b has passed on; and `talker`, a peer that says anything to a */
-async function chain(options: Parameters<typeof peer>[2] = {}) {
-  const bus = gossipBus();
-  const peers = { a: await peer(bus, "a", options), b: await peer(bus, "b"), c: await peer(bus, "c") };
-  bus.link("a", "b");
-  bus.link("b", "c");
-  bus.link("talker", "a");
-  const talker = bus.network("talker");
-  const verdict = async (bytes: Uint8Array, topic = shard) => {
-    const before = bus.told.length;
-    await talker.publish(topic, bytes);
-    await until(() => bus.told.slice(before).some(({ to, from }) => to === "a" && from === "talker"));
-    return bus.told.slice(before).find(({ to, from }) => to === "a" && from === "talker")?.validity;
-  };
-  return {
-    ...{ bus, peers, talker, verdict },
-    [Symbol.asyncDispose]: async () => {
-      for (const { heads } of Object.values(peers)) await heads.stop();
-    },
-  };
-}
-
-const sightOf = ({ heads }: Peer, index = 399, seq = seqNow() + (1n << 40n)) =>
-  heads.watch.sight({ signer: payer.address, channel: channels[index] as Hex }, head(payer, index, { seq }).promise);
+import { bytesOf, chain, channels, head, other, peer, seqNow, shard, sightOf, stranger, wire } from "./rig.ts";
 
 describe("payments/heads: what others tell", (test) => {
   test("a payer's head goes round, and counts at once", async () => {
@@ -262,74 +174,5 @@ describe("payments/heads: what others tell", (test) => {
       a.heads.watch.take(payer.address, head(payer, index, { cumulative: 1n, total: 10_000n }).promise);
     assert.equal(sightOf(a, 300).standing, "crowded");
     assert.equal(sightOf(a, 3).standing, "crowded");
-  });
-});
-
-describe("payments/heads: where nobody listens", (test) => {
-  const salt = newSalt();
-  const offerTo = (one: Peer, cumulative: bigint) => {
-    const channel = channelId(one.ledger.self, salt);
-    const promise = signPromise(domain, payer, { channel, cumulative, total: cumulative, seq: seqNow() + cumulative });
-    return { signer: payer.address, peer: payer.peerId, salt, promise, consumed: 0n };
-  };
-
-  test("nothing counts as seen, and what was promised here still counts after a restart", async () => {
-    const lonely = await peer(gossipBus(), "lonely");
-    await lonely.ledger.rememberAccount(payer.address, account({ readAtMs: Date.now() }));
-    const offer = offerTo(lonely, 20_000n);
-    const given = { chainReachable: true, limits: { maxUnsettled: 50_000n, minBond: 100n }, watch: lonely.heads.watch };
-    assert.equal((await lonely.ledger.accept(offer, given)).accepted, true);
-    const ref = { signer: payer.address, channel: offer.promise.channel };
-    lonely.heads.accepted(ref);
-    await lonely.heads.show(payer.address, offerTo(lonely, 30_000n).promise);
-    await new Promise((resolve) => setTimeout(resolve, 100));
-    await lonely.heads.stop();
-    assert.deepEqual(
-      [...lonely.store.disk.keys()].filter((key) => key.includes("told/")),
-      [],
-    );
-
-    const disk = new Map([...lonely.store.disk].filter(([key]) => !key.startsWith("heads/")));
-    const again = await peer(gossipBus(), "lonely", { store: memoryStore(disk) });
-    again.heads.watch.take(payer.address, head(payer, 1, { total: 100n }).promise);
-    assert.equal(again.conflicts.length, 1);
-    await again.heads.stop();
-  });
-});
-
-describe("payments/heads: what is told of promises here", (test) => {
-  const conditions = (one: Peer) => ({ chainReachable: true, limits: { maxUnsettled: 50_000n, minBond: 100n }, watch: one.heads.watch });
-
-  test("the first promise is told at once and counts as seen after 2 s, what follows when a quarter of the limit is added", async () => {
-    await using net = await chain();
-    const { a, c } = net.peers;
-    const salt = newSalt();
-    const channel = channelId(a.ledger.self, salt);
-    await a.ledger.rememberAccount(payer.address, account({ readAtMs: Date.now() }));
-    const offer = (cumulative: bigint) => {
-      const promise = signPromise(domain, payer, { channel, cumulative, total: cumulative, seq: seqNow() + cumulative });
-      return { signer: payer.address, peer: payer.peerId, salt, promise, consumed: 0n };
-    };
-    const give = async (cumulative: bigint) => {
-      const decision = await a.ledger.accept(offer(cumulative), conditions(a));
-      if (decision.accepted) a.heads.accepted({ signer: payer.address, channel });
-      return decision.accepted ? "accepted" : decision.refusal;
-    };
-    // bond / (8 * 3) = 33,333
-    assert.equal(await give(33_334n), "unseen");
-    assert.equal(await give(20_000n), "accepted");
-    await until(() => sightOf(c).total === 20_000n);
-    assert.equal(await give(33_334n), "unseen");
-    // told, though not accepted: once others have seen it there is nothing to wait for
-    await new Promise((resolve) => setTimeout(resolve, 1_000));
-    const waiting = offer(45_000n);
-    await a.heads.show(payer.address, { ...waiting.promise, total: 45_001n });
-    await a.heads.show(payer.address, waiting.promise);
-    await until(() => sightOf(c).total === 45_000n);
-    assert.equal((await a.ledger.accept(waiting, conditions(a))).accepted, false);
-    const sightHere = () => a.heads.watch.sight({ signer: payer.address, channel }, waiting.promise);
-    // its deposit has become known just now, so it takes a little longer
-    await until(() => sightHere().seen?.cumulative === 45_000n, 8_000);
-    assert.deepEqual(await a.ledger.accept(waiting, conditions(a)), { accepted: true, fresh: true });
   });
 });
