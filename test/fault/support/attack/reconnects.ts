@@ -1,4 +1,5 @@
 import { setTimeout as wait } from "node:timers/promises";
+import { within } from "../../../../src/lib/lifecycle.ts";
 import type { FrameStream } from "../../../../src/network/network.ts";
 import { due } from "../../../../src/payments/terms.ts";
 import { headerCodec, maxReply, prefixed, prefixedReader, replyCodec } from "../../../../src/services/proxy/protocol.ts";
@@ -16,6 +17,8 @@ export type Gained = {
 
 const MiB = 1n << 20n;
 const quietMs = 80;
+/** nothing that is tried takes longer */
+const mostMs = 30_000;
 /** bytes: of a session that is paid for, to be had more than once */
 const stake = 256n * 1024n;
 
@@ -42,7 +45,8 @@ function puller(payer: Payer, target: { port: number }, random: Random) {
         return stream;
       }),
     );
-    while (performance.now() - lastMs < quietMs) await wait(10);
+    const endMs = performance.now() + mostMs;
+    while (performance.now() - lastMs < quietMs && performance.now() < endMs) await wait(10);
     for (const stream of streams) stream.abort(new Error("enough"));
   };
   return { pull, gained: () => gained };
@@ -128,7 +132,10 @@ export async function reconnect(
   ];
   for (; found.tried < tries && !signal?.aborted; found.tried += 1) {
     cheat.lose();
-    await random.of(tricks)();
+    const trick = random.int(tricks.length);
+    await within((tricks[trick] as () => Promise<void>)(), 2 * mostMs, "PEER_TIMEOUT", `trick ${trick}`).catch((error: Error) => {
+      found.problems.push(`unpaid reconnects: ${error.message}`);
+    });
   }
   cheat.lose();
   const held = [...(await door.held()).values()].filter(({ signer }) => signer === payer.identity.address);
