@@ -1,5 +1,5 @@
 import type { HostPlan } from "../plan/host-plan.ts";
-import { clientTable, preference } from "../plan/routes.ts";
+import { clientMark, clientTable, preference } from "../plan/routes.ts";
 import type { IpLine, Tools } from "./tools.ts";
 
 /** How the parts of a plan look on the host now, to be compared with how they looked. What was not looked at is absent. */
@@ -72,6 +72,7 @@ const ourRules = (text: string): string[] => linesOf(text).filter((line) => ours
 
 /** By preference and form together: a rule of somebody else may have the number by chance. */
 const ours = [
+  new RegExp(`^${preference.own}:.* fwmark 0x${clientMark.toString(16)} lookup main$`),
   new RegExp(`^${preference.control}:.* uidrange \\d+-\\d+ .*lookup main$`),
   new RegExp(`^${preference.dns}:.* lookup ${clientTable}$`),
   new RegExp(`^${preference.specific}:.* lookup main suppress_prefixlength 0$`),

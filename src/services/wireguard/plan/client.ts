@@ -38,29 +38,31 @@ export function killSwitchPlan(facts: KillSwitchFacts): HostPlan {
   const { tunnel } = facts;
   const lines = [
     ...controlSet(controlEndpoints(facts.control)),
-    ...chain(
-      "antispoof",
-      "type filter hook prerouting priority raw; policy accept;",
-      tunnel ? antispoof(tun, checkIPv4(tunnel.address)) : [],
-    ),
-    ...chain("restore_mark", "type filter hook prerouting priority mangle; policy accept;", [`ct mark ${mark} meta mark set ct mark`]),
+    ...chain("arrive", "type filter hook prerouting priority mangle; policy accept;", [
+      `ct mark ${mark} meta mark set ${mark}`,
+      ...(tunnel ? [antispoof(tun, checkIPv4(tunnel.address))] : []),
+    ]),
     ...chain("input", "type filter hook input priority filter; policy drop;", inputRules(tun, tunnel !== undefined)),
+    ...(tunnel ? chain("from_tunnel", "", fromTunnel) : []),
     ...chain("forward", "type filter hook forward priority filter; policy drop;", tunnel ? forwardRules(tun) : []),
     ...chain("output", "type filter hook output priority filter; policy drop;", [
+      // what bears the mark is the tunnel's own, and judged by where it goes when it leaves
+      ...(tunnel ? [`oifname "${tun}" meta nfproto ipv4 accept`, `meta mark ${mark} accept`] : []),
       'oifname "lo" accept',
-      ...(tunnel ? [`oifname "${tun}" meta nfproto ipv4 accept`, `ip daddr ${checkIPv4(tunnel.dns)} ct status dnat accept`] : []),
+      ...(tunnel ? [`ip daddr ${checkIPv4(tunnel.dns)} ct status dnat accept`] : []),
       "jump may_leave",
       "meta l4proto tcp reject with tcp reset",
       "reject with icmpx type admin-prohibited",
     ]),
     ...chain("leave", "type filter hook postrouting priority 300; policy drop;", [
+      ...(tunnel ? [`oifname "${tun}" goto into_tunnel`, `${wireGuard(tunnel.exit)} ct mark set ${mark} accept`] : []),
       'oifname "lo" accept',
-      // the second: answers out of the tunnel to a container, whose source address is ours in the tunnel; `forward` has let them in
-      ...(tunnel ? [`oifname "${tun}" ip saddr ${tunnel.address} accept`, "ct direction reply ct status snat accept"] : []),
+      // answers out of the tunnel to a container, whose source address is ours in the tunnel; `forward` has let them in
+      ...(tunnel ? ["ct direction reply ct status snat accept"] : []),
       "jump may_leave",
     ]),
+    ...(tunnel ? chain("into_tunnel", "", [`ip saddr ${tunnel.address} accept`, "drop"]) : []),
     ...chain("may_leave", "", [
-      ...(tunnel ? [`oifname != "${tun}" ${wireGuard(tunnel.exit)} ct mark set ${mark} accept`] : []),
       "meta l4proto { tcp, udp } th dport { 53, 853 } return",
       `meta skuid ${uid} ip daddr . meta l4proto . th dport @control ct mark set ${mark} accept`,
       // the last packets of a connection whose socket has been closed belong to no user any more
@@ -102,17 +104,20 @@ function controlSet(endpoints: Endpoint[]): string[] {
 }
 
 /** Who is on the same network must not learn our address in the tunnel by asking for it (CVE-2019-14899). */
-const antispoof = (tun: string, address: string): string[] => [`iifname != { "${tun}", "lo" } ip daddr ${address} drop`];
+const antispoof = (tun: string, address: string): string => `ip daddr ${address} iifname != "${tun}" iifname != "lo" drop`;
 
-/** What comes in answer to what may leave; from the tunnel too only answers, since an exit is a stranger. */
+/** What comes in answer to what may leave. */
 const inputRules = (tun: string, up: boolean): string[] => [
-  'iifname "lo" accept',
-  ...(up ? [`iifname "${tun}" ct mark != ${mark} meta nfproto ipv4 ct state established,related accept`, `iifname "${tun}" drop`] : []),
   // related: ICMP about these connections, of which "fragmentation needed" is one
-  `ct mark ${mark} ct state established,related accept`,
+  `ct mark ${mark} iifname != "${tun}" ct state established,related accept`,
+  ...(up ? [`iifname "${tun}" goto from_tunnel`] : []),
+  'iifname "lo" accept',
   "udp sport 67 udp dport 68 accept",
   `icmpv6 type ${ndp} ip6 hoplimit 255 accept`,
 ];
+
+/** From the tunnel too only answers come in, since an exit is a stranger, and none to what goes outside of it. */
+const fromTunnel: string[] = [`ct mark != ${mark} meta nfproto ipv4 ct state established,related accept`, "drop"];
 
 /** Containers and virtual machines use the tunnel, or nothing. */
 const forwardRules = (tun: string): string[] => [

@@ -34,8 +34,8 @@ export function creditDefinitions(pool: Pool): string[] {
   ];
 }
 
-/** The rules that charge a packet to the client whose address is its `saddr` or `daddr`, and drop it when nothing is left. */
+/** The rules that charge a packet to the client whose address is its `saddr` or `daddr`, and drop it when nothing is left. They end their chain. */
 export const creditRules = (field: "saddr" | "daddr"): string[] => [
   `quota name ip ${field} map @${creditMap} drop`,
-  ...smallPackets.map((bytes) => `meta length <= ${bytes} quota name ip ${field} map @${creditMap} drop`),
+  ...smallPackets.flatMap((bytes) => [`meta length > ${bytes} accept`, `quota name ip ${field} map @${creditMap} drop`]),
 ];

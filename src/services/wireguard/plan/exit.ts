@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { MystError } from "../../../lib/errors.ts";
 import { mailPorts, type Rule } from "../../policy.ts";
 import { checkIfname, checkIPv4, checkMtu, checkPort } from "./check.ts";
@@ -40,11 +41,11 @@ export function exitPlan(facts: ExitFacts): HostPlan {
   const dns = checkPort(facts.dnsPort);
   const pool = poolOf(facts.pool);
   const source = facts.egressAddress === undefined ? undefined : checkIPv4(facts.egressAddress);
-  const lines = [
+  const tableOf = (mark: string) => [
     ...creditDefinitions(pool),
     ...chain("antispoof", "type filter hook prerouting priority raw; policy accept;", [
-      `iifname != { "${tun}", "lo" } ip daddr ${pool.cidr} drop`,
-      `iifname "${tun}" jump from_client_raw`,
+      `iifname "${tun}" goto from_client_raw`,
+      `ip daddr ${pool.cidr} iifname != "lo" drop`,
     ]),
     ...chain("from_client_raw", "", [`ip saddr != ${pool.first}-${pool.last} drop`, "meta nfproto != ipv4 drop", ...creditRules("saddr")]),
     ...chain("input", "type filter hook input priority filter; policy accept;", [`iifname "${tun}" goto from_client_in`]),
@@ -57,30 +58,29 @@ export function exitPlan(facts: ExitFacts): HostPlan {
     ]),
     ...chain("forward", "type filter hook forward priority filter; policy accept;", [
       `iifname "${tun}" goto from_client`,
-      `oifname "${tun}" ct state established,related accept`,
-      `oifname "${tun}" drop`,
+      `oifname "${tun}" goto to_client`,
     ]),
     ...chain("from_client", "", [
+      `oifname "${out}" ct mark ${mark} ct state established accept`,
       "ct state invalid drop",
       // neither to another client, which would be out of the tunnel again
       `oifname != "${out}" ${refusal}`,
+      clamp(mtu),
       "jump destination",
-      "accept",
+      "goto pass",
     ]),
+    ...chain("to_client", "", [
+      `ct mark ${mark} goto charge`,
+      clamp(mtu),
+      "ct state established,related goto charge",
+      "drop",
+    ]),
+    ...chain("charge", "", [`ip daddr != ${pool.first}-${pool.last} drop`, "meta nfproto != ipv4 drop", ...creditRules("daddr")]),
     // accept ends the table's say, return lets the caller go on; both chains of its callers refuse or accept what is left
     ...chain("destination", "", policyRules(facts)),
-    ...chain("mss", "type filter hook forward priority mangle; policy accept;", [
-      `iifname "${tun}" jump clamp`,
-      `oifname "${tun}" jump clamp`,
-    ]),
-    // never raises: the kernel only ever lowers this option
-    ...chain("clamp", "", [`tcp flags & (syn | rst) == syn tcp option maxseg size set ${mtu - 40}`]),
-    ...chain("output", "type filter hook output priority filter; policy accept;", [
-      `oifname "${tun}" ct state new drop`,
-      `oifname "${tun}" ct state invalid drop`,
-    ]),
-    ...chain("to_client", "type filter hook postrouting priority 300; policy accept;", [`oifname "${tun}" jump to_client_raw`]),
-    ...chain("to_client_raw", "", [`ip daddr != ${pool.first}-${pool.last} drop`, "meta nfproto != ipv4 drop", ...creditRules("daddr")]),
+    ...chain("pass", "", [`ct state established ct mark 0 ct mark set ${mark}`, "accept"]),
+    ...chain("output", "type filter hook output priority filter; policy accept;", [`oifname "${tun}" goto host_to_client`]),
+    ...chain("host_to_client", "", ["ct state new,invalid drop", "goto charge"]),
     ...chain("redirect_dns", "type nat hook prerouting priority dstnat; policy accept;", [
       `iifname "${tun}" ip daddr ${pool.gateway} meta l4proto { tcp, udp } th dport 53 redirect to :${dns}`,
     ]),
@@ -88,6 +88,7 @@ export function exitPlan(facts: ExitFacts): HostPlan {
       `oifname "${out}" ip saddr ${pool.cidr} ${source === undefined ? "masquerade" : `snat ip to ${source}`}`,
     ]),
   ];
+  const lines = tableOf(markOf(tableOf("").join("\n")));
   return {
     kind: "exit",
     ifname: tun,
@@ -99,6 +100,18 @@ export function exitPlan(facts: ExitFacts): HostPlan {
   };
 }
 
+/**
+ * What a connection of a client bears once this very table has let it pass in both directions, so that each further packet is judged by
+ * one look and not by the whole policy. Another table, for other destinations, has another mark and judges anew. A connection that
+ * somebody else has marked keeps that mark, and is judged packet by packet.
+ */
+const markOf = (table: string): string => `0x${createHash("sha256").update(table).digest("hex").slice(0, 7)}1`;
+
+/**
+ * Keeps segments to what fits through the tunnel; the kernel only ever lowers this option. What opens a connection comes before its mark.
+ */
+const clamp = (mtu: number): string => `tcp flags & (syn | rst) == syn tcp option maxseg size set ${mtu - 40}`;
+
 /** Tells the client at once, instead of leaving it to wait; the kernel limits how many it sends. */
 const refusal = "reject with icmp type admin-prohibited";
 
@@ -109,13 +122,13 @@ function policyRules({ allow, block, own }: ExitFacts): string[] {
     ...matching(block, refusal),
     ...matching(
       allow.filter(({ port }) => port !== undefined),
-      "accept",
+      "goto pass",
     ),
     `tcp dport ${ports(mailPorts)} reject with tcp reset`,
     `udp dport ${ports(mailPorts)} ${refusal}`,
     ...matching(
       allow.filter(({ port }) => port === undefined),
-      "accept",
+      "goto pass",
     ),
     ...within(
       addresses.map((address): Range => [address, address]),

@@ -7,7 +7,7 @@ export const clientTable = 28_025;
 export const clientMark = 28_025;
 
 /** Priorities of our policy rules: before the kernel's own (32766), and in this order. */
-export const preference = { control: 18_200, dns: 18_210, specific: 18_220, tunnel: 18_230 };
+export const preference = { own: 18_190, control: 18_200, dns: 18_210, specific: 18_220, tunnel: 18_230 };
 
 /** Behind the tunnel's own route, so that it is met only where that one is missing. */
 const unreachableMetric = 4_096;
@@ -41,6 +41,7 @@ export function tunnelSteps(facts: RouteFacts): IpStep[] {
   const tun = checkIfname(facts.ifname);
   const address = `${checkIPv4(facts.address)}/32`;
   return [
+    ownStep,
     ...blockingSteps(facts.ipv6),
     { family: 4, add: `addr add ${address} dev ${tun}`, del: `addr del ${address} dev ${tun}` },
     { family: 4, add: `link set dev ${tun} mtu ${checkMtu(facts.mtu)} up`, del: `link set dev ${tun} down` },
@@ -48,6 +49,9 @@ export function tunnelSteps(facts: RouteFacts): IpStep[] {
     pair(4, "rule", `pref ${preference.dns} to ${checkIPv4(facts.dns)}/32 lookup ${clientTable}`),
   ];
 }
+
+/** The tunnel's own packets know their way without a look at any other of our rules: there may be one for each peer of the control plane. */
+const ownStep = pair(4, "rule", `pref ${preference.own} fwmark ${clientMark} lookup main`);
 
 /** The part that stands with and without a tunnel: no route of another device is a default for what is not the tunnel's own. */
 export function blockingSteps(ipv6: boolean): IpStep[] {
