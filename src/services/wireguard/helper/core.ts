@@ -88,7 +88,7 @@ export function createCore(deps: CoreDeps): Core {
         {
           backend,
           host: host.of("exit"),
-          quotas: createNftSession(exitTable),
+          nft: createNftSession(exitTable),
           forget,
           nowMs: () => performance.now(),
           log,

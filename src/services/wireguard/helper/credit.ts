@@ -23,7 +23,7 @@ export const given = (state: CreditState, { totalBytes, forMs }: Credit, nowMs: 
   ...state,
   totalBytes,
   endsAtMs: nowMs + forMs,
-  changed: true,
+  changed: state.changed || totalBytes !== state.quota?.totalBytes,
 });
 
 /** Of what WireGuard counts at most a tenth passes the quota uncounted: after so many bytes the two can be 32 KiB apart. */
