@@ -22,13 +22,16 @@ export const unknownLine: Line = { perSecond: 0n, rttMs: 0, since: { ms: 0, byte
 /** What the line carries in 300 ms and two round trips, bytes. */
 export const lineBytes = ({ perSecond, rttMs }: Line): bigint => (perSecond * BigInt(aheadMs + 2 * rttMs)) / 1_000n;
 
-/** Takes over a count: `bytes` in all at `ms`, both from the session's beginning. */
-export function counted(line: Line, ms: number, bytes: bigint): Line {
+/**
+ * Takes over a count: `bytes` in all at `ms`, both from the session's beginning. What `held` up the traffic is that nothing was left of what
+ * is bought: then a low rate says nothing of the line.
+ */
+export function counted(line: Line, ms: number, bytes: bigint, held = false): Line {
   const passedMs = ms - line.since.ms;
   if (passedMs < windowMs) return line;
   const passed = BigInt(passedMs);
   const seen = ((bytes - line.since.bytes) * 1_000n) / passed;
-  const faded = passed >= fadeMs ? 0n : (line.perSecond * (fadeMs - passed)) / fadeMs;
+  const faded = held ? line.perSecond : passed >= fadeMs ? 0n : (line.perSecond * (fadeMs - passed)) / fadeMs;
   return { ...line, perSecond: larger(seen, faded), since: { ms, bytes } };
 }
 

@@ -48,7 +48,7 @@ export function nextPurchase(input: MeterInput): Purchase {
 
   const leftBytes = bought.bytes - larger(used.bytes, invoice.bytes);
   const leftMs = bought.ms - Math.max(used.ms, invoice.ms);
-  const low = leftBytes < (quantum.bytes * 3n) / 4n || leftMs < quantum.ms / 2;
+  const low = leftBytes < quantum.bytes / 2n || leftMs < quantum.ms / 2;
   const wanted = { bytes: larger(bought.bytes, used.bytes + quantum.bytes), ms: Math.max(bought.ms, used.ms + quantum.ms) };
   if (!low || same(wanted, bought)) return { buy: undefined, exhausted: false, overcharged };
 

@@ -78,6 +78,8 @@ export type ServiceHandle = {
   usedBytes(): bigint;
   /** bytes that have reached us, for `Grant.acknowledge`; where the exit's own count says it, absent */
   receivedBytes?(): bigint;
+  /** Bytes that came as far as this machine and were thrown away by it, at most; absent where nothing can be lost. */
+  droppedBytes?(): bigint;
   /** How long the consumer waits for an answer; its grace is `consumerPatience.graceMs`. */
   unanswered(): Waiting;
   /** how to use it, for people and programs: for `proxy` {socks: "127.0.0.1:1080", http: "127.0.0.1:1080"} */

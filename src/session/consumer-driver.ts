@@ -111,7 +111,8 @@ export async function openSession(deps: ConsumerDeps, options: ConsumerSessionOp
   const count = () => {
     const elapsedMs = startedMs === undefined ? 0 : clock.nowMs() - startedMs;
     const { nowMs: waitingMs, beyondMs } = handle?.unanswered() ?? { nowMs: 0, beyondMs: 0 };
-    return { used: { bytes: handle?.usedBytes() ?? 0n, ms: elapsedMs - beyondMs }, elapsedMs, waitingMs };
+    const droppedBytes = handle?.droppedBytes?.() ?? 0n;
+    return { used: { bytes: handle?.usedBytes() ?? 0n, ms: elapsedMs - beyondMs }, elapsedMs, waitingMs, droppedBytes };
   };
   const report = () => {
     if (reported) return;

@@ -1,4 +1,4 @@
-import { smaller } from "../lib/bigint.ts";
+import { larger, smaller } from "../lib/bigint.ts";
 import type { ErrorCode } from "../lib/errors.ts";
 import type { Step } from "../lib/machine.ts";
 import { seenAfterMs } from "../payments/heads/limits.ts";
@@ -50,6 +50,8 @@ export type ConsumerState = {
   paying: { sinceMs: number; lastMs: number } | undefined;
   /** when, by `elapsedMs`, the exit's invoice first went above our count */
   disputedSinceMs: number | undefined;
+  /** since when, by `elapsedMs`, nothing is left by the exit's count, and by our own there is nothing to buy */
+  starvedSinceMs: number | undefined;
   /** the exit's last invoice */
   invoiced: Usage;
   /** `ownMs` when it came */
@@ -66,9 +68,18 @@ export type ConsumerEvent =
   | { type: "opened" }
   /**
    * `used`: own count, without waits beyond the grace; `elapsedMs`: with them; `waitingMs`: how long the service has waited for an answer,
-   * 0 when it waits for none; `silentMs`: how long the exit has said nothing; `credit`: as it is by now
+   * 0 when it waits for none; `silentMs`: how long the exit has said nothing; `credit`: as it is by now; `droppedBytes`: what has come as
+   * far as this machine and was thrown away by it, which counts as used as far as the exit has counted it
    */
-  | { type: "used"; used: Usage; elapsedMs: number; waitingMs: number; silentMs: number; credit?: Credit | undefined }
+  | {
+      type: "used";
+      used: Usage;
+      elapsedMs: number;
+      waitingMs: number;
+      silentMs: number;
+      credit?: Credit | undefined;
+      droppedBytes?: bigint;
+    }
   | { type: "disconnect" }
   | { type: "failed"; code: ErrorCode; message: string }
   | { type: "serviceClosed"; used: Usage };
@@ -114,6 +125,7 @@ export const initialConsumer = (
   boughtAtMs: -buyEveryMs,
   line: unknownLine,
   disputedSinceMs: undefined,
+  starvedSinceMs: undefined,
   invoiced: nothing,
   invoicedAtMs: undefined,
   reason: undefined,
@@ -141,11 +153,19 @@ function quantumOf({ terms, used, line, credit, paying, elapsedMs }: ConsumerSta
 }
 
 /** Takes over an own count. The exit waits longer than we do, so its last invoice and what has passed since may be less. */
-const counted = (state: ConsumerState, own: Usage): ConsumerState => {
+const counted = (state: ConsumerState, own: Usage, droppedBytes = 0n): ConsumerState => {
   const { invoiced, invoicedAtMs } = state;
   const theirsMs = invoicedAtMs === undefined ? own.ms : invoiced.ms + Math.max(0, own.ms - invoicedAtMs);
-  return { ...state, ownMs: own.ms, used: { bytes: own.bytes, ms: Math.min(own.ms, theirsMs) } };
+  const bytes = smaller(own.bytes + droppedBytes, larger(own.bytes, invoiced.bytes));
+  return { ...state, ownMs: own.ms, used: { bytes, ms: Math.min(own.ms, theirsMs) } };
 };
+
+/**
+ * By the exit's count nothing is left of what is bought. It bills what is lost on the way only beyond an allowance (protocol.md, service
+ * `wireguard`), of which 256 KiB are in this count and in its credit are not; a packet may be larger than what is left.
+ */
+const usedUp = ({ terms, bought, invoiced }: ConsumerState): boolean => terms.perGiB > 0n && bought.bytes - invoiced.bytes <= usedUpWithin;
+const usedUpWithin = 264n * 1024n;
 
 /** Whether a count of the exit's is more than a quantum over our own. */
 const overcharges = (state: ConsumerState, invoiced: Usage): boolean =>
@@ -241,7 +261,12 @@ function received(state: ConsumerState, message: ToConsumer, elapsedMs: number):
 function used(state: ConsumerState, event: Extract<ConsumerEvent, { type: "used" }>): Result {
   if (state.phase !== "ACTIVE" && state.phase !== "DISPUTED" && state.phase !== "OPEN") return stay(state);
   const { elapsedMs, waitingMs, silentMs, credit = state.credit } = event;
-  const next: ConsumerState = { ...counted(state, event.used), elapsedMs, credit, line: seen(state.line, elapsedMs, event.used.bytes) };
+  const next: ConsumerState = {
+    ...counted(state, event.used, event.droppedBytes),
+    elapsedMs,
+    credit,
+    line: seen(state.line, elapsedMs, event.used.bytes, usedUp(state)),
+  };
   if (next.pending && elapsedMs - next.pending.sinceMs > patienceMs)
     return leave(next, { code: "PEER_TIMEOUT", message: "the exit did not acknowledge a promise" }, true);
   if (silentMs > patienceMs) return leave(next, { code: "PEER_TIMEOUT", message: "the exit has fallen silent" }, true);
@@ -255,8 +280,13 @@ function used(state: ConsumerState, event: Extract<ConsumerEvent, { type: "used"
   const honest: ConsumerState = next.phase === "DISPUTED" ? { ...next, phase: "ACTIVE", disputedSinceMs: undefined } : next;
   const purchase = purchaseFor({ ...honest, used: served(honest, waitingMs, silentMs) });
   if (purchase.exhausted) return leave(honest, { code: "BUDGET_EXHAUSTED", message: "the budget is used up" });
-  if (!purchase.buy || honest.pending || elapsedMs - honest.boughtAtMs < buyEveryMs) return stay(honest);
-  return buy(honest, purchase.buy);
+  const starves = usedUp(honest) && !honest.pending && (purchase.buy?.bytes ?? honest.bought.bytes) === honest.bought.bytes;
+  const starvedSinceMs = starves ? (honest.starvedSinceMs ?? elapsedMs) : undefined;
+  if (starvedSinceMs !== undefined && elapsedMs - starvedSinceMs > patienceMs)
+    return leave(honest, { code: "OVERCHARGED", message: "the exit counts more than has arrived: too much is lost on the way" });
+  const fed: ConsumerState = { ...honest, starvedSinceMs };
+  if (!purchase.buy || fed.pending || elapsedMs - fed.boughtAtMs < buyEveryMs) return stay(fed);
+  return buy(fed, purchase.buy);
 }
 
 /** What was certainly served: time without an answer or without any sign of life was not, the grace of this wait included. */

@@ -93,7 +93,7 @@ export function fakeHelper(change: Partial<HelperProbe> = {}) {
         calls.push("control");
         configs.control = endpoints;
       },
-      counters: () => clientCounters,
+      counters: () => ({ ...clientCounters, droppedBytes: 0n }),
       onCounters: (callback) => listeners.push(callback),
       block: async (reason) => {
         calls.push("block");

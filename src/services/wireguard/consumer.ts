@@ -154,6 +154,7 @@ export function createWireguardClient(deps: WireguardClientDeps): WireguardClien
     return {
       usedBytes: () => count().used,
       receivedBytes: () => count().received,
+      droppedBytes: () => mine.counters().droppedBytes - before.droppedBytes,
       unanswered: () => {
         count();
         return waiting.read();

@@ -30,6 +30,8 @@ export type DeviceConfig = {
   listenPort?: number;
   fwmark?: number;
   mtu: number;
+  /** wraps the work in which the device's sockets are made, where a process makes them */
+  whileBinding?: <T>(work: () => Promise<T>) => Promise<T>;
 };
 
 /** Keys and peers of one interface; addresses, routes and firewall are the host plan's. */
@@ -145,6 +147,9 @@ export type TunnelState = {
   problem?: string;
 };
 
+/** `droppedBytes`: what came from the exit and was thrown away by this machine before WireGuard could count it, at most */
+export type ClientCounters = PeerStats & { droppedBytes: bigint };
+
 export type ClientTunnel = {
   publicKey: WgKey;
   backend: BackendKind;
@@ -155,7 +160,7 @@ export type ClientTunnel = {
   /** Interface, routes and DNS; resolves with the first handshake. @throws PEER_TIMEOUT */
   up(exit: { publicKey: WgKey; presharedKey?: WgKey; endpoint: Endpoint; address: string; dns: string; mtu: number }): Promise<void>;
   control(endpoints: Endpoint[]): Promise<void>;
-  counters(): PeerStats;
+  counters(): ClientCounters;
   onCounters(callback: () => void): void;
   /** The tunnel goes, the kill switch stays. */
   block(reason: string): Promise<void>;

@@ -3,15 +3,17 @@ import { once } from "node:events";
 import { closeSync, openSync } from "node:fs";
 import { setTimeout as wait } from "node:timers/promises";
 import { MystError } from "../../../lib/errors.ts";
-import type { BackendKind, WgBackend, WgDevice } from "../types.ts";
+import type { BackendKind, DeviceConfig, WgBackend, WgDevice } from "../types.ts";
 import { createDevice } from "./device.ts";
 import { type Driver, uapiDriver, wgDriver } from "./driver.ts";
 import { startGuard } from "./guard.ts";
 import { toolVersion } from "./kernel.ts";
 import { runTool, toolMissing, toolPath } from "./run-tool.ts";
+import { udpSockets } from "./udp-sockets.ts";
 import { connectUapi, uapiPath } from "./uapi-socket.ts";
 
 const startMs = 5000;
+const bindMs = 1000;
 const stopGraceMs = 1000;
 /** what it may hold before it collects its garbage in earnest; without it a burst of traffic stays on its heap */
 const memoryLimit = "256MiB";
@@ -39,21 +41,36 @@ export function wireguardGoBackend(configuredBy: "uapi" | "wg" = "uapi"): WgBack
   };
 }
 
-async function open({ ifname, mtu, ...keys }: Parameters<WgBackend["open"]>[0], configuredBy: "uapi" | "wg"): Promise<WgDevice> {
+async function open(
+  { ifname, mtu, whileBinding = (work) => work(), ...keys }: DeviceConfig,
+  configuredBy: "uapi" | "wg",
+): Promise<WgDevice> {
   const tunnel = startTunnel(ifname);
   let driver: Driver | undefined;
   try {
     await tunnel.ready();
-    driver = configuredBy === "wg" ? wgDriver(ifname) : await uapiDriver(ifname);
+    const configured = configuredBy === "wg" ? wgDriver(ifname) : await uapiDriver(ifname);
+    driver = configured;
     await driver.configure(keys);
-    // it listens from the moment its interface is up
-    await runTool("ip", ["link", "set", ifname, "mtu", String(mtu), "up"]);
-    const { listenPort } = await driver.read();
+    const listenPort = await whileBinding(async () => {
+      await runTool("ip", ["link", "set", ifname, "mtu", String(mtu), "up"]);
+      return bound(configured);
+    });
     return createDevice({ ifname, driver, listenPort, gone: tunnel.gone, remove: tunnel.stop });
   } catch (error) {
     driver?.close();
     await tunnel.stop();
     throw error;
+  }
+}
+
+/** The port it listens on: it makes its sockets when it learns that its interface is up. */
+async function bound(driver: Driver): Promise<number> {
+  const end = performance.now() + bindMs;
+  for (;;) {
+    const { listenPort } = await driver.read();
+    if (performance.now() > end || udpSockets(listenPort).length > 0) return listenPort;
+    await wait(2);
   }
 }
 

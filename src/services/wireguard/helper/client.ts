@@ -2,19 +2,21 @@ import { setTimeout as wait } from "node:timers/promises";
 import { MystError } from "../../../lib/errors.ts";
 import { makeKeyPair } from "../backend/keys.ts";
 import { type KillSwitchFacts, killSwitchPlan } from "../plan/client.ts";
+import { receiveBuffer } from "../plan/host-plan.ts";
 import { clientMark } from "../plan/routes.ts";
-import type { BackendKind, Endpoint, PeerStats, TunnelState, WgBackend, WgDevice, WgKey } from "../types.ts";
+import type { BackendKind, ClientCounters, Endpoint, TunnelState, WgBackend, WgDevice, WgKey } from "../types.ts";
 import { type Account, bytesOf, counted, newAccount, restarted } from "./account.ts";
 import { type ClientEvent, initialState, nextState } from "./client-state.ts";
 import type { HostPort } from "./host-port.ts";
 import { createPace } from "./pace.ts";
+import { type SocketDrops, socketDrops } from "./socket-drops.ts";
 
 export type ClientDeps = {
   backend: WgBackend;
   host: HostPort;
   log(level: "info" | "warn", message: string): void;
   onState(state: TunnelState): void;
-  onCounters(total: PeerStats): void;
+  onCounters(total: ClientCounters): void;
 };
 
 export type ClientSettings = { ifname: string; uid: number; control: Endpoint[]; ipv6: boolean };
@@ -46,6 +48,7 @@ export function openClient(deps: ClientDeps, settings: ClientSettings): HelperCl
   let { control } = settings;
   let state = initialState;
   let account: Account = newAccount;
+  let dropped = 0n;
   let device: WgDevice | undefined;
   /** what the routes and rules are made for at the moment */
   let applied: KillSwitchFacts["tunnel"];
@@ -79,8 +82,9 @@ export function openClient(deps: ClientDeps, settings: ClientSettings): HelperCl
     const before = account.total;
     account = counted(account, now);
     const { total } = account;
-    if (total.rxBytes !== before.rxBytes || total.txBytes !== before.txBytes || total.handshakeMs !== before.handshakeMs)
-      deps.onCounters(total);
+    if (total.rxBytes === before.rxBytes && total.txBytes === before.txBytes && total.handshakeMs === before.handshakeMs) return;
+    dropped += drops.more();
+    deps.onCounters({ ...total, droppedBytes: dropped });
   };
   const keepReading = async (from: WgDevice, key: WgKey) => {
     const nextLookMs = createPace(backend.kind);
@@ -97,6 +101,7 @@ export function openClient(deps: ClientDeps, settings: ClientSettings): HelperCl
     await old?.close().catch((error) => log("warn", `the interface stays: ${(error as Error).message}`));
   };
   let peer: WgKey | undefined;
+  let drops: SocketDrops = { more: () => 0n };
 
   const block = async (problem: string) => {
     await protect(undefined);
@@ -114,10 +119,14 @@ export function openClient(deps: ClientDeps, settings: ClientSettings): HelperCl
     if (device || applied) await block("another exit is being opened");
     note({ type: "handshaking" });
     try {
-      const opened = await backend.open({ ifname, privateKey, fwmark: clientMark, mtu });
+      const opened = await backend.open({
+        ...{ ifname, privateKey, fwmark: clientMark, mtu },
+        whileBinding: (work) => host.raising(ifname, receiveBuffer, work),
+      });
       device = opened;
       peer = exit.publicKey;
       account = restarted(account);
+      drops = socketDrops(opened.listenPort, mtu);
       opened.onExit((reason) => {
         if (opened === device) void inTurn(() => recover(opened, exit, reason));
       });

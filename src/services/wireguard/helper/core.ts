@@ -124,8 +124,11 @@ export function createCore(deps: CoreDeps): Core {
           host: host.of("client"),
           log,
           onState: (state) => send({ event: "clientState", state }),
-          onCounters: ({ rxBytes, txBytes, handshakeMs }) =>
-            send({ event: "clientCounters", rx: String(rxBytes), tx: String(txBytes), handshakeMs }),
+          onCounters: ({ rxBytes, txBytes, handshakeMs, droppedBytes }) =>
+            send({
+              event: "clientCounters",
+              ...{ rx: String(rxBytes), tx: String(txBytes), dropped: String(droppedBytes), handshakeMs },
+            }),
         },
         { ifname, uid, control, ipv6: hasIpv6() },
       );

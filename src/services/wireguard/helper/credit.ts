@@ -14,8 +14,8 @@ export type CreditState = {
   quota?: QuotaState;
 };
 
-/** The quota's limit, and for which credit and at which of WireGuard's counts it was set. */
-export type QuotaState = { limit: bigint; totalBytes: bigint; counted: bigint };
+/** The quota's limit, and for which credit, at which of WireGuard's counts and when it was set. */
+export type QuotaState = { limit: bigint; totalBytes: bigint; counted: bigint; setMs: number };
 
 export const noCredit: CreditState = { totalBytes: 0n, endsAtMs: 0, changed: false };
 
@@ -26,14 +26,20 @@ export const given = (state: CreditState, { totalBytes, forMs }: Credit, nowMs: 
   changed: state.changed || totalBytes !== state.quota?.totalBytes,
 });
 
-/** Of what WireGuard counts at most a tenth passes the quota uncounted: after so many bytes the two can be 32 KiB apart. */
-const apartBytes = 320n * 1024n;
+/** Of what WireGuard counts at most a tenth passes the quota uncounted, of full packets a twentieth: after so many bytes the two are some 200 KiB apart. */
+const apartBytes = 4n * 1024n * 1024n;
+
+/**
+ * What is dropped between the two, since the tunnel's queue is full or the quota is used up, only the quota counts: it may run dry long before the
+ * credit is used up. Where nothing moves any more it is looked into at once, and at least so often.
+ */
+const lookMs = 1000;
 
 /** so little between two looks a few ms apart that nothing queues */
 const calmBytes = 16n * 1024n;
 
-/** What is to be done with the quota, after WireGuard has counted `counted` bytes in all. */
-export function judgeCredit(state: CreditState, counted: bigint, nowMs: number): "keep" | "stop" | "set" {
+/** What is to be done with the quota, after WireGuard has counted `counted` bytes in all; `still`: as many as at the look before. */
+export function judgeCredit(state: CreditState, counted: bigint, nowMs: number, still = false): "keep" | "stop" | "set" {
   const { quota, totalBytes } = state;
   if (nowMs >= state.endsAtMs) return quota ? "stop" : "keep";
   if (counted >= totalBytes) {
@@ -44,8 +50,9 @@ export function judgeCredit(state: CreditState, counted: bigint, nowMs: number):
   if (state.changed) return "set";
   if (!quota) return "keep";
   const since = counted - quota.counted;
-  // it charges a packet up to twice, and must not run dry while there is credit
-  return since > apartBytes || since * 4n > quota.totalBytes - quota.counted ? "set" : "keep";
+  if ((still && since > 0n) || nowMs - quota.setMs >= lookMs) return "set";
+  // it charges a packet up to twice, and must not run dry while there is credit; and the less is left the less they may be apart
+  return since > apartBytes || since * 2n > quota.totalBytes - quota.counted ? "set" : "keep";
 }
 
 /** Nothing passes until there is other credit. */
@@ -62,10 +69,10 @@ export function raised(state: CreditState): CreditState {
 }
 
 /** The quota of one that has counted nothing, and through which nothing passes. */
-export const filled = (state: CreditState, counted: bigint): CreditState => ({
+export const filled = (state: CreditState, counted: bigint, nowMs: number): CreditState => ({
   ...state,
   changed: false,
-  quota: { limit: max(state.totalBytes - counted, 0n), totalBytes: state.totalBytes, counted },
+  quota: { limit: max(state.totalBytes - counted, 0n), totalBytes: state.totalBytes, counted, setMs: nowMs },
 });
 
 /**
@@ -73,21 +80,25 @@ export const filled = (state: CreditState, counted: bigint): CreditState => ({
  * the moment of `used`. Packets on their way between the two are in the one count and not yet in the other, many of them while traffic is
  * heavy: so the limit is raised only while it is calm, and lowered by no more than the two counts can have drifted apart since.
  */
-export function adjusted(state: CreditState, quota: QuotaState, used: bigint, before: bigint, after: bigint): CreditState {
+export function adjusted(
+  state: CreditState,
+  quota: QuotaState,
+  { used, before, after, nowMs }: { used: bigint; before: bigint; after: bigint; nowMs: number },
+): CreditState {
   const { totalBytes } = state;
   const low = used + max(totalBytes - after, 0n);
   const high = max(used + max(totalBytes - before, 0n), quota.limit - (after - quota.counted) / 10n);
   let { limit } = quota;
   if (limit > high) limit = high;
   if (limit < low && after - before <= calmBytes) limit = low;
-  return { ...state, changed: false, quota: { limit, totalBytes, counted: after } };
+  return { ...state, changed: false, quota: { limit, totalBytes, counted: after, setMs: nowMs } };
 }
 
 /** It is not known what the quota holds: it may be open. */
 export const unsure = (state: CreditState): CreditState => ({
   ...state,
   changed: true,
-  quota: { limit: 0n, totalBytes: state.totalBytes, counted: 0n },
+  quota: { limit: 0n, totalBytes: state.totalBytes, counted: 0n, setMs: 0 },
 });
 
 const max = (a: bigint, b: bigint) => (a > b ? a : b);

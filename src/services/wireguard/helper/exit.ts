@@ -1,6 +1,6 @@
 import { MystError } from "../../../lib/errors.ts";
 import { makeKeyPair } from "../backend/keys.ts";
-import type { HostPlan } from "../plan/host-plan.ts";
+import { type HostPlan, receiveBuffer } from "../plan/host-plan.ts";
 import type { BackendKind, Credit, PeerStats, WgBackend, WgDevice, WgKey } from "../types.ts";
 import { bytesOf, counted, newAccount, restarted } from "./account.ts";
 import { createAddressPool } from "./address-pool.ts";
@@ -54,7 +54,10 @@ export async function openExit(deps: ExitDeps, settings: ExitSettings): Promise<
 
   const openDevice = async (port: number): Promise<WgDevice> => {
     const { ifname, mtu, plan } = settings;
-    const opened = await backend.open({ ifname, privateKey, listenPort: port, mtu });
+    const opened = await backend.open({
+      ...{ ifname, privateKey, listenPort: port, mtu },
+      whileBinding: (work) => host.raising(ifname, receiveBuffer, work),
+    });
     try {
       // after a restart this finds the address gone with the old device, so that the plan is applied anew
       if (restarting) await host.verify();

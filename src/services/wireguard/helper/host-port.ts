@@ -1,6 +1,6 @@
 import { MystError } from "../../../lib/errors.ts";
 import type { HostNet } from "../host/host-net.ts";
-import type { HostPlan, PlanKind } from "../plan/host-plan.ts";
+import type { HostPlan, PlanKind, Sysctl } from "../plan/host-plan.ts";
 import type { Cleanup } from "../types.ts";
 
 /** What an exit or a client needs of the host's network. */
@@ -11,6 +11,8 @@ export type HostPort = {
   verify(families?: readonly (4 | 6)[]): Promise<string[]>;
   /** Takes back what was applied. */
   revert(): Promise<void>;
+  /** Does `work` for the interface with one of the kernel's settings raised. */
+  raising<T>(ifname: string, setting: Sysctl, work: () => Promise<T>): Promise<T>;
 };
 
 export type HostPorts = {
@@ -33,6 +35,7 @@ export function hostPort(host: HostNet): HostPorts {
       apply: (plan) => inTurn(() => host.apply(plan)),
       verify: (families) => inTurn(() => host.verify(kind, families)),
       revert: () => inTurn(() => host.revert(kind)),
+      raising: (ifname, setting, work) => inTurn(() => host.raising({ kind, ifname }, setting, work)),
     }),
     reconcile: (kind) => inTurn(async () => void (await host.reconcile([kind]))),
     cleanup: () =>

@@ -106,7 +106,7 @@ export const noteSchema = z.union([
   z.strictObject({ event: z.literal("log"), level: z.enum(["info", "warn"]), message: z.string() }),
   /** key, bytes from it, bytes to it, last handshake */
   z.strictObject({ event: z.literal("exitCounters"), counts: z.array(count).max(batchMax) }),
-  z.strictObject({ event: z.literal("clientCounters"), rx: bytes, tx: bytes, handshakeMs: z.number() }),
+  z.strictObject({ event: z.literal("clientCounters"), rx: bytes, tx: bytes, dropped: bytes, handshakeMs: z.number() }),
   z.strictObject({ event: z.literal("clientState"), state }),
   /** the last one: why it ends by itself */
   z.strictObject({ event: z.literal("ending"), reason: z.string() }),

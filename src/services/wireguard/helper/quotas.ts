@@ -5,7 +5,7 @@ import { adjusted, type CreditState, filled, given, isLive, judgeCredit, raised,
 import type { NftSession, Quota } from "./nft-session.ts";
 
 /** A client as far as its credit goes. */
-export type Charged = { address: string; account: Account; credit: CreditState };
+export type Charged = { address: string; account: Account; credit: CreditState; /** counted at the last look */ looked?: bigint };
 
 export type QuotasDeps = {
   nft: NftSession;
@@ -41,8 +41,6 @@ export function createQuotas({ nft, clients, count, nowMs, onFailed }: QuotasDep
   let next: "raise" | "look" | undefined;
   let lookedMs = nowMs();
 
-  const judged = (verdict: "stop" | "set") =>
-    clients().filter(({ credit, account }) => judgeCredit(credit, bytesOf(account), nowMs()) === verdict);
   /** Sets those that differ, or all; how these stand then. */
   const setLimits = async (states: Map<Charged, CreditState>, all = false): Promise<Map<string, Quota>> => {
     const set = [...states].filter(([{ credit }, { quota }]) => all || credit.quota?.limit !== quota?.limit);
@@ -68,8 +66,15 @@ export function createQuotas({ nft, clients, count, nowMs, onFailed }: QuotasDep
     lookedMs = nowMs();
     if (clients().length === 0) return;
     const device = await count();
-    const toSet = judged("set");
-    const first = new Map(judged("stop").map((client) => [client, stopped(client.credit)]));
+    const first = new Map<Charged, CreditState>();
+    const toSet: Charged[] = [];
+    for (const client of clients()) {
+      const counted = bytesOf(client.account);
+      const verdict = judgeCredit(client.credit, counted, nowMs(), counted === client.looked);
+      client.looked = counted;
+      if (verdict === "stop") first.set(client, stopped(client.credit));
+      if (verdict === "set") toSet.push(client);
+    }
     for (const client of toSet) if (client.credit.quota) first.set(client, raised(client.credit));
     const before = new Map(toSet.map((client) => [client, bytesOf(client.account)]));
     const told = await setLimits(first, true);
@@ -90,8 +95,8 @@ export function createQuotas({ nft, clients, count, nowMs, onFailed }: QuotasDep
       const { credit } = client;
       const now = bytesOf(client.account);
       if (judgeCredit({ ...credit, changed: true }, now, nowMs()) !== "set") continue;
-      const used = toldOf(client)?.used ?? 0n;
-      second.set(client, credit.quota ? adjusted(credit, credit.quota, used, before.get(client) ?? 0n, now) : filled(credit, now));
+      const looked = { used: toldOf(client)?.used ?? 0n, before: before.get(client) ?? 0n, after: now, nowMs: nowMs() };
+      second.set(client, credit.quota ? adjusted(credit, credit.quota, looked) : filled(credit, now, nowMs()));
     }
     await setLimits(second);
   };

@@ -1,5 +1,5 @@
 import { MystError } from "../../../lib/errors.ts";
-import type { ClientConfig, ClientTunnel, PeerStats, TunnelState } from "../types.ts";
+import type { ClientConfig, ClientCounters, ClientTunnel, TunnelState } from "../types.ts";
 import type { Calls } from "./calls.ts";
 import { initialState } from "./client-state.ts";
 import { results } from "./protocol.ts";
@@ -8,7 +8,7 @@ import { results } from "./protocol.ts";
 export async function clientTunnel(calls: Calls, { backend, uid, control }: ClientConfig): Promise<ClientTunnel> {
   if (backend === "fake") throw new MystError("BAD_VALUE", "the helper has no such backend");
   let state: TunnelState = initialState;
-  let counters: PeerStats = { rxBytes: 0n, txBytes: 0n, handshakeMs: 0 };
+  let counters: ClientCounters = { rxBytes: 0n, txBytes: 0n, handshakeMs: 0, droppedBytes: 0n };
   const callbacks: (() => void)[] = [];
   let open = true;
   calls.on((event) => {
@@ -18,7 +18,8 @@ export async function clientTunnel(calls: Calls, { backend, uid, control }: Clie
       state = { intent: event.state.intent, fact: event.state.fact, ...(problem !== undefined && { problem }) };
     }
     if (event.event !== "clientCounters") return;
-    counters = { rxBytes: BigInt(event.rx), txBytes: BigInt(event.tx), handshakeMs: event.handshakeMs };
+    const [rxBytes, txBytes, droppedBytes] = [event.rx, event.tx, event.dropped].map(BigInt) as [bigint, bigint, bigint];
+    counters = { rxBytes, txBytes, handshakeMs: event.handshakeMs, droppedBytes };
     for (const callback of callbacks) callback();
   });
   void calls.ended.then((reason) => {

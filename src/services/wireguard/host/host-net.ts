@@ -1,6 +1,6 @@
 import { asMystError, MystError } from "../../../lib/errors.ts";
 import type { Logger } from "../../../lib/ports.ts";
-import { exitTable, type HostPlan, type IpStep, killSwitchTable, type PlanKind, removeTable } from "../plan/host-plan.ts";
+import { exitTable, type HostPlan, type IpStep, killSwitchTable, type PlanKind, removeTable, type Sysctl } from "../plan/host-plan.ts";
 import { clientTable } from "../plan/routes.ts";
 import { insertAccepts, missingAccepts, removeAccepts } from "./other-chains.ts";
 import { isWhole, type Look, leftRules, looking, seen, seenByIp, seenTable } from "./seen.ts";
@@ -21,6 +21,11 @@ export type HostNet = {
    * always looked at, rules and routes of both families or of those named. What has changed is made anew by the next `apply`.
    */
   verify(kind: PlanKind, families?: readonly (4 | 6)[]): Promise<string[]>;
+  /**
+   * Does `work` with one of the kernel's settings at least as high as given, and puts it back after that, or after a crash as what a plan has
+   * changed. Where it may not be written (as in containers) the work is done without.
+   */
+  raising<T>(of: Pick<HostPlan, "kind" | "ifname">, setting: Sysctl, work: () => Promise<T>): Promise<T>;
   /** The host as it was before the first `apply`; does nothing where there is nothing. The nft table goes last. */
   revert(kind: PlanKind): Promise<void>;
   /**
@@ -117,6 +122,29 @@ export function createHostNet({ log, run, sysctl = procSysctl, stateDirectory = 
     }
   }
 
+  async function raising<T>({ kind, ifname }: Pick<HostPlan, "kind" | "ifname">, { key, value }: Sysctl, work: () => Promise<T>) {
+    const old = sysctl.read(key);
+    if (old === undefined || Number(old) >= Number(value)) return work();
+    const before = files[kind].read();
+    const state: HostState = before ?? { version: 1, owner, ifname, undo: [], sysctls: [] };
+    files[kind].write({ ...state, sysctls: [...state.sysctls, { key, old, ours: value }] });
+    try {
+      sysctl.write(key, value);
+    } catch (error) {
+      log.debug("a setting stays as it is", { key, why: asMystError(error).message });
+    }
+    try {
+      return await work();
+    } finally {
+      restoreSysctls(sysctl, [{ key, old, ours: value }], notRestored);
+      if (before) files[kind].write(before);
+      else files[kind].remove();
+    }
+  }
+
+  const notRestored = (key: string, error: unknown) =>
+    log.warn("a setting could not be restored", { key, why: asMystError(error).message });
+
   async function verify(kind: PlanKind, families?: readonly (4 | 6)[]): Promise<string[]> {
     const was = applied.get(kind);
     if (!was) return ["nothing is applied"];
@@ -135,9 +163,7 @@ export function createHostNet({ log, run, sysctl = procSysctl, stateDirectory = 
     if (kind === "exit") await removeAccepts(tool);
     if (state) {
       await tool.ipAnyway(removing(state.undo));
-      restoreSysctls(sysctl, state.sysctls, (key, error) =>
-        log.warn("a setting could not be restored", { key, why: asMystError(error).message }),
-      );
+      restoreSysctls(sysctl, state.sysctls, notRestored);
     }
     if (kind === "client") {
       const left = await leftRules(tool);
@@ -168,6 +194,7 @@ export function createHostNet({ log, run, sysctl = procSysctl, stateDirectory = 
 
   return {
     apply,
+    raising,
     verify,
     revert: async (kind) => void (await takeBack(kind, files[kind].read())),
     reconcile: async (of = kinds) => {

@@ -26,6 +26,12 @@ export type IpStep = { family: 4 | 6; add: string; del: string };
 /** The key is a path below /proc/sys, since the name of an interface may hold a dot: "net/ipv4/ip_forward", "1". */
 export type Sysctl = { key: string; value: string };
 
+/**
+ * What the sockets of a tunnel process are to be made with: bytes that wait for it before the kernel throws away what comes next. The usual 208 KiB
+ * are 92 full packets, which is less than comes in while a busy machine lets it wait. Read when a socket is made, for all of the machine.
+ */
+export const receiveBuffer: Sysctl = { key: "net/core/rmem_default", value: String(4 * 1024 * 1024) };
+
 /** A rule for the head of a chain of table `ip filter`, where that chain exists: `iifname "…" counter accept`. */
 export type Accept = { chain: string; rule: string };
 

@@ -21,7 +21,7 @@ const MiB = 1024n * 1024n;
 const stats = (rx: number, tx: number) => ({ rxBytes: BigInt(rx), txBytes: BigInt(tx), handshakeMs: 0 });
 
 describe("wireguard credit: what is done with a quota", (test) => {
-  const open = (total: bigint, at: bigint, endsAtMs = 1000): CreditState => filled({ totalBytes: total, endsAtMs, changed: true }, at);
+  const open = (total: bigint, at: bigint, endsAtMs = 1000): CreditState => filled({ totalBytes: total, endsAtMs, changed: true }, at, 0);
 
   test("before credit nothing is done, with credit it is set", () => {
     assert.equal(judgeCredit(noCredit, 0n, 0), "keep");
@@ -41,19 +41,28 @@ describe("wireguard credit: what is done with a quota", (test) => {
     assert.equal(judgeCredit(state, MiB, 0), "set");
     const { quota } = state;
     assert.ok(quota);
-    assert.equal(judgeCredit(adjusted(state, quota, MiB, MiB, MiB), MiB, 0), "stop");
+    assert.equal(judgeCredit(adjusted(state, quota, { used: MiB, before: MiB, after: MiB, nowMs: 0 }), MiB, 0), "stop");
     assert.equal(judgeCredit(stopped(state), MiB, 0), "keep");
   });
 
   test("a quota that could have drifted apart from WireGuard's count is set again", () => {
-    assert.equal(judgeCredit(open(100n * MiB, 0n), 321n * 1024n, 0), "set");
-    assert.equal(judgeCredit(open(100n * MiB, 0n), 300n * 1024n, 0), "keep");
-    assert.equal(judgeCredit(open(MiB, 0n), MiB / 4n + 1n, 0), "set");
+    assert.equal(judgeCredit(open(100n * MiB, 0n), 4n * MiB + 1n, 0), "set");
+    assert.equal(judgeCredit(open(100n * MiB, 0n), 4n * MiB, 0), "keep");
+    assert.equal(judgeCredit(open(MiB, 0n), MiB / 2n + 1n, 0), "set");
+    assert.equal(judgeCredit(open(MiB, 0n), MiB / 2n, 0), "keep");
+  });
+
+  test("a quota through which nothing moves may have run dry: it is looked into at once, and each second", () => {
+    const state = open(MiB, 0n, 5000);
+    assert.equal(judgeCredit(state, 1n, 100, false), "keep");
+    assert.equal(judgeCredit(state, 1n, 100, true), "set");
+    assert.equal(judgeCredit(state, 0n, 999, true), "keep");
+    assert.equal(judgeCredit(state, 0n, 1000, true), "set");
   });
 
   test("what is filled is what is left, and never less than nothing", () => {
-    assert.equal(filled(shut({ ...noCredit, totalBytes: MiB }), MiB - 5n).quota?.limit, 5n);
-    assert.equal(filled(shut({ ...noCredit, totalBytes: MiB }), MiB + 5n).quota?.limit, 0n);
+    assert.equal(filled(shut({ ...noCredit, totalBytes: MiB }), MiB - 5n, 0).quota?.limit, 5n);
+    assert.equal(filled(shut({ ...noCredit, totalBytes: MiB }), MiB + 5n, 0).quota?.limit, 0n);
   });
 
   test("more credit raises the limit by as much, without a look", () => {
@@ -66,18 +75,21 @@ describe("wireguard credit: what is done with a quota", (test) => {
   test("while it is calm the limit becomes what is used and what is left", () => {
     const state = open(MiB, 0n);
     // it has charged 600 for what WireGuard counts as 500
-    assert.equal(adjusted(state, { limit: MiB, totalBytes: MiB, counted: 0n }, 600n, 500n, 500n).quota?.limit, MiB + 100n);
+    const looked = (used: bigint, before: bigint, after: bigint) => ({ used, before, after, nowMs: 0 });
+    const quota = { limit: MiB, totalBytes: MiB, counted: 0n, setMs: 0 };
+    assert.equal(adjusted(state, quota, looked(600n, 500n, 500n)).quota?.limit, MiB + 100n);
     // and too little for 500 KiB, of which it is a twentieth short
     const counted = 500n * 1024n;
     const used = (counted * 20n) / 21n;
-    assert.equal(adjusted(state, { limit: MiB, totalBytes: MiB, counted: 0n }, used, counted, counted).quota?.limit, used + MiB - counted);
+    assert.equal(adjusted(state, quota, looked(used, counted, counted)).quota?.limit, used + MiB - counted);
   });
 
   test("while much is under way it is not raised, and lowered by no more than the two can be apart", () => {
     const state = open(10n * MiB, 0n);
-    const quota = { limit: 10n * MiB, totalBytes: 10n * MiB, counted: 0n };
-    assert.equal(adjusted(state, quota, 5n * MiB, MiB, 3n * MiB).quota?.limit, 10n * MiB);
-    assert.equal(adjusted(state, quota, 0n, 4n * MiB, 5n * MiB).quota?.limit, 10n * MiB - MiB / 2n);
+    const quota = { limit: 10n * MiB, totalBytes: 10n * MiB, counted: 0n, setMs: 0 };
+    const looked = (used: bigint, before: bigint, after: bigint) => ({ used, before, after, nowMs: 0 });
+    assert.equal(adjusted(state, quota, looked(5n * MiB, MiB, 3n * MiB)).quota?.limit, 10n * MiB);
+    assert.equal(adjusted(state, quota, looked(0n, 4n * MiB, 5n * MiB)).quota?.limit, 10n * MiB - MiB / 2n);
   });
 
   test("what is not known is taken for open", () => {
