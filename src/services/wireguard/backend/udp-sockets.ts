@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 
-export type UdpSocket = { port: number; /** packets thrown away because it was full */ drops: number };
+export type UdpSocket = { port: number /** packets thrown away because it was full */; drops: number };
 
 /** The UDP sockets on a port of this network namespace, of both families. */
 export const udpSockets = (port: number): UdpSocket[] =>

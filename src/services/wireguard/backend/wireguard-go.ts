@@ -9,8 +9,8 @@ import { type Driver, uapiDriver, wgDriver } from "./driver.ts";
 import { startGuard } from "./guard.ts";
 import { toolVersion } from "./kernel.ts";
 import { runTool, toolMissing, toolPath } from "./run-tool.ts";
-import { udpSockets } from "./udp-sockets.ts";
 import { connectUapi, uapiPath } from "./uapi-socket.ts";
+import { udpSockets } from "./udp-sockets.ts";
 
 const startMs = 5000;
 const bindMs = 1000;

@@ -1,6 +1,5 @@
-import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
 import { MystError } from "../../../lib/errors.ts";
-import { toolMissing, toolPath } from "../backend/run-tool.ts";
+import { createToolSession } from "../backend/tool-session.ts";
 
 /** What a quota has counted so far, in bytes, and its limit. */
 export type Quota = { used: bigint; limit: bigint };
@@ -17,10 +16,6 @@ export type NftSession = {
   close(): void;
 };
 
-type Quotas = Map<string, Quota>;
-type Ask = { quotas: number; told: Quotas; resolve(quotas: Quotas): void; reject(error: unknown): void; late: NodeJS.Timeout };
-
-const answerMs = 3000;
 const perLine = 100;
 /** Told in the largest unit that leaves no fraction. */
 const units: Record<string, bigint> = { bytes: 1n, kbytes: 1n << 10n, mbytes: 1n << 20n, gbytes: 1n << 30n };
@@ -28,63 +23,15 @@ const units: Record<string, bigint> = { bytes: 1n, kbytes: 1n << 10n, mbytes: 1n
 const quotaText = /quota (?:inet \S+ )?(\S+) \{\s*over (\d+) (\w+)(?: used (\d+) (\w+))?\s*\}/g;
 
 /**
- * Its `nft` starts with the first question, and again after a failure; it ends with us, since its input does. It answers in nft's own
- * words, not in JSON, which takes it four times as long; and what it is told to change it echoes as the kernel has taken it.
+ * It answers in nft's own words, not in JSON, which takes it four times as long; and what it is told to change it echoes as the kernel has
+ * taken it.
  */
 export function createNftSession(table: string): NftSession {
-  let child: ChildProcessWithoutNullStreams | undefined;
-  const asks: Ask[] = [];
-
-  const fail = (error: MystError) => {
-    const old = child;
-    child = undefined;
-    old?.kill("SIGKILL");
-    for (const { reject, late } of asks.splice(0)) {
-      clearTimeout(late);
-      reject(error);
-    }
-  };
-  const start = (): ChildProcessWithoutNullStreams => {
-    const nft = spawn("nft", ["-e", "-i"], { env: { PATH: toolPath, LC_ALL: "C", HOME: "/" }, stdio: ["pipe", "pipe", "pipe"] });
-    const failing = (why: string) => {
-      if (child === nft) fail(new MystError("INTERNAL", `nft: ${why}`.slice(0, 300)));
-    };
-    let text = "";
-    nft.stdout.setEncoding("utf8").on("data", (chunk: string) => {
-      text += chunk;
-      let read = 0;
-      for (const found of text.matchAll(quotaText)) {
-        read = found.index + found[0].length;
-        onQuota(found);
-      }
-      text = text.slice(read);
-    });
-    nft.stderr.setEncoding("utf8").on("data", (chunk: string) => failing(chunk.split("\n")[0] ?? ""));
-    nft.stdin.on("error", () => undefined);
-    nft.once("error", (cause: NodeJS.ErrnoException) => {
-      if (child === nft) fail(cause.code === "ENOENT" ? toolMissing("nft") : new MystError("INTERNAL", "cannot run nft", { cause }));
-    });
-    nft.once("exit", (status, signal) => failing(`ended (${signal ?? status})`));
-    return nft;
-  };
-  const onQuota = ([, name = "", limit = "", limitUnit, used = "0", usedUnit = "bytes"]: RegExpExecArray) => {
-    const ask = asks[0];
-    if (!ask) return;
-    ask.told.set(name, { limit: inBytes(limit, limitUnit), used: inBytes(used, usedUnit) });
-    if (ask.told.size < ask.quotas) return;
-    asks.shift();
-    clearTimeout(ask.late);
-    ask.resolve(ask.told);
-  };
-  const ask = (commands: string[], quotas: number): Promise<Quotas> =>
-    new Promise((resolve, reject) => {
-      child ??= start();
-      const late = setTimeout(() => fail(new MystError("INTERNAL", `nft did not answer within ${answerMs} ms`)), answerMs);
-      asks.push({ quotas, told: new Map(), resolve, reject, late });
-      child.stdin.write(`${commands.join("\n")}\n`);
-    });
+  const nft = createToolSession("nft", ["-e", "-i"]);
+  const ask = async (lines: string[], quotas: number): Promise<Map<string, Quota>> =>
+    quotasIn(await nft.ask(lines, (printed) => quotasIn(printed).size >= quotas));
   const name = (quota: string) => `quota inet ${table} ${quota}`;
-  const limit = async (limits: Map<string, bigint>): Promise<Quotas> => {
+  const limit = async (limits: Map<string, bigint>): Promise<Map<string, Quota>> => {
     if (limits.size === 0) return new Map();
     // as few lines as may be: each is a transaction
     const lines = inGroups([...limits]).map((group) =>
@@ -107,9 +54,17 @@ export function createNftSession(table: string): NftSession {
         names.length,
       );
     },
-    close: () => fail(new MystError("INTERNAL", "nft was ended")),
+    close: nft.close,
   };
 }
+
+const quotasIn = (printed: string): Map<string, Quota> =>
+  new Map(
+    [...printed.matchAll(quotaText)].map(([, name = "", limit = "", limitUnit, used = "0", usedUnit = "bytes"]) => [
+      name,
+      { limit: inBytes(limit, limitUnit), used: inBytes(used, usedUnit) },
+    ]),
+  );
 
 /** @returns -1, which no limit is, for a unit that is not known */
 const inBytes = (count: string, unit = ""): bigint => BigInt(count) * (units[unit] ?? -1n);

@@ -5,7 +5,7 @@ import { adjusted, type CreditState, filled, given, isLive, judgeCredit, raised,
 import type { NftSession, Quota } from "./nft-session.ts";
 
 /** A client as far as its credit goes. */
-export type Charged = { address: string; account: Account; credit: CreditState; /** counted at the last look */ looked?: bigint };
+export type Charged = { address: string; account: Account; credit: CreditState /** counted at the last look */; looked?: bigint };
 
 export type QuotasDeps = {
   nft: NftSession;

@@ -2,6 +2,7 @@ import { asMystError, MystError } from "../../../lib/errors.ts";
 import type { Logger } from "../../../lib/ports.ts";
 import { exitTable, type HostPlan, type IpStep, killSwitchTable, type PlanKind, removeTable, type Sysctl } from "../plan/host-plan.ts";
 import { clientTable } from "../plan/routes.ts";
+import { createLooking, type Looking } from "./looking.ts";
 import { insertAccepts, missingAccepts, removeAccepts } from "./other-chains.ts";
 import { isWhole, type Look, leftRules, looking, seen, seenByIp, seenTable } from "./seen.ts";
 import { type HostState, processBegan, stateFile } from "./state-file.ts";
@@ -66,6 +67,8 @@ export function createHostNet({ log, run, sysctl = procSysctl, stateDirectory = 
   const files = { exit: stateFile(stateDirectory, "exit"), client: stateFile(stateDirectory, "client") };
   /** what this process has applied, how it looked right after, and whether it has looked so since */
   const applied = new Map<PlanKind, { plan: HostPlan; looks: Look; stands: boolean }>();
+  /** for who looks again and again; where tools are run in a way of one's own each look is a run */
+  let looks: Looking | undefined;
   const owner = { pid: process.pid, began: processBegan(process.pid) ?? "" };
 
   async function apply(plan: HostPlan): Promise<void> {
@@ -148,7 +151,8 @@ export function createHostNet({ log, run, sysctl = procSysctl, stateDirectory = 
   async function verify(kind: PlanKind, families?: readonly (4 | 6)[]): Promise<string[]> {
     const was = applied.get(kind);
     if (!was) return ["nothing is applied"];
-    const now = Object.entries(await seen(tool, was.plan, families)) as [keyof Look, string][];
+    if (!run) looks ??= createLooking();
+    const now = Object.entries(await seen(looks ?? tool, was.plan, families)) as [keyof Look, string][];
     const problems = now.filter(([what, look]) => look !== was.looks[what]).map(([what]) => `${what} of ${was.plan.ifname} changed`);
     for (const { key, value } of was.plan.sysctls)
       if (sysctl.read(key) !== value) problems.push(`${key.replaceAll("/", ".")} is no longer ${value}`);
@@ -160,6 +164,7 @@ export function createHostNet({ log, run, sysctl = procSysctl, stateDirectory = 
   async function takeBack(kind: PlanKind, state: HostState | undefined): Promise<string[]> {
     const removed: string[] = [];
     applied.delete(kind);
+    if (applied.size === 0) looks?.close();
     if (kind === "exit") await removeAccepts(tool);
     if (state) {
       await tool.ipAnyway(removing(state.undo));

@@ -5,9 +5,12 @@ import type { IpLine, Tools } from "./tools.ts";
 /** How the parts of a plan look on the host now, to be compared with how they looked. What was not looked at is absent. */
 export type Look = { "the nft table"?: string; "the routes"?: string; "the IPv6 routes"?: string; "the address"?: string };
 
-/** Without counters and the contents of sets; how much a quota holds changes all the time. "" where there is no such table. */
-export const seenTable = async (tool: Tools, plan: HostPlan): Promise<string> =>
-  (await tool.print("nft", "-s", "-t", "list", "table", "inet", plan.table)).replaceAll(/\s*quota \S+ \{[^}]*\}/g, "");
+/** What looks; a process for each look, or one that stays (`createLooking`). */
+type Looks = Pick<Tools, "table" | "ip">;
+
+/** How much a quota holds changes all the time. "" where there is no such table. */
+export const seenTable = async (tool: Pick<Looks, "table">, plan: HostPlan): Promise<string> =>
+  (await tool.table(plan.table)).replaceAll(/\s*quota \S+ \{[^}]*\}/g, "");
 
 /** What `ip` is to print so that `seenByIp` can tell how a plan's steps look; may follow steps in their batch. */
 export const looking = (plan: HostPlan, families: readonly (4 | 6)[] = [4, 6]): IpLine[] =>
@@ -37,8 +40,8 @@ export function seenByIp(plan: HostPlan, printed: { 4?: string; 6?: string }): L
   return looks;
 }
 
-/** One process for each family of the plan's steps and one for the table, beside each other. */
-export async function seen(tool: Tools, plan: HostPlan, families: readonly (4 | 6)[] = [4, 6]): Promise<Look> {
+/** Each family of the plan's steps and the table, beside each other. */
+export async function seen(tool: Looks, plan: HostPlan, families: readonly (4 | 6)[] = [4, 6]): Promise<Look> {
   const [table, ...printed] = await Promise.all([
     seenTable(tool, plan),
     ...families.map((family) => tool.ip(looking(plan, [family])).catch(() => ({ [family]: "" }))),

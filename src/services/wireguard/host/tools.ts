@@ -45,6 +45,8 @@ export type Tools = {
   ip(lines: IpLine[]): Promise<{ 4?: string; 6?: string }>;
   /** goes on after lines that fail, such as those that remove what has gone by itself */
   ipAnyway(lines: IpLine[]): Promise<void>;
+  /** one nft table of family inet as text, without counters and the contents of sets; "" where there is none of this name */
+  table(name: string): Promise<string>;
   /** what it prints; "" where it fails, as it does for a table or a device that is not there */
   print(tool: string, ...args: string[]): Promise<string>;
 };
@@ -67,15 +69,17 @@ export function tools(run: Run = runTool): Tools {
     );
     return Object.assign({}, ...ended.map((one) => (one.status === "fulfilled" ? one.value : fail(one.reason))));
   };
+  const print: Tools["print"] = (tool, ...args) =>
+    checked(tool, args, { timeoutMs: 20_000 }).catch((error: unknown) => {
+      onlyFailed(error);
+      return "";
+    });
   return {
     nft: async (text) => void (await checked("nft", ["-f", "-"], { input: text, timeoutMs: 20_000 })),
     ip: (lines) => batch(lines),
     ipAnyway: async (lines) => void (await batch(lines, "-force").catch(onlyFailed)),
-    print: (tool, ...args) =>
-      checked(tool, args, { timeoutMs: 20_000 }).catch((error: unknown) => {
-        onlyFailed(error);
-        return "";
-      }),
+    table: (name) => print("nft", "-s", "-t", "list", "table", "inet", name),
+    print,
   };
 }
 

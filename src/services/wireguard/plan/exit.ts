@@ -69,12 +69,7 @@ export function exitPlan(facts: ExitFacts): HostPlan {
       "jump destination",
       "goto pass",
     ]),
-    ...chain("to_client", "", [
-      `ct mark ${mark} goto charge`,
-      clamp(mtu),
-      "ct state established,related goto charge",
-      "drop",
-    ]),
+    ...chain("to_client", "", [`ct mark ${mark} goto charge`, clamp(mtu), "ct state established,related goto charge", "drop"]),
     ...chain("charge", "", [`ip daddr != ${pool.first}-${pool.last} drop`, "meta nfproto != ipv4 drop", ...creditRules("daddr")]),
     // accept ends the table's say, return lets the caller go on; both chains of its callers refuse or accept what is left
     ...chain("destination", "", policyRules(facts)),
