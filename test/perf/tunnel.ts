@@ -1,86 +1,95 @@
-import { type Figure, type Measurement, percentile } from "../support/report.ts";
+import type { Figure, Measurement, RunOptions } from "../support/report.ts";
 import { enterNamespaces } from "../tunnel/backend/rig.ts";
-import type { Way } from "../tunnel/support/agent.ts";
 import { type Agent, startAgent } from "../tunnel/support/agents.ts";
 import type { Host } from "../tunnel/support/internet.ts";
-import { openTunnelMarket } from "../tunnel/support/market.ts";
+import { openTunnelMarket, type TunnelMarket } from "../tunnel/support/market.ts";
 import { openByHand } from "./support/by-hand.ts";
-import { cpuMs } from "./support/cpu.ts";
 import { measureManyPeers } from "./support/many-peers.ts";
+import { both, type Compared, compare, ratio, type Side } from "./support/tunnel-sides.ts";
 
-const bytesEach = 32 * 2 ** 20;
-const warmUps = 4;
-const ways: Way[] = ["down", "up"];
-/** one kind of tunnel: who uses it, and on which hosts it costs CPU */
-type Side = { user: Agent; hosts: Host[] };
-type Found = Record<Way, { mbitPerS: number[]; cpuSPerGB: number[] }>;
+const MiB = 2 ** 20;
+const many = 10;
+/** of one client, and of each of many; warm-ups also until the quantum has grown to what a session of some length has */
+const sizes = { one: { bytes: 32 * MiB, warmUps: 3, enoughMs: 60_000 }, many: { bytes: 4 * MiB, warmUps: 2, enoughMs: 50_000 } };
 
-const none = (): Found => ({ down: { mbitPerS: [], cpuSPerGB: [] }, up: { mbitPerS: [], cpuSPerGB: [] } });
+const handNames = Array.from({ length: many }, (_, i) => `hand-client${i + 1}`);
+const also = [...handNames, "quick-client", "hand-exit"];
 
-async function transfer({ user, hosts }: Side, target: string, way: Way, found?: Found): Promise<void> {
-  const before = cpuMs(hosts, [user.pid]);
-  const { ms } = await user.ask({ do: "transfer", host: target, way, bytes: bytesEach });
-  found?.[way].mbitPerS.push((bytesEach * 8) / 1000 / ms);
-  found?.[way].cpuSPerGB.push((cpuMs(hosts, [user.pid]) - before) / 1000 / (bytesEach / 1e9));
+/** Ours, one client and then many, beside tunnels by hand. */
+async function measureTunnels(market: TunnelMarket, { runs, log, signal }: RunOptions): Promise<{ one: Compared; ten: Compared }> {
+  const { hosts, guests, target, exit } = market;
+  const hostOf = (name: string) => hosts.get(name) as Host;
+  const handExit = hostOf("hand-exit");
+  const bare = handNames.map((name) => ({ host: hostOf(name), how: "bare" as const }));
+  const quick = { host: hostOf("quick-client"), how: "wg-quick" as const };
+  using stack = new DisposableStack();
+  stack.use(await openByHand([...bare, quick], handExit));
+  const userOn = async (host: Host): Promise<Agent> => stack.use(await startAgent(host));
+  const [first, ...others] = guests;
+  if (!first) throw new Error("nobody is there");
+  const ours = (some: typeof guests): Side => ({
+    users: some.map(({ user }) => user),
+    hosts: [...some.map(({ node }) => node.host), exit.host],
+  });
+  const handUsers: Agent[] = [];
+  for (const { host } of bare) handUsers.push(await userOn(host));
+  const hand = (count: number): Side => ({
+    users: handUsers.slice(0, count),
+    hosts: [...bare.slice(0, count).map(({ host }) => host), handExit],
+  });
+  const quickly: Side = { users: [await userOn(quick.host)], hosts: [quick.host, handExit] };
+
+  await market.startConsumer(first);
+  const { text: seen } = await first.user.ask({ do: "fetch", host: target.address });
+  if (seen !== exit.host.address) throw new Error(`the target saw ${seen}`);
+  log(`both by ${(await first.node.api.call("status")).tunnel?.backend}`);
+  const common = { target: target.address, runs, signal, log };
+  const floors = { bare: hand(1), "wg-quick": quickly };
+  const one = await compare({ ...common, ...sizes.one, ours: ours([first]), floors });
+  log(`${many} clients: connecting`);
+  for (const guest of others) if (!signal.aborted) await market.startConsumer(guest);
+  const ten = await compare({ ...common, ...sizes.many, ours: ours(guests), floors: { bare: hand(many) } });
+  return { one, ten };
 }
 
-/** by median, both ways alike */
-const both = (found: Found, what: "mbitPerS" | "cpuSPerGB"): number =>
-  ways.reduce((sum, way) => sum + percentile(found[way][what], 0.5) / ways.length, 0);
-
-/** The median of what each pair says: what slows the machine slows both of a pair. */
-const ratio = (ours: Found, theirs: Found, what: "mbitPerS" | "cpuSPerGB"): number =>
-  percentile(
-    ways.flatMap((way) => ours[way][what].map((value, i) => value / (theirs[way][what][i] ?? Number.NaN))),
-    0.5,
-  );
-
 const tunnel: Measurement = {
-  about: `a paid tunnel beside one set up by hand, both by wireguard-go: ${bytesEach / 2 ** 20} MiB each way; and a thousand peers`,
+  about: `a paid tunnel beside one set up by hand, ${sizes.one.bytes / MiB} MiB each way; ${many} at once, ${sizes.many.bytes / MiB} MiB each; a thousand peers.
+By hand: wireguard-go like ours, MTU 1280, the exit with a masquerade and no other rule; its client bare, by a default route and without any rule (ratio), or by wg-quick (quickRatio)`,
   runs: 5,
   // the market's own chain and the router's work are done by this process, and no time is measured in it
   blocksLoop: true,
-  run: async ({ runs, log, signal }) => {
+  run: async (options) => {
     const reason = enterNamespaces(process.argv[1] ?? "");
     if (reason) throw new Error(reason);
-    await using market = await openTunnelMarket({ also: ["hand-client", "hand-exit"] });
-    const { target, hosts } = market;
+    await using market = await openTunnelMarket({ guests: many, also });
     await market.startExit();
-    await market.startConsumer();
-    const [client, exit] = ["hand-client", "hand-exit"].map((name) => hosts.get(name) as Host) as [Host, Host];
-    using _hand = await openByHand(client, exit);
-    using handUser = await startAgent(client);
-    const hand: Side = { user: handUser, hosts: [client, exit] };
-    const ours: Side = { user: market.user, hosts: [market.consumer.host, market.exit.host] };
-    const { text: seen } = await market.user.ask({ do: "fetch", host: target.address });
-    if (seen !== market.exit.host.address) throw new Error(`the target saw ${seen}`);
-    const { backend } = (await market.consumer.api.call("status")).tunnel ?? {};
-    log(`both by ${backend}`);
-    const [byHand, byUs] = [none(), none()];
-    // also until the quantum has grown to what a session of some length has
-    for (let i = 0; i < warmUps; i += 1) for (const way of ways) for (const side of [hand, ours]) await transfer(side, target.address, way);
-    let done = 0;
-    for (; done < runs && !signal.aborted; done += 1) {
-      for (const way of ways) {
-        await transfer(hand, target.address, way, byHand);
-        await transfer(ours, target.address, way, byUs);
-      }
-      const last = (found: Found) => ways.map((way) => `${way} ${Math.round(found[way].mbitPerS.at(-1) ?? 0)}`).join(", ");
-      log(`run ${done + 1}: ${last(byUs)} Mbit/s, by hand ${last(byHand)}`);
-    }
-    const many = signal.aborted ? [] : await measureManyPeers(log);
-    const beside = (what: "mbitPerS" | "cpuSPerGB") => ({ name: "by hand", value: both(byHand, what) });
+    const { one, ten } = await measureTunnels(market, options);
+    const peers = options.signal.aborted ? [] : await measureManyPeers(options.log);
+    const compared = (name: string, { ours, floors }: Compared, ofOne: string, floor: string, what: "mbitPerS" | "cpuSPerGB"): Figure[] => {
+      const better = what === "mbitPerS" ? "higher" : "lower";
+      const unit = what === "mbitPerS" ? "Mbit/s" : "s/GB";
+      const theirs = floors[floor];
+      return [
+        { name, value: ratio(ours, theirs, what), unit: `of ${floor}`, better },
+        ...(ofOne && theirs
+          ? [{ name: ofOne, value: both(ours, what), unit, better, beside: { name: floor, value: both(theirs, what) } } as Figure]
+          : []),
+      ];
+    };
     const figures: Figure[] = [
-      { name: "ratio", value: ratio(byUs, byHand, "mbitPerS"), unit: "of by hand", better: "higher" },
-      { name: "cpuRatio", value: ratio(byUs, byHand, "cpuSPerGB"), unit: "of by hand", better: "lower" },
-      { name: "mbitPerS", value: both(byUs, "mbitPerS"), unit: "Mbit/s", better: "higher", beside: beside("mbitPerS") },
-      { name: "cpuPerGB", value: both(byUs, "cpuSPerGB"), unit: "s/GB", better: "lower", beside: beside("cpuSPerGB") },
-      ...many.flatMap(({ kind, addFirst, addLast, pollFew, pollAll }): Figure[] => [
+      ...compared("ratio", one, "mbitPerS", "bare", "mbitPerS"),
+      ...compared("cpuRatio", one, "cpuPerGB", "bare", "cpuSPerGB"),
+      ...compared("quickRatio", one, "", "wg-quick", "mbitPerS"),
+      ...compared("quickCpuRatio", one, "", "wg-quick", "cpuSPerGB"),
+      ...compared(`ratio${many}`, ten, `mbitPerS${many}`, "bare", "mbitPerS"),
+      ...compared(`cpuRatio${many}`, ten, `cpuPerGB${many}`, "bare", "cpuSPerGB"),
+      ...peers.flatMap(({ kind, addFirst, addLast, pollFew, pollAll }): Figure[] => [
         { name: `${kind}: add 1,000th`, value: addLast, unit: "ms", better: "lower", beside: { name: "1st", value: addFirst } },
         { name: `${kind}: poll 1,000`, value: pollAll, unit: "ms", better: "lower", beside: { name: "20", value: pollFew } },
       ]),
     ];
-    return { runs: done, failures: 0, figures, tried: { transfers: 4 * done, backends: many.length } };
+    const transfers = 6 * one.runs + 4 * many * ten.runs;
+    return { runs: Math.min(one.runs, ten.runs), failures: 0, figures, tried: { transfers, backends: peers.length } };
   },
 };
 

@@ -16,25 +16,32 @@ import { createTunnelNode, type TunnelNode } from "./node-process.ts";
 /** Where a consumer may go outside of its tunnel, as the router sees it. */
 export type Allowed = { address: string; protocol: "tcp" | "udp"; port: number };
 
+/** A consumer's node, and who does what it is told on its host, as any other program there. */
+export type Guest = { node: TunnelNode; user: Agent };
+
 export type TunnelMarket = AsyncDisposable & {
+  /** those of the first guest */
   consumer: TunnelNode;
+  user: Agent;
+  guests: Guest[];
   exit: TunnelNode;
   target: Host;
-  /** does what it is told on the consumer's host, as any other program there */
-  user: Agent;
   hosts: Map<string, Host>;
   /** for a node of the test's own on the consumer's host, in place of the command */
   joining: { dataDir: string; networkFile: string; peer: string; via: string };
   /** what the consumer's host may send to while its kill switch stands */
   allowed: Allowed[];
   startExit(): Promise<void>;
-  startConsumer(): Promise<void>;
+  /** the first guest's, or another's */
+  startConsumer(guest?: Guest): Promise<void>;
 };
 
 export type TunnelMarketOptions = {
   /** whole tokens; default 0.1 and 0.01 */
   priceGib?: string;
   priceHour?: string;
+  /** default 1 */
+  guests?: number;
   /** further hosts */
   also?: string[];
 };
@@ -50,11 +57,12 @@ const tunnelPort = 51_820;
  * namespaces of our own, in a directory that goes with them.
  */
 export async function openTunnelMarket(options: TunnelMarketOptions = {}): Promise<TunnelMarket> {
-  const { priceGib = "0.1", priceHour = "0.01", also = [] } = options;
+  const { priceGib = "0.1", priceHour = "0.01", guests: count = 1, also = [] } = options;
   await using undo = new AsyncDisposableStack();
   const directory = "/run/market";
   mkdirSync(directory);
-  const hosts = openInternet(["consumer", "exit", "target", ...also]);
+  const names = Array.from({ length: count }, (_, i) => (i === 0 ? "consumer" : `consumer${i + 1}`));
+  const hosts = openInternet(["consumer", "exit", "target", ...names.slice(1), ...also]);
   const hostOf = (name: string) => hosts.get(name) as Host;
   const consumerHost = hostOf("consumer");
   const anvil = undo.use(await startAnvil({ log }));
@@ -66,22 +74,24 @@ export async function openTunnelMarket(options: TunnelMarketOptions = {}): Promi
   await writeFile(networkFile, networkText(network));
 
   const nodeOf = (name: string): TunnelNode => createTunnelNode(hostOf(name), join(directory, name), networkFile);
-  const consumer = nodeOf("consumer");
   const exit = nodeOf("exit");
-  undo.defer(async () => void (await Promise.all([consumer.stop(3_000), exit.stop(3_000)])));
+  const nodes = names.map(nodeOf);
+  undo.defer(async () => void (await Promise.all([...nodes, exit].map((node) => node.stop(3_000)))));
   const { identity } = await openIdentity(join(directory, "exit"));
   await giveGas(anvil.rpc, identity.address);
-  await openAccount(join(directory, "consumer"), network, anvil.rpc);
+  for (const name of names) await openAccount(join(directory, name), network, anvil.rpc);
 
   const target = undo.use(await startAgent(hostOf("target")));
   await target.ask({ do: "serve" });
-  const user = undo.use(await startAgent(consumerHost));
+  const guests: Guest[] = [];
+  for (const node of nodes) guests.push({ node, user: undo.use(await startAgent(node.host)) });
+  const [{ node: consumer, user }] = guests as [Guest];
   const at = `/ip4/${exit.host.address}/tcp/${peerPort}`;
   const via = `${at}/p2p/${identity.peerId}`;
   const sold = ["--price-gib", `${priceGib}myst`, "--price-hour", `${priceHour}myst`];
   const opened = undo.move();
   return {
-    ...{ consumer, exit, user, hosts, target: hostOf("target") },
+    ...{ consumer, user, guests, exit, hosts, target: hostOf("target") },
     joining: { dataDir: join(directory, "consumer"), networkFile, peer: identity.peerId, via },
     allowed: [
       { address: exit.host.address, protocol: "tcp", port: peerPort },
@@ -92,10 +102,10 @@ export async function openTunnelMarket(options: TunnelMarketOptions = {}): Promi
       const args = ["serve", "--service", "wireguard", "--country", "US", ...sold, "--listen", at];
       await exit.start(args, ({ serving }) => serving !== undefined);
     },
-    startConsumer: async () => {
+    startConsumer: async ({ node } = guests[0] as Guest) => {
       const limits = ["--max-price-gib", "1000myst", "--max-price-hour", "1000myst", "--budget", "500myst"];
       const args = ["connect", identity.peerId, "--service", "wireguard", ...limits, "--via", via];
-      await consumer.start(args, ({ tunnel }) => tunnel?.fact === "up");
+      await node.start(args, ({ tunnel }) => tunnel?.fact === "up");
     },
     [Symbol.asyncDispose]: () => opened.disposeAsync(),
   };
