@@ -69,7 +69,7 @@ export type ConsumerEvent =
   /**
    * `used`: own count, without waits beyond the grace; `elapsedMs`: with them; `waitingMs`: how long the service has waited for an answer,
    * 0 when it waits for none; `silentMs`: how long the exit has said nothing; `credit`: as it is by now; `droppedBytes`: what has come as
-   * far as this machine and was thrown away by it, which counts as used as far as the exit has counted it
+   * far as this machine and was thrown away by it
    */
   | {
       type: "used";
@@ -141,9 +141,6 @@ export const consumedBy = (state: ConsumerState): bigint => {
   return smaller(consumed, state.cumulative);
 };
 
-const purchaseFor = (state: ConsumerState): Purchase =>
-  nextPurchase({ ...state, invoice: state.invoiced, carriedIn: carriedIn(state), quantum: quantumOf(state) });
-
 /** How much to be ahead: what the line takes, and no more than an exit takes at once. */
 function quantumOf({ terms, used, line, credit, paying, elapsedMs }: ConsumerState): Usage {
   const quantum = { bytes: quantumBytes(used.bytes, line, quantumMost(terms)), ms: QUANTUM_MS };
@@ -152,11 +149,17 @@ function quantumOf({ terms, used, line, credit, paying, elapsedMs }: ConsumerSta
   return quantumWithin(terms, quantum, isKnown ? credit.later : credit.first);
 }
 
-/** Takes over an own count. The exit waits longer than we do, so its last invoice and what has passed since may be less. */
+const purchaseFor = (state: ConsumerState): Purchase =>
+  nextPurchase({ ...state, invoice: state.invoiced, carriedIn: carriedIn(state), quantum: quantumOf(state) });
+
+/**
+ * Takes over an own count. The exit waits longer than we do, so its last invoice and what has passed since may be less. What this machine has thrown
+ * away was served, as far as the exit may have counted it: its invoice is as old as a quantum at most.
+ */
 const counted = (state: ConsumerState, own: Usage, droppedBytes = 0n): ConsumerState => {
   const { invoiced, invoicedAtMs } = state;
   const theirsMs = invoicedAtMs === undefined ? own.ms : invoiced.ms + Math.max(0, own.ms - invoicedAtMs);
-  const bytes = smaller(own.bytes + droppedBytes, larger(own.bytes, invoiced.bytes));
+  const bytes = smaller(own.bytes + droppedBytes, larger(own.bytes, invoiced.bytes + quantumOf(state).bytes));
   return { ...state, ownMs: own.ms, used: { bytes, ms: Math.min(own.ms, theirsMs) } };
 };
 

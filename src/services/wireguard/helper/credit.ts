@@ -38,6 +38,9 @@ const lookMs = 1000;
 /** so little between two looks a few ms apart that nothing queues */
 const calmBytes = 16n * 1024n;
 
+/** The most that is ever on its way from the quota to WireGuard's count: 500 packets wait at the interface, 1,024 in wireguard-go. */
+const underWayBytes = 2n * 1024n * 1024n;
+
 /** What is to be done with the quota, after WireGuard has counted `counted` bytes in all; `still`: as many as at the look before. */
 export function judgeCredit(state: CreditState, counted: bigint, nowMs: number, still = false): "keep" | "stop" | "set" {
   const { quota, totalBytes } = state;
@@ -78,7 +81,8 @@ export const filled = (state: CreditState, counted: bigint, nowMs: number): Cred
 /**
  * An open quota as it should be: what it has used, and what is left of the credit. WireGuard's count is known from before and from after
  * the moment of `used`. Packets on their way between the two are in the one count and not yet in the other, many of them while traffic is
- * heavy: so the limit is raised only while it is calm, and lowered by no more than the two counts can have drifted apart since.
+ * heavy: so while it is not calm the limit is raised only by what is more than can be under way, and it is lowered by no more than the two counts
+ * can have drifted apart since.
  */
 export function adjusted(
   state: CreditState,
@@ -90,7 +94,8 @@ export function adjusted(
   const high = max(used + max(totalBytes - before, 0n), quota.limit - (after - quota.counted) / 10n);
   let { limit } = quota;
   if (limit > high) limit = high;
-  if (limit < low && after - before <= calmBytes) limit = low;
+  const sure = after - before <= calmBytes ? low : low - underWayBytes;
+  if (limit < sure) limit = sure;
   return { ...state, changed: false, quota: { limit, totalBytes, counted: after, setMs: nowMs } };
 }
 

@@ -89,6 +89,7 @@ describe("wireguard credit: what is done with a quota", (test) => {
     const quota = { limit: 10n * MiB, totalBytes: 10n * MiB, counted: 0n, setMs: 0 };
     const looked = (used: bigint, before: bigint, after: bigint) => ({ used, before, after, nowMs: 0 });
     assert.equal(adjusted(state, quota, looked(5n * MiB, MiB, 3n * MiB)).quota?.limit, 10n * MiB);
+    assert.equal(adjusted(state, quota, looked(7n * MiB, MiB, 3n * MiB)).quota?.limit, 12n * MiB, "but by more than can be under way");
     assert.equal(adjusted(state, quota, looked(0n, 4n * MiB, 5n * MiB)).quota?.limit, 10n * MiB - MiB / 2n);
   });
 
