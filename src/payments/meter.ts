@@ -37,8 +37,8 @@ export type Purchase = {
 };
 
 /**
- * What a consumer buys next: up to its own meter + one quantum of bytes and of time, as soon as less than three quarters of a quantum of
- * bytes or half a quantum of time are left by its own or the provider's count. Its own meter alone says how much, so what it can lose stays under one quantum.
+ * What a consumer buys next: up to its own meter + one quantum of bytes and of time, as soon as less than half a quantum of
+ * either is left by its own or the provider's count. Its own meter alone says how much, so what it can lose stays under one quantum.
  */
 export function nextPurchase(input: MeterInput): Purchase {
   const { bought, used, invoice, quantum } = input;

@@ -1,55 +1,10 @@
 import assert from "node:assert/strict";
-import type { SignedPromise } from "../../../src/payments/promise.ts";
-import { QUANTUM_BYTES, QUANTUM_MS, quantumLimit } from "../../../src/payments/quantum.ts";
+import { QUANTUM_BYTES, QUANTUM_MS } from "../../../src/payments/quantum.ts";
 import { due } from "../../../src/payments/terms.ts";
 import { consumerPatience } from "../../../src/services/unanswered.ts";
-import {
-  type ConsumerEffect,
-  type ConsumerEvent,
-  type ConsumerState,
-  initialConsumer,
-  patienceMs,
-  stepConsumer,
-} from "../../../src/session/consumer.ts";
+import { type ConsumerEvent, type ConsumerState, patienceMs, stepConsumer } from "../../../src/session/consumer.ts";
 import { describe } from "../../support/harness.ts";
-
-const terms = {
-  perHour: 3_600_000n,
-  perGiB: 1n << 30n,
-  quantum: quantumLimit({ perHour: 3_600_000n, perGiB: 1n << 30n }, 1n << 60n),
-  validUntilMs: 0,
-};
-const rich = 1n << 60n;
-const first = { bytes: QUANTUM_BYTES, ms: QUANTUM_MS };
-const firstDue = due(terms, first);
-const promise = (cumulative: bigint): SignedPromise => ({
-  channel: `0x${"00".repeat(32)}`,
-  cumulative,
-  total: cumulative,
-  seq: 1n,
-  signature: new Uint8Array(64),
-});
-const fresh = (budget = rich, start = { cumulative: 0n, consumed: 0n }): ConsumerState => initialConsumer({ terms, budget, start });
-
-const run = (state: ConsumerState, ...events: ConsumerEvent[]): { state: ConsumerState; effects: ConsumerEffect[] } => {
-  let effects: ConsumerEffect[] = [];
-  for (const event of events) ({ state, effects } = stepConsumer(state, event));
-  return { state, effects };
-};
-const types = (effects: ConsumerEffect[]) => effects.map(({ type }) => type);
-const begun: ConsumerEvent[] = [
-  { type: "start", stored: undefined },
-  { type: "signed", promise: promise(firstDue) },
-  { type: "received", message: { t: "accepted", termsSignature: new Uint8Array(64), connection: {} } },
-  { type: "opened" },
-];
-const active = (budget = rich) => run(fresh(budget), ...begun).state;
-/** `ms`: own count of time; `elapsedMs`: where waits have kept it behind */
-const used = (bytes: bigint, ms: number, waitingMs = 0, silentMs = 0, elapsedMs = ms): ConsumerEvent => ({
-  ...{ type: "used", used: { bytes, ms } },
-  ...{ elapsedMs, waitingMs, silentMs },
-});
-const invoice = (bytes: bigint, ms: number): ConsumerEvent => ({ type: "received", message: { t: "invoice", used: { bytes, ms } } });
+import { active, begun, first, firstDue, fresh, invoice, promise, rich, run, terms, types, used } from "./consumer-rig.ts";
 
 describe("session/consumer", (test) => {
   test("signs the first quantum before it proposes, and opens the service once accepted", () => {
@@ -70,10 +25,10 @@ describe("session/consumer", (test) => {
     assert.equal(started.state.promises, 0);
   });
 
-  test("buys again when less than three quarters of a quantum are left, and not before the last purchase is acknowledged", () => {
-    const half = used(QUANTUM_BYTES / 4n, 100);
+  test("buys again when less than half a quantum is left, and not before the last purchase is acknowledged", () => {
+    const half = used(QUANTUM_BYTES / 2n, 100);
     assert.deepEqual(run(active(), half).effects, []);
-    const low = run(active(), used(QUANTUM_BYTES / 4n + 1n, 100));
+    const low = run(active(), used(QUANTUM_BYTES / 2n + 1n, 100));
     assert.deepEqual(types(low.effects), ["sign"]);
     const waiting = run(low.state, { type: "signed", promise: promise(1n) }, used(QUANTUM_BYTES, 200));
     assert.deepEqual(waiting.effects, []);

@@ -49,7 +49,7 @@ describe("session: both drivers on real ledgers", (test) => {
     assert.equal(state.reason, undefined);
     assert.equal(state.used.bytes, 5n * QUANTUM_BYTES);
     assert.equal(state.cumulative, due(prices, state.bought));
-    assert.ok(state.promises > 5);
+    assert.ok(state.promises >= 5);
     const [theirs] = m.providerLedger.channels();
     const [ours] = m.ledger.channels();
     assert.equal(theirs?.best.cumulative, state.cumulative);
