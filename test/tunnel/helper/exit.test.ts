@@ -9,6 +9,8 @@ const skip = enterNamespaces(fileURLToPath(import.meta.url));
 const MiB = 1024 * 1024;
 /** what may be on its way when credit ends */
 const inFlight = 256 * 1024;
+/** a full one: less is not used up by a transfer */
+const packetBytes = 1312;
 
 describe("helper: an exit with two clients", (test, { before, after }) => {
   let market: Market;
@@ -30,11 +32,11 @@ describe("helper: an exit with two clients", (test, { before, after }) => {
       const page = market.client("one").user.ask({ do: "fetch", host: targetAddress() });
       const before = market.routerBytes("target");
       await settled(() => carried("one"), 500);
-      assert.ok(market.routerBytes("target") - before < 100);
+      assert.equal(market.routerBytes("target"), before);
       await market.credit("one", MiB);
       assert.equal((await page).text, market.host("exit").address);
     },
-    { skip },
+    { skip, timeoutMs: 60_000 },
   );
 
   for (const way of ["down", "up"] as const)
@@ -46,9 +48,10 @@ describe("helper: an exit with two clients", (test, { before, after }) => {
         const credit = begun + 2 * MiB;
         await market.credit("one", credit);
         const transfer = market.client("one").user.ask({ do: "transfer", host: targetAddress(), way, bytes: 6 * MiB });
-        await until(async () => (await carried("one")) > begun + 1.5 * MiB);
+        // a transfer may pause for a second and more when packets are lost, as they are on a busy machine: what ends it is the credit's end
+        await until(() => market.wgBytes("one") > credit - packetBytes, 40_000);
         const passed = async () => market.routerBytes(way === "down" ? "one" : "target") - atRouter;
-        const bytes = await settled(passed);
+        const bytes = await settled(passed, 500);
         console.log(
           `${way}: ${bytes - 2 * MiB} bytes beyond a credit of ${2 * MiB} at the router, ${(await carried("one")) - credit} counted`,
         );
@@ -83,18 +86,20 @@ describe("helper: an exit with two clients", (test, { before, after }) => {
       await market.credit("one", (await settled(() => carried("one"), 500)) + 50 * MiB);
       const { side, user } = market.client("one");
       const both = async () => {
-        await settled(() => carried("one"), 500);
-        const far = await side.ask({ do: "clientCounters" });
-        return { near: await market.counters("one"), far };
+        const near = await market.counters("one");
+        return { near, far: await side.ask({ do: "clientCounters" }) };
       };
       const before = await both();
+      const agree = async () => {
+        const { near, far } = await both();
+        return near.tx - before.near.tx === far.rx - before.far.rx && near.rx - before.near.rx === far.tx - before.far.tx;
+      };
       for (let i = 0; i < 50; i += 1) await user.ask({ do: "fetch", host: targetAddress() });
-      const now = await both();
-      assert.ok(now.far.rx - before.far.rx > 10_000);
-      assert.equal(now.near.tx - before.near.tx, now.far.rx - before.far.rx);
-      assert.equal(now.near.rx - before.near.rx, now.far.tx - before.far.tx);
+      // each end is read for itself, and a keepalive may come in between: once all is told they do agree, or they never will
+      await until(agree);
+      assert.ok((await both()).far.rx - before.far.rx > 10_000);
     },
-    { skip },
+    { skip, timeoutMs: 60_000 },
   );
 
   test(
@@ -109,11 +114,13 @@ describe("helper: an exit with two clients", (test, { before, after }) => {
         over = true;
       });
       transfer.catch(() => undefined);
-      await until(() => market.routerBytes("one") > 0 && performance.now() - began > 1000);
-      const whenStopped = await settled(() => market.routerBytes("one"), 700);
+      const before = market.routerBytes("one");
+      await until(() => market.routerBytes("one") > before);
+      await until(() => market.isShut("one"));
+      console.log(`stopped ${Math.round(performance.now() - began)} ms after a lease of 1500 ms began`);
+      const whenStopped = await settled(() => market.routerBytes("one"), 500);
       assert.equal(over, false);
-      console.log(`stopped ${Math.round(performance.now() - began - 700)} ms after a lease of 1500 ms began`);
-      assert.equal(await settled(() => market.routerBytes("one"), 500), whenStopped);
+      assert.equal(await settled(() => market.routerBytes("one"), 1000), whenStopped);
       market.exit.signal("SIGCONT");
       await market.credit("one", (await carried("one")) + 900 * MiB);
       await transfer;
@@ -132,7 +139,8 @@ describe("helper: an exit with two clients", (test, { before, after }) => {
       const atRouter = market.routerBytes("two");
       const transfer = user.ask({ do: "transfer", host: targetAddress(), way: "down", bytes: 8 * MiB });
       transfer.catch(() => undefined);
-      const bytes = (await settled(() => market.routerBytes("two"))) - atRouter;
+      await until(() => market.wgBytes("two") > begun + 3 * MiB - packetBytes, 40_000);
+      const bytes = (await settled(() => market.routerBytes("two"), 500)) - atRouter;
       console.log(`node stopped: ${bytes - 3 * MiB} bytes beyond a credit of ${3 * MiB}`);
       assert.ok(bytes < 3 * MiB + inFlight && bytes > 2 * MiB, `${bytes} bytes passed`);
       market.exit.signal("SIGCONT");
@@ -154,9 +162,10 @@ describe("helper: an exit with two clients", (test, { before, after }) => {
         .client("two")
         .user.ask({ do: "fetch", host: targetAddress() })
         .catch(() => undefined);
+      const asked = market.routerBytes("exit");
+      await until(() => market.routerBytes("exit") > asked);
       await settled(() => market.routerBytes("exit"), 1000);
-      // the router itself may ask for its neighbour's address
-      assert.ok(market.routerBytes("target") - atRouter < 100);
+      assert.equal(market.routerBytes("target"), atRouter);
     },
     { skip, timeoutMs: 90_000 },
   );

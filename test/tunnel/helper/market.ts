@@ -1,8 +1,9 @@
-import { spawn } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { ip } from "../backend/rig.ts";
+import { quotaName } from "../../../src/services/wireguard/plan/credit.ts";
+import { exitTable } from "../../../src/services/wireguard/plan/host-plan.ts";
 import { type Agent, startAgent } from "../support/agents.ts";
 import { type Host, inside, openInternet } from "../support/internet.ts";
 import type { Order, Reply } from "./node-side.ts";
@@ -71,8 +72,12 @@ export type Market = {
   exit: NodeSide;
   opened: { publicKey: string; listenPort: number; gateway: string; mtu: number; ifname: string };
   client(name: string): { side: NodeSide; user: Agent; key: string };
-  /** bytes that the router has sent to a host, without the headers that credit does not count */
+  /** what has been carried to a host, as the router sees it: to a client as WireGuard counts, what is no traffic of anybody's left out */
   routerBytes(name: string): number;
+  /** what the exit's WireGuard has counted for a client, both ways, as `wg` says */
+  wgBytes(name: string): number;
+  /** whether the exit's firewall lets nothing pass for a client, whatever it is given */
+  isShut(name: string): boolean;
   /** gives a client this much in all */
   credit(name: string, totalBytes: number, forMs?: number): Promise<void>;
   counters(name: string): Promise<{ rx: number; tx: number; handshakeMs: number }>;
@@ -93,6 +98,8 @@ export async function openMarket(names: string[], onHost?: (host: Host) => void)
   await target.ask({ do: "serve" });
   const clients = new Map<string, { side: NodeSide; user: Agent; key: string }>();
   const client = (name: string) => clients.get(name) as { side: NodeSide; user: Agent; key: string };
+  const addresses = new Map<string, string>();
+  const routerBytes = countAtRouter([...hosts.values()], names);
   const market: Market = {
     host,
     client,
@@ -104,16 +111,18 @@ export async function openMarket(names: string[], onHost?: (host: Host) => void)
     connect: async (name) => {
       const { publicKey, listenPort, gateway, mtu } = market.opened;
       const { address } = await market.exit.ask({ do: "admit", key: client(name).key });
+      addresses.set(name, address);
       const endpoint = { address: host("exit").address, port: listenPort, protocol: "udp" } as const;
       await client(name).side.ask({ do: "secure" });
       await client(name).side.ask({ do: "up", exit: { publicKey, endpoint, address, dns: gateway, mtu } });
     },
-    routerBytes: (name) => {
-      const [link] = JSON.parse(ip("-s", "-j", "link", "show", host(name).cable));
-      const { bytes, packets } = link.stats64.tx;
-      // Ethernet, IPv4 and UDP around what WireGuard counts; only Ethernet where packets have left the tunnel
-      return bytes - packets * (name === "target" ? 14 : 42);
+    routerBytes,
+    wgBytes: (name) => {
+      const lines = host("exit").run("wg show all transfer").split("\n");
+      const [, , rx, tx] = lines.map((line) => line.split("\t")).find(([, key]) => key === client(name).key) ?? [];
+      return Number(rx) + Number(tx);
     },
+    isShut: (name) => /over 0 bytes/.test(host("exit").run(`nft list quota inet ${exitTable} ${quotaName(addresses.get(name) ?? "")}`)),
     credit: (name, totalBytes, forMs = 60_000) => market.exit.ask({ do: "credit", credits: [[client(name).key, totalBytes, forMs]] }),
     counters: (name) => market.exit.ask({ do: "counters", key: client(name).key }),
     end: () => {
@@ -133,6 +142,26 @@ export async function openMarket(names: string[], onHost?: (host: Host) => void)
     await market.connect(name);
   }
   return market;
+}
+
+/**
+ * Counts what the router forwards, so neither what neighbours ask each other nor what it says itself; to clients only WireGuard's messages
+ * that hold a packet (type 4, longer than a keepalive's 32 bytes), without IPv4 and UDP around them.
+ */
+function countAtRouter(hosts: Host[], clients: string[]): Market["routerBytes"] {
+  const isClient = ({ name }: Pick<Host, "name">) => clients.includes(name);
+  const rules = hosts.map((host) => {
+    const what = isClient(host) ? `udp sport ${exitConfig.listenPort} udp length > 40 @th,64,8 4` : "";
+    return `ip daddr ${host.address} ${what} counter name ${host.name}`;
+  });
+  const counters = hosts.map(({ name }) => `counter ${name} { }`);
+  const chain = `chain forwarded { type filter hook forward priority 0\n${rules.join("\n")}\n}`;
+  execFileSync("nft", ["-f", "-"], { input: `table inet router {\n${[...counters, chain].join("\n")}\n}\n` });
+  return (name) => {
+    const { nftables } = JSON.parse(execFileSync("nft", ["-j", "list", "counter", "inet", "router", name]).toString());
+    const [{ counter }] = nftables.filter((one: object) => "counter" in one);
+    return counter.bytes - (isClient({ name }) ? 28 * counter.packets : 0);
+  };
 }
 
 /** Resolves once `value` has not changed for `quietMs`; what it is then. */
