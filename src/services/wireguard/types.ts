@@ -51,7 +51,8 @@ export type WgDevice = {
   resume(key: WgKey): Promise<void>;
   /** Resolves with its last counters. */
   removePeer(key: WgKey): Promise<PeerStats>;
-  stats(): Promise<Map<WgKey, PeerStats>>;
+  /** `quick`: for who reads again and again; handshakes without a packet may be missed for a second */
+  stats(quick?: boolean): Promise<Map<WgKey, PeerStats>>;
   /** called once when the device has gone by itself */
   onExit(callback: (reason: string) => void): void;
   close(): Promise<void>;

@@ -85,6 +85,26 @@ describe("helper: many sessions", (test, { before, after }) => {
   );
 
   test(
+    "configured by wg, sessions that come and go at once share a few processes",
+    async () => {
+      await exit.ask({ do: "closeExit" });
+      await exit.ask({ do: "openExit", config: { ...exitConfig, backend: "wireguard-go-wg" } });
+      await exit.ask({ do: "admit", key: keys[0] ?? "" });
+      await exit.ask({ do: "credit", credits: [[keys[0] ?? "", 1e6, 60_000]] });
+      await new Promise((done) => setTimeout(done, 200));
+      const before = lastPid();
+      const admitted = await Promise.all(keys.slice(1).map((key) => exit.ask({ do: "admit", key })));
+      assert.equal(new Set(admitted.map(({ address }) => address)).size, sessions - 1);
+      await exit.ask({ do: "credit", credits: keys.map((key) => [key, 1e6, 60_000]) });
+      await Promise.all(keys.map((key) => exit.ask({ do: "dismiss", key })));
+      const started = lastPid() - before;
+      console.log(`${started} processes and threads for ${sessions} sessions by wg`);
+      assert.ok(started < sessions / 2, `${started} processes`);
+    },
+    { skip },
+  );
+
+  test(
     "a quota is closed, emptied and filled through one nft",
     async () => {
       const { execFileSync } = await import("node:child_process");

@@ -28,9 +28,9 @@ export function createDevice({ ifname, driver, listenPort, gone, remove }: Devic
     for (const callback of callbacks.splice(0)) callback(reason);
   };
   void gone?.then(end);
-  const read = async () => {
+  const read = async (quick = false) => {
     try {
-      return (await driver.read()).peers;
+      return (await driver.read(quick)).peers;
     } catch (error) {
       if (!gone) end(`the interface ${ifname} has gone`);
       throw error;

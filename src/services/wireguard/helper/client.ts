@@ -76,8 +76,8 @@ export function openClient(deps: ClientDeps, settings: ClientSettings): HelperCl
     applied = tunnel;
     reached = control;
   };
-  const read = async (from: WgDevice, key: WgKey) => {
-    const now = (await from.stats()).get(key);
+  const read = async (from: WgDevice, key: WgKey, quick = false) => {
+    const now = (await from.stats(quick)).get(key);
     if (!now || from !== device) return;
     const before = account.total;
     account = counted(account, now);
@@ -90,7 +90,7 @@ export function openClient(deps: ClientDeps, settings: ClientSettings): HelperCl
     const nextLookMs = createPace(backend.kind);
     while (from === device) {
       const before = bytesOf(account);
-      await read(from, key).catch(() => undefined);
+      await read(from, key, true).catch(() => undefined);
       await wait(nextLookMs(bytesOf(account) - before, performance.now()));
     }
   };

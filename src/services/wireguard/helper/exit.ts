@@ -107,7 +107,7 @@ export async function openExit(deps: ExitDeps, settings: ExitSettings): Promise<
 
   const readCounters = async () => {
     const read = device;
-    const stats = await read.stats();
+    const stats = await read.stats(true);
     if (read !== device) return read;
     const changed = new Map<WgKey, PeerStats>();
     for (const client of clients.values()) {
