@@ -47,8 +47,8 @@ export type ChainStatus = {
 
 export type Prepared = PreparedTransaction;
 
-/** What the contract tells; the part of it that payments and wallets act on. Amounts in base units. */
-export type ChainEvent = { block: number; logIndex: number; hash: Hex } & (
+/** What the contract tells; the part of it that payments and wallets act on. Amounts in base units; `timeMs` is the block's. */
+export type ChainEvent = { block: number; logIndex: number; hash: Hex; timeMs: number } & (
   | { type: "deposited"; signer: Hex; owner: Hex; amount: bigint; bond: bigint; line: bigint }
   | { type: "cleared"; signer: Hex; channel: Hex; cumulative: bigint; total: bigint; seq: bigint; paid: bigint }
   | { type: "closing"; signer: Hex; closeAtMs: number }

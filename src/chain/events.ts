@@ -43,8 +43,10 @@ export const createEventSource = (endpoints: Endpoints, network: NetworkConfig):
 
 async function readEvents(client: Client, address: Hex, fromBlock: bigint, toBlock: bigint): Promise<ChainEvent[]> {
   const logs = await client.getLogs({ address, events: wanted, fromBlock, toBlock });
+  const times = await blockTimes(client, logs);
   return parseEventLogs({ abi: mystClearingAbi, logs }).flatMap((log): ChainEvent[] => {
-    const at = { block: Number(log.blockNumber), logIndex: log.logIndex, hash: log.blockHash };
+    const timeMs = times.get(log.blockNumber) ?? 0;
+    const at = { block: Number(log.blockNumber), logIndex: log.logIndex, hash: log.blockHash, timeMs };
     switch (log.eventName) {
       case "Deposited": {
         const { signer, owner, amount, bond, line } = log.args;
@@ -62,4 +64,18 @@ async function readEvents(client: Client, address: Hex, fromBlock: bigint, toBlo
         return [];
     }
   });
+}
+
+/** When the blocks of some logs were made, ms since the epoch. Most RPCs say so with the log; others are asked, once for each block. */
+export async function blockTimes(
+  client: Pick<Client, "getBlock">,
+  logs: { blockNumber: bigint; blockTimestamp?: bigint | undefined }[],
+): Promise<Map<bigint, number>> {
+  const times = new Map<bigint, number>();
+  for (const { blockNumber, blockTimestamp } of logs) {
+    if (times.has(blockNumber)) continue;
+    const seconds = blockTimestamp ?? (await client.getBlock({ blockNumber })).timestamp;
+    times.set(blockNumber, Number(seconds) * 1_000);
+  }
+  return times;
 }

@@ -82,7 +82,11 @@ describe("chain: the poller of events", (test, { before, after }) => {
     await using poller = follows.open();
     await poller.poll();
     await poller.poll();
-    const told = follows.events().map(({ block: _b, logIndex: _l, hash: _h, ...event }) => event);
+    for (const { block, timeMs } of follows.events()) {
+      const { timestamp } = (await rig.ask("eth_getBlockByNumber", `0x${block.toString(16)}`, false)) as { timestamp: Hex };
+      assert.equal(timeMs, Number(timestamp) * 1_000);
+    }
+    const told = follows.events().map(({ block: _b, logIndex: _l, hash: _h, timeMs: _t, ...event }) => event);
     assert.deepEqual(told, [
       { type: "deposited", signer: payer.address, owner: payer.address, amount: 10n * myst, bond: 2n * myst, line: 10n * myst },
       {
