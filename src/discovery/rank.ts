@@ -20,8 +20,8 @@ export const matches = (offer: Offer, query: OfferQuery): boolean =>
   !query.exclude?.includes(offer.peer) &&
   fitting(offer, query).length > 0;
 
-/** What one GiB over one hour costs with the cheapest service that fits, in base units. */
-const price = (offer: Offer, query: OfferQuery): bigint =>
+/** What one GiB over one hour costs with the cheapest service that fits, in base units. There has to be one: see `matches`. */
+export const priceOf = (offer: Offer, query: OfferQuery): bigint =>
   fitting(offer, query)
     .map(({ perGiB, perHour }) => perGiB + perHour)
     .reduce((a, b) => (a < b ? a : b));
@@ -35,7 +35,7 @@ const load = ({ sessions, maxSessions }: Offer) => (maxSessions === 0 ? 1 : sess
 export function rank<Known extends Pick<KnownOffer, "offer">>(offers: Iterable<Known>, query: OfferQuery): Known[] {
   const entries = [...offers]
     .filter(({ offer }) => matches(offer, query))
-    .map((known) => ({ known, full: load(known.offer) >= 1 ? 1 : 0, price: price(known.offer, query), load: load(known.offer) }));
+    .map((known) => ({ known, full: load(known.offer) >= 1 ? 1 : 0, price: priceOf(known.offer, query), load: load(known.offer) }));
   const compare = <T>(a: T, b: T) => (a < b ? -1 : a > b ? 1 : 0);
   return entries
     .sort((a, b) => a.full - b.full || compare(a.price, b.price) || a.load - b.load || compare(a.known.offer.peer, b.known.offer.peer))
