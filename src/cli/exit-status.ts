@@ -56,6 +56,7 @@ export const exitStatus: Record<ErrorCode, number> = {
   OFFER_EXPIRED: noExit,
   SESSION_UNKNOWN: failure,
   EXIT_FULL: noExit,
+  PAYER_REFUSED: noExit,
   NO_DEPOSIT: funds,
   INSUFFICIENT_FUNDS: funds,
   INSUFFICIENT_GAS: funds,

@@ -52,6 +52,7 @@ const hints: Record<ErrorCode, string> = {
   OFFER_EXPIRED: another,
   SESSION_UNKNOWN: "list them with 'mystnode sessions'",
   EXIT_FULL: another,
+  PAYER_REFUSED: "connect to another exit: this one's operator chooses whom to serve",
   NO_DEPOSIT: "make one with 'mystnode wallet deposit'",
   INSUFFICIENT_FUNDS: deposit,
   INSUFFICIENT_GAS: "send some of the chain's own coin to the address that 'mystnode wallet' shows",

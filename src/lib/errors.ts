@@ -51,6 +51,7 @@ export type ErrorCode =
   | "OFFER_EXPIRED"
   | "SESSION_UNKNOWN"
   | "EXIT_FULL"
+  | "PAYER_REFUSED"
   // money
   | "NO_DEPOSIT"
   | "INSUFFICIENT_FUNDS"

@@ -4,6 +4,7 @@ import {
   type ClearingCause,
   type ClearingCosts,
   chooseBatch,
+  clearingThreshold,
   clearWithinMs,
   closeDeadlineMs,
   isDust,
@@ -77,6 +78,8 @@ export function createClearing({ ledger, clock }: ClearingDeps, settleAt: bigint
   let judged: { atMs: number; overdue: boolean } | undefined;
 
   return {
+    /** from which amount on a channel is worth its gas that earns nothing more */
+    worth: () => clearingThreshold(costs?.first ?? 0n, undefined, settleAt),
     /** Takes in what gas costs. */
     priced: (now: ClearingCosts) => {
       costs = now;

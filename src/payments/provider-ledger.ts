@@ -71,6 +71,8 @@ export type ProviderLedger = {
   channelsOf(signer: Hex): ProviderChannel[];
   /** cumulative - paid over all channels of one payer, base units */
   unsettled(signer: Hex): bigint;
+  /** Has the contract ever paid anything of this payer's here? */
+  hasCleared(signer: Hex): boolean;
   /**
    * Decides on a promise (`acceptPromise`) and, when it is accepted, resolves once it, or a newer one of its channel that came while it
    * waited and covers it, is on disk: only then ack it or serve on it. What comes while a check or a write is under way shares the next one.
@@ -227,6 +229,7 @@ export async function openProviderLedger(deps: ProviderLedgerDeps, domain: Clear
     channels: () => [...entries.values()].map((entry) => entry.now),
     channelsOf: (signer) => [...(bySigner.get(signer) ?? [])].map((entry) => entry.now),
     unsettled: (signer) => others(signer).unsettled,
+    hasCleared: (signer) => [...(bySigner.get(signer) ?? [])].some(({ now }) => now.paid > 0n),
     accept,
     consume: async (ref, amount) => {
       const entry = known(ref);

@@ -45,6 +45,8 @@ export type Settler = AsyncDisposable & {
   settleNow(chosen?: (channel: ProviderChannel) => boolean): Promise<{ hash?: Hex; claims: number; paid: bigint }>;
   /** what a claim in a batch costs in gas, base units, as last heard; 0 while nobody has said */
   claimGas(): bigint;
+  /** from which amount on a channel that earns nothing more is worth its gas, as that was last known */
+  worthClearing(): bigint;
   /** Something should be on chain by now that is not: no new credit until it is. */
   overdue(): boolean;
   /** The chain was reorganised: reads again what it has paid, and clears anew what it has forgotten. */
@@ -170,6 +172,7 @@ export function createSettler(deps: SettlerDeps, options: SettlerOptions): Settl
       return driver.askAndWait(all.map(keyOf));
     },
     claimGas: () => clearing.costs()?.next ?? 0n,
+    worthClearing: clearing.worth,
     overdue: clearing.overdue,
     reorganised: async () => {
       await readAnew(ledger.channels().map(keyOf));

@@ -10,10 +10,11 @@ import type { Heads } from "../payments/heads/heads.ts";
 import type { PromiseOffer, ProviderLedger } from "../payments/provider-ledger.ts";
 import type { AccountView } from "../payments/settlement.ts";
 import type { Settler } from "../payments/settler.ts";
+import { limitsFor } from "./newcomers.ts";
 
 export type AcceptingDeps = {
   ledger: ProviderLedger;
-  settler: Pick<Settler, "relieve" | "overdue"> & Partial<Pick<Settler, "claimGas">>;
+  settler: Pick<Settler, "relieve" | "overdue"> & Partial<Pick<Settler, "claimGas" | "worthClearing">>;
   /** the payer's account, read now; rejects while no RPC answers */
   readAccount(signer: Hex): Promise<AccountView>;
   /** what the contract has paid on a channel; rejects while no RPC answers */
@@ -45,7 +46,7 @@ export async function decideOn(deps: AcceptingDeps, given: PromiseOffer): Promis
   const leftMs = () => Math.max(0, untilMs - clock.nowMs());
   let chainReachable = true;
   const minBond = () => larger(deps.limits.minBond, bondPerGas * (settler.claimGas?.() ?? 0n));
-  const limits = () => ({ ...deps.limits, minBond: minBond() });
+  const limits = () => ({ ...limitsFor(deps, signer), minBond: minBond() });
   const decide = () => ledger.accept(offer, { chainReachable, overdue: settler.overdue(), limits: limits(), watch: heads?.watch });
   const refresh = async () => {
     chainReachable = await within(deps.readAccount(signer), leftMs(), "RPC_UNREACHABLE", "reading the payer's account").then(

@@ -274,6 +274,7 @@ async function listen(stream: FrameStream, handle: (event: ConsumerEvent) => Pro
 /** What a peer may end a proposal with; any other code of its is told as PEER_REFUSED. */
 const passedOn: ErrorCode[] = [
   "EXIT_FULL",
+  "PAYER_REFUSED",
   "OFFER_EXPIRED",
   "SERVICE_UNKNOWN",
   "CREDIT_MISMATCH",

@@ -1,12 +1,15 @@
 import { peerAddress } from "../identity/peer.ts";
 import { recoverAddress } from "../identity/signature.ts";
+import type { Hex } from "../lib/codec.ts";
 import { asMystError, type ErrorCode, MystError } from "../lib/errors.ts";
 import type { FrameStream, Network } from "../network/network.ts";
 import { type ClearingDomain, termsDigest } from "../payments/eip712.ts";
 import { channelId } from "../payments/promise.ts";
+import type { Settler } from "../payments/settler.ts";
 import type { Terms } from "../payments/terms.ts";
 import type { ServiceProvider } from "../services/service.ts";
 import { maxSessionFrame, type Proposal, sessionProtocol } from "./messages.ts";
+import { clearEarly } from "./newcomers.ts";
 import type { ProviderEvent } from "./provider.ts";
 import { type ProviderDeps, type ProviderSession, receiveProposal, refuseProposal, startProviderSession } from "./provider-driver.ts";
 
@@ -23,6 +26,10 @@ export type ServedService = { service: ServiceProvider; perGiB: bigint; perHour:
 export type ServerOptions = {
   services: ServedService[];
   maxSessions: number;
+  /** nobody but these payers is served; default everybody */
+  allowPayers?: readonly Hex[] | undefined;
+  /** these never are */
+  blockPayers?: readonly Hex[] | undefined;
   onChange(session: ProviderSession, event: ProviderEvent): void;
 };
 
@@ -38,10 +45,16 @@ const proposalMs = 10_000;
 const maxValidityMs = 8 * 86_400_000;
 
 /** Answers proposals: checks what is asked for, admits up to `maxSessions`, and runs each session to its end. */
-export async function createSessionServer(deps: ServerDeps, options: ServerOptions): Promise<SessionServer> {
+export async function createSessionServer(given: ServerDeps, options: ServerOptions): Promise<SessionServer> {
   const open = new Map<string, ProviderSession>();
   let stopped = false;
-  const log = deps.log.child("sessions");
+  const log = given.log.child("sessions");
+  const clear = clearEarly({ ...given, log });
+  const consider: Settler["consider"] = (ref) => {
+    given.settler.consider(ref);
+    clear(ref.signer);
+  };
+  const deps: ServerDeps = { ...given, settler: { ...given.settler, consider } };
   const { check = checkProposal } = deps;
   const openOf = (signer: string) => [...open.values()].find((session) => session.signer === signer);
 
@@ -95,6 +108,7 @@ export function checkProposal(deps: ServerDeps, options: ServerOptions, proposal
   if (!served) throw refused("SERVICE_UNKNOWN", `this exit does not serve ${proposal.service}`);
   if (proposal.perGiB < served.perGiB || proposal.perHour < served.perHour)
     throw refused("OFFER_EXPIRED", "the price has risen since that offer");
+  if (!isServed(options, proposal.signer)) throw refused("PAYER_REFUSED", "this exit does not serve this payer");
   // A place is for who pays. That there is money behind what it buys is looked at next.
   const { bytes, ms } = proposal.bought;
   if ((proposal.perGiB > 0n && bytes === 0n) || (proposal.perHour > 0n && ms === 0))
@@ -107,6 +121,10 @@ export function checkProposal(deps: ServerDeps, options: ServerOptions, proposal
   if (!consents(deps, proposal)) throw refused("PROMISE_REFUSED", "the terms are not signed by the payer");
   return served;
 }
+
+/** The operator's own lists; a payer that is blocked is not served, on whatever other list it is. */
+const isServed = ({ allowPayers = [], blockPayers = [] }: Pick<ServerOptions, "allowPayers" | "blockPayers">, signer: Hex): boolean =>
+  !blockPayers.includes(signer) && (allowPayers.length === 0 || allowPayers.includes(signer));
 
 function consents({ domain, self }: ServerDeps, proposal: Proposal): boolean {
   const digest = termsDigest(domain, termsData(proposal.session, proposal.signer, channelId(self, proposal.salt), proposal));

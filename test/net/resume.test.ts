@@ -53,6 +53,7 @@ async function market({ aheadMs = 20_000 } = {}) {
       settler: {
         relieve: async () => ({ claims: 0, paid: 0n }) as never,
         overdue: () => false,
+        worthClearing: () => 0n,
         consider: (ref) => considered.push(ref.channel),
       },
       readAccount: async () => account(),

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createIdentity } from "../../src/identity/identity.ts";
 import { systemClock } from "../../src/lib/clock.ts";
+import type { Hex } from "../../src/lib/codec.ts";
 import { silentLogger } from "../../src/lib/ports.ts";
 import { openStore } from "../../src/lib/store.ts";
 import type { FrameStream } from "../../src/network/network.ts";
@@ -16,18 +17,22 @@ import type { AccountView } from "../../src/payments/settlement.ts";
 import type { Terms } from "../../src/payments/terms.ts";
 import type { AcceptingDeps } from "../../src/session/accepting.ts";
 import { type ConsumerSessionOptions, openSession } from "../../src/session/consumer-driver.ts";
-import { createSessionServer, termsData } from "../../src/session/server.ts";
+import { createSessionServer, type ServerOptions, termsData } from "../../src/session/server.ts";
 import { framePipe } from "./frame-pipe.ts";
 import { meteredService } from "./metered-service.ts";
 
 export const prices = { perHour: 3_600n, perGiB: 1n << 30n };
 const rich = 1n << 60n;
 
+type Lists = Pick<ServerOptions, "allowPayers" | "blockPayers">;
 /**
- * A payer and a provider with ledgers of their own on disk, joined by in-memory streams.
- * @param heads what the provider knows of payers elsewhere, if anything
+ * `heads`: what the provider knows of payers elsewhere, if anything; `lists`: the exit's, once its payer is known; `clears`: what is to be
+ * cleared is, at once
  */
-export async function sessionMarket(heads?: AcceptingDeps["heads"]) {
+type Options = { heads?: AcceptingDeps["heads"]; lists?: (payer: Hex) => Lists; maxUnsettled?: bigint; clears?: boolean };
+
+/** A payer and a provider with ledgers of their own on disk, joined by in-memory streams. */
+export async function sessionMarket({ heads, lists = () => ({}), maxUnsettled = rich, clears = false }: Options = {}) {
   const directory = await mkdtemp(join(tmpdir(), "mystnode-session-"));
   const [payerStore, providerStore] = [await openStore(join(directory, "payer")), await openStore(join(directory, "provider"))];
   const [payer, provider] = [createIdentity(randomBytes(32)), createIdentity(randomBytes(32))];
@@ -40,6 +45,7 @@ export async function sessionMarket(heads?: AcceptingDeps["heads"]) {
   const providerLedger = await openProviderLedger({ store: providerStore, self: provider.address, clock }, domain);
   const service = meteredService();
   const settled: string[] = [];
+  const relieved: string[] = [];
   let chainUp: boolean | "silent" = true;
   let isLate = false;
   let accept: (stream: FrameStream) => Promise<void> = async () => undefined;
@@ -56,8 +62,12 @@ export async function sessionMarket(heads?: AcceptingDeps["heads"]) {
       settler: {
         consider: () => undefined,
         requestSettle: (reason) => settled.push(reason),
-        relieve: async () => undefined,
+        relieve: async (signer) => {
+          relieved.push(signer ?? "");
+          if (clears) for (const channel of providerLedger.channels()) await providerLedger.settled(channel, channel.cumulative);
+        },
         overdue: () => isLate,
+        worthClearing: () => 0n,
       },
       readAccount: async () => {
         accountReads += 1;
@@ -66,7 +76,7 @@ export async function sessionMarket(heads?: AcceptingDeps["heads"]) {
         return { ...account, readAtMs: Date.now() };
       },
       readPaid: async () => 0n,
-      limits: { maxUnsettled: rich, minBond: 0n },
+      limits: { maxUnsettled, minBond: 0n },
       heads,
       signTerms: signTerms(provider),
       domain,
@@ -74,7 +84,7 @@ export async function sessionMarket(heads?: AcceptingDeps["heads"]) {
       clock,
       log: silentLogger,
     },
-    { services: [{ service: service.provider, ...prices }], maxSessions: 2, onChange: () => undefined },
+    { services: [{ service: service.provider, ...prices }], maxSessions: 2, onChange: () => undefined, ...lists(payer.address) },
   );
   let line: FrameStream | undefined;
   let framesRead = 0;
@@ -115,6 +125,7 @@ export async function sessionMarket(heads?: AcceptingDeps["heads"]) {
     service,
     server,
     settled,
+    relieved,
     ledger,
     providerLedger,
     line: () => line as FrameStream,

@@ -18,6 +18,7 @@ function deciding(answers: Acceptance[], skipMs = 0) {
   const done: string[] = [];
   let asked = 0;
   const ledger = {
+    hasCleared: () => true,
     accept: async () => {
       asked += 1;
       return answers[Math.min(asked, answers.length) - 1];
@@ -72,6 +73,7 @@ describe("session: deciding on a promise", (test) => {
   test("a bond that is not worth its gas is under the minimum", async () => {
     const least: bigint[] = [];
     const ledger = {
+      hasCleared: () => true,
       accept: async (_: PromiseOffer, { limits }: { limits: { minBond: bigint } }) => {
         least.push(limits.minBond);
         return taken;

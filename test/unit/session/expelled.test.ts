@@ -29,7 +29,7 @@ describe("session: a payer that has signed what cannot all be true", (test) => {
   });
 
   test("its proposal is refused with that code", async () => {
-    await using m = await sessionMarket(knowing(() => ({ ...sight, standing: "conflict" })));
+    await using m = await sessionMarket({ heads: knowing(() => ({ ...sight, standing: "conflict" })) });
     await assert.rejects(m.open(), { code: "PAYER_CONFLICT" });
     assert.deepEqual(m.providerLedger.channels(), []);
   });
@@ -37,7 +37,7 @@ describe("session: a payer that has signed what cannot all be true", (test) => {
   test("a session that has to wait until others have seen its promises goes on when they have", async () => {
     let now: Sight = { ...sight, seen: { cumulative: 0n, atMs: Date.now() } };
     const shown: string[] = [];
-    await using m = await sessionMarket(knowing(() => now, shown));
+    await using m = await sessionMarket({ heads: knowing(() => now, shown) });
     const session = await m.open();
     assert.deepEqual(shown, ["accepted"]);
     now = { ...now, channels: 1 << 30 };
