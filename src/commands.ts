@@ -13,10 +13,15 @@ export const commands = {
   connect: {
     summary: "find an exit, agree on its price and go out through it",
     group: use,
-    arguments: [{ name: "peer", kind: "peer", help: "this exit only; default: the cheapest that matches" }],
+    arguments: [{ name: "peer", kind: "peer", help: "this exit only; default: one of the best that match" }],
   },
   disconnect: { summary: "end the running connection", group: use },
-  exits: { summary: "list known exits by price", group: use },
+  exits: { summary: "list known exits by price, score or latency", group: use },
+  explain: {
+    summary: "show why an exit is ranked where it is",
+    group: use,
+    arguments: [{ name: "exit", kind: "peer", help: "its peer id, or the end of it", required: true }],
+  },
   status: { summary: "show what the running node does", group: use },
   sessions: {
     summary: "list sessions, or show one",

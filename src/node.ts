@@ -4,7 +4,6 @@ import { systemClock } from "./lib/clock.ts";
 import { MystError } from "./lib/errors.ts";
 import { silentLogger } from "./lib/ports.ts";
 import { openStore } from "./lib/store.ts";
-import { version } from "./lib/version.ts";
 import type { Network } from "./network/network.ts";
 import { ownAccount } from "./node/account.ts";
 import { bindNetwork, openOwner } from "./node/binding.ts";
@@ -13,12 +12,15 @@ import { consume } from "./node/consuming.ts";
 import { mindDoubt } from "./node/doubts.ts";
 import { endInOrder, trackWork } from "./node/ending.ts";
 import { createEvents } from "./node/events.ts";
+import { type Judging, startJudging } from "./node/judging.ts";
+import { listExits } from "./node/listing.ts";
 import { type Providing, provide } from "./node/providing.ts";
 import { keepRecords } from "./node/recording.ts";
 import { retiredKeys } from "./node/retired.ts";
+import { statusOf } from "./node/status.ts";
 import { createTunnelling } from "./node/tunnelling.ts";
-import type { Connection, ConnectOptions, DiscoverySource, ExitView, Node, NodeOptions, ServeOptions, TunnelView } from "./node/types.ts";
-import { exitViews, interruptedSession, type StoredSession, sessionView } from "./node/views.ts";
+import type { Connection, ConnectOptions, DiscoverySource, ExitView, Node, NodeOptions, ServeOptions } from "./node/types.ts";
+import { interruptedSession, type StoredSession, sessionView } from "./node/views.ts";
 import { createWallet } from "./node/wallet.ts";
 import { notLetThrough } from "./node/watching.ts";
 import { clearingDomain, termsDigest } from "./payments/eip712.ts";
@@ -74,7 +76,7 @@ export async function createNode(options: NodeOptions): Promise<Node> {
   const stopping = new AbortController();
   const { underWay, tracked } = trackWork(stopping.signal);
   const startedMs = clock.nowMs();
-  let online: { network: Network; discovery: Discovery; recall: ConnectingDeps["recall"] } | undefined;
+  let online: { network: Network; discovery: Discovery; judging: Judging; recall: ConnectingDeps["recall"] } | undefined;
   let providing: Providing | undefined;
   let settler: Settler | undefined;
   let connection: Connection | undefined;
@@ -94,8 +96,8 @@ export async function createNode(options: NodeOptions): Promise<Node> {
     return online;
   };
   const finding = () => ({
+    ...requireOnline(),
     network: tunnelling.dialler,
-    discovery: requireOnline().discovery,
     unit: config.token,
     self: { peer: peerId },
   });
@@ -137,7 +139,8 @@ export async function createNode(options: NodeOptions): Promise<Node> {
     discovery.onOffer(({ offer }, source) => events.emit({ type: "offer", peer: offer.peer, country: offer.country, source }));
     network.onDisconnect((peer) => events.emit({ type: "peer", peer, connected: false }));
     await answerResume({ network, ledger: payer, clock, onBehind: ({ code, message }) => events.emit({ type: "warning", code, message }) });
-    online = { network, discovery, recall: createRecall({ network, ledger: payer }) };
+    const parts = { network, discovery, chain, payer, identity, store, clock, log };
+    online = { network, discovery, recall: createRecall({ network, ledger: payer }), judging: await startJudging(parts, config, options) };
   };
 
   const serve = async (serveOptions: ServeOptions) => {
@@ -201,6 +204,7 @@ export async function createNode(options: NodeOptions): Promise<Node> {
       part("the settler", () => settler?.stop()),
       part("following the contract", () => providing?.watching.stop()),
       part("guarding against payers that cheat", () => providing?.guarding.stop()),
+      part("judging", () => online?.judging.stop()),
       part("discovery", () => online?.discovery.stop()),
       part("the network", () => online?.network.stop()),
       part("the tunnel", () => options.helper?.stop()),
@@ -231,29 +235,14 @@ export async function createNode(options: NodeOptions): Promise<Node> {
       const [exit, ...others] = await findExits(finding(), wanted, wanted.signal ?? stopping.signal);
       return { matching: others.length + 1, exit: exit as ExitView };
     },
-    exits: async (query) => {
-      const until = AbortSignal.any([stopping.signal, AbortSignal.timeout(query.waitMs ?? 0)]);
-      const known = query.waitMs ? await online?.discovery.search(query, until) : online?.discovery.offers(query);
-      return (known ?? [])
-        .flatMap(exitViews)
-        .filter((exit) => query.service === undefined || exit.service === query.service)
-        .slice(0, query.limit);
-    },
+    exits: (query) => listExits(online, query, stopping.signal),
+    explain: async (peer) => requireOnline().judging.explain(peer),
     sessions: async () => records.list().map(sessionView),
-    status: async () => ({
-      version,
-      peer: peerId,
-      address,
-      network: config.name,
-      uptimeMs: clock.nowMs() - startedMs,
-      addresses: online?.network.addresses() ?? [],
-      peers: online?.network.peers() ?? [],
-      exitsKnown: online?.discovery.offers().length ?? 0,
-      ...(providing && { serving: providing.serving.view(), conflicts: providing.guarding.conflicts() }),
-      ...(options.helper && { tunnel: tunnelling.state() as TunnelView }),
-      ...(connection && { connection: { ...connection.session(), endpoint: connection.endpoint } }),
-      chain: chain.status(),
-    }),
+    status: async () =>
+      statusOf({
+        ...{ config, peerId, address, startedMs, clock, chain, online, providing, connection },
+        ...(options.helper && { tunnel: tunnelling.state() }),
+      }),
     wallet: createWallet({
       chain,
       network: config,

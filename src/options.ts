@@ -38,6 +38,8 @@ type Kinds = {
   invite: string;
   /** IP address or range, with or without a port */
   destination: string;
+  /** from 0 to 1 */
+  share: number;
   /** of UDP or TCP; 0 is any that is free */
   port: number;
   /** name of a network interface */
@@ -79,6 +81,7 @@ export const options = [
     { name: "country", kind: "country", help: "only exits in this country, for example US" },
     { name: "city", kind: "string", help: "only exits in this city" },
     { name: "service", kind: "choice", choices: ["wireguard", "proxy"], help: "how to go out; default: wireguard as root, else proxy" },
+    { name: "min-score", kind: "share", help: "only exits with this score at least, from 0 to 1: see 'mystnode exits'" },
     { name: "exclude", kind: "peer", list: true, help: "never this exit" },
     { name: "via", kind: "invite", list: true, help: "an invite: the address of an exit, or of a peer to ask" },
   ]),
@@ -109,6 +112,8 @@ export const options = [
     { name: "price-gib", kind: "amount", default: "0.1", help: "price per GiB, both directions together; 0 is allowed" },
     { name: "price-hour", kind: "amount", default: "0.01", help: "price per hour; 0 is allowed" },
     { name: "max-sessions", kind: "integer", default: "50", help: "serve this many at a time" },
+    { name: "allow-payer", kind: "account", list: true, help: "serve this payer, and none that is not named so" },
+    { name: "block-payer", kind: "account", list: true, help: "never serve this payer" },
   ]),
   ...of(["serve"], "Traffic", [
     { name: "allow", kind: "destination", list: true, help: "let clients reach this although the exit policy refuses it" },
@@ -182,7 +187,16 @@ export const options = [
   ...of(["serve", "connect", "devnet"], "Network", [
     { name: "discovery", kind: "choice", list: true, choices: ["gossip", "snapshot", "dht"], help: "sources of offers; default: all" },
   ]),
-  ...of(["serve", "connect", "exits", "sessions", ...wallets, "doctor", "network create"], "Network", [
+  ...of(["serve", "connect"], "Network", [
+    {
+      name: "share-records",
+      kind: "choice",
+      choices: ["on", "off"],
+      default: "on",
+      help: "tell others, hours later, how sessions with exits went",
+    },
+  ]),
+  ...of(["serve", "connect", "exits", "explain", "sessions", ...wallets, "doctor", "network create"], "Network", [
     { name: "rpc", kind: "url", help: "JSON-RPC endpoint of the chain, before those of the network file" },
   ]),
   ...of(["disconnect"], "Options", [{ name: "wait", kind: "flag", once: true, help: "return only when the session is closed" }]),
@@ -190,7 +204,8 @@ export const options = [
     { name: "country", kind: "country", help: "only this country" },
     { name: "city", kind: "string", help: "only this city" },
     { name: "max-price-gib", kind: "amount", help: "only up to this price per GiB" },
-    { name: "sort", kind: "choice", choices: ["price"], default: "price", help: "order" },
+    { name: "min-score", kind: "share", help: "only with this score at least, from 0 to 1" },
+    { name: "sort", kind: "choice", choices: ["price", "score", "latency"], default: "price", help: "order" },
     { name: "limit", kind: "integer", default: "20", help: "at most this many" },
   ]),
   ...of(["sessions"], "Options", [

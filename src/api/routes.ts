@@ -4,6 +4,7 @@ import * as wallet from "./wallet-schema.ts";
 
 const nothing = z.strictObject({});
 const byId = z.strictObject({ id: z.string().min(1).max(100) });
+const byPeer = z.strictObject({ peer: z.string().min(1).max(100) });
 const session = z.object({ session: view.sessionView });
 
 /** Once connected there is nothing more to tell: a stream that ends without it has an error as its last line. */
@@ -26,6 +27,7 @@ export const routes = {
   network: { method: "GET", path: "/v1/network", input: nothing, output: z.object({ network: z.record(z.string(), z.unknown()) }) },
   identity: { method: "GET", path: "/v1/identity", input: nothing, output: z.object({ peer: z.string(), address: z.string() }) },
   exits: { method: "GET", path: "/v1/exits", input: view.exitsInput, output: z.object({ exits: z.array(view.exitView) }) },
+  explain: { method: "GET", path: "/v1/exits/:peer", input: byPeer, output: z.object({ exit: view.explainView }) },
   sessions: { method: "GET", path: "/v1/sessions", input: nothing, output: z.object({ sessions: z.array(view.sessionView) }) },
   session: { method: "GET", path: "/v1/sessions/:id", input: byId, output: session },
   /** answers when the session of `connect` has ended; with the error, when something ended it against our will */

@@ -6,6 +6,7 @@ import type {
   ConnectStep,
   ExitQuery,
   ExitView,
+  ExplainView,
   FindOptions,
   NodeEvent,
   NodeStatus,
@@ -19,6 +20,11 @@ import type {
 export const decimal = z.codec(z.string().regex(/^\d{1,78}$/, "expected base units as a decimal string"), z.bigint(), {
   decode: BigInt,
   encode: String,
+});
+/** a share in a query string, 0 to 1 */
+const share = z.codec(z.string().regex(/^(0(\.\d{1,17})?|1(\.0*)?)$/, "expected a number from 0 to 1"), z.number().min(0).max(1), {
+  decode: Number,
+  encode: (value) => value.toFixed(6),
 });
 /** a number in a query string */
 const numeric = z.codec(z.string().regex(/^\d{1,9}$/), z.number().int().nonnegative(), { decode: Number, encode: String });
@@ -50,6 +56,58 @@ export const exitView = as<ExitView>()(
     maxSessions: z.number(),
     expiresMs: z.number(),
     sources: z.array(source),
+    score: z.number().optional(),
+    rttMs: z.number().optional(),
+    mbps: z.number().optional(),
+  }),
+);
+
+const evidence = { ok: z.number(), fail: z.number() };
+export const explainView = as<ExplainView>()(
+  z.object({
+    peer: z.string(),
+    address: hex,
+    score: z.number(),
+    quality: z.number(),
+    evidence: z.object(evidence),
+    rttMs: z.number().optional(),
+    mbps: z.number().optional(),
+    exits: z.array(exitView),
+    rank: z
+      .object({
+        place: z.number(),
+        of: z.number(),
+        chance: z.number(),
+        utility: z.number(),
+        factors: z.object({
+          score: z.number(),
+          speed: z.number(),
+          country: z.number(),
+          price: z.number(),
+          room: z.number(),
+          places: z.number(),
+        }),
+      })
+      .optional(),
+    own: z.object({
+      sessions: z.number(),
+      fails: z.number(),
+      ...evidence,
+      settled: decimal,
+      mbps: z.number().optional(),
+      rttMs: z.number().optional(),
+    }),
+    coPayers: z.array(z.object({ payer: hex, weight: z.number(), ...evidence, settled: decimal, via: z.array(hex) })),
+    gossip: z.object({
+      weight: z.number(),
+      raters: z.number(),
+      flow: z.number(),
+      reference: z.number(),
+      most: z.number(),
+      mostOfOne: z.number(),
+    }),
+    stake: z.object({ bond: decimal, ageMs: z.number(), share: z.number() }),
+    isNew: z.boolean(),
   }),
 );
 
@@ -183,6 +241,7 @@ const find = {
   service: z.enum(["wireguard", "proxy"]),
   maxPerGiB: decimal,
   maxPerHour: decimal,
+  minScore: z.number().min(0).max(1).optional(),
   exclude: names.optional(),
   via: names.optional(),
 };
@@ -198,7 +257,8 @@ export const exitsInput = as<ExitQuery>()(
     service: name.optional(),
     maxPerGiB: decimal.optional(),
     limit: numeric.optional(),
-    sort: z.literal("price").optional(),
+    minScore: share.optional(),
+    sort: z.enum(["price", "score", "latency"]).optional(),
     waitMs: numeric.optional(),
   }),
 );

@@ -9,7 +9,7 @@ export type ConfigFile = { path: string; directory: string; values: Record<strin
 
 const one = (row: OptionRow) => {
   if (row.kind === "flag") return z.boolean();
-  if (row.kind === "integer") return z.union([z.number(), z.string()]);
+  if (row.kind === "integer" || row.kind === "share") return z.union([z.number(), z.string()]);
   return row.choices ? z.enum(row.choices) : z.string();
 };
 const member = (row: OptionRow) => (row.list ? z.array(one(row)).max(100) : one(row)).optional();

@@ -8,6 +8,7 @@ import type { Context, Run } from "./context.ts";
 import { facts, shortPeer } from "./format.ts";
 import { chooseNetwork, hostNode, networkOf, runningNode } from "./hosting.ts";
 import type { Output } from "./output.ts";
+import { wholePeer } from "./peers.ts";
 import { mayOpenTunnels } from "./privileges.ts";
 import { defaultText, serviceToUse } from "./services.ts";
 import { lastedMs, priceText, reachText, roughAmount, sessionFacts } from "./texts.ts";
@@ -46,7 +47,11 @@ export const connect: Run<"connect"> = async (context) => {
 /** Whether the node that runs has been started for tunnels. */
 const tunnels = async (api: ApiClient, signal: AbortSignal) => (await api.call("status", {}, signal)).tunnel !== undefined;
 
-const startOptions = ({ bootstrap, discovery }: Settings<"connect">) => ({ bootstrap, ...(discovery.length > 0 && { discovery }) });
+const startOptions = ({ bootstrap, discovery, shareRecords }: Settings<"connect">) => ({
+  bootstrap,
+  shareRecords: shareRecords === "on",
+  ...(discovery.length > 0 && { discovery }),
+});
 
 /**
  * What is asked of the node. A consumer always names what it is ready to pay: with 0 it would find no exit that lives on it.
@@ -62,7 +67,7 @@ export function wishes(settings: Settings<"connect">, peer: string | undefined, 
     });
   if (budget === 0n)
     throw new MystError("BUDGET_TOO_SMALL", "a budget of 0 buys nothing", { hint: `set one, for example --budget 1${example}` });
-  const { country, city, service = "proxy", exclude, via, proxy, backend, postQuantum } = settings;
+  const { country, city, minScore, service = "proxy", exclude, via, proxy, backend, postQuantum } = settings;
   return {
     service,
     maxPerGiB,
@@ -72,6 +77,7 @@ export function wishes(settings: Settings<"connect">, peer: string | undefined, 
     ...(peer !== undefined && { peer }),
     ...(country !== undefined && { country }),
     ...(city !== undefined && { city }),
+    ...(minScore !== undefined && { minScore }),
     ...(exclude.length > 0 && { exclude }),
     ...(via.length > 0 && { via }),
   };
@@ -81,16 +87,6 @@ const where = ({ country, city, peer }: Input<"connect">) =>
   peer !== undefined
     ? `exit ${shortPeer(peer)}`
     : `an exit${[city, country].some(Boolean) ? ` in ${[city, country].filter(Boolean).join(", ")}` : ""}`;
-
-/** `exits` shows the end of a peer id: that is enough where only one exit has it. @throws NO_MATCHING_EXIT */
-async function wholePeer(api: ApiClient, text: string): Promise<string> {
-  if (text.length >= 40) return text;
-  const { exits } = await api.call("exits", {});
-  const peers = [...new Set(exits.map(({ peer }) => peer).filter((peer) => peer.endsWith(text)))];
-  if (peers.length === 1 && peers[0] !== undefined) return peers[0];
-  const why = peers.length === 0 ? `no known exit's peer id ends in '${text}'` : `${peers.length} exits' peer ids end in '${text}'`;
-  throw new MystError("NO_MATCHING_EXIT", why, { hint: "give the whole peer id; 'mystnode exits --json' has it" });
-}
 
 async function dryRun({ out, interrupts }: Context<"connect">, api: ApiClient, wanted: Input<"connect">, unit: Unit): Promise<void> {
   const { budget, proxy, backend, ...query } = wanted;
@@ -125,11 +121,17 @@ function tell(out: Output, item: ApiOutput<"connect">, { budget }: Input<"connec
   for (const line of rest) out.progress(`  ${line}`);
 }
 
+/** " (score 0.94, 31 ms)", as far as it is known */
+function knownText({ score = 0, rttMs }: ExitView): string {
+  const known = [score > 0 && `score ${score.toFixed(2)}`, rttMs !== undefined && `${Math.round(rttMs)} ms`].filter(Boolean);
+  return known.length > 0 ? ` (${known.join(", ")})` : "";
+}
+
 export function stepLines(step: ConnectStep, budget: bigint, unit: Unit): string[] {
   if (step.step === "found") {
     const { exit, matching } = step;
     return [
-      `${matching === 1 ? "1 exit" : `${matching} exits`} found   best ${priceText(exit, unit)} in ${exit.country}`,
+      `${matching === 1 ? "1 exit" : `${matching} exits`} found   ${matching === 1 ? "at" : "first"} ${priceText(exit, unit)} in ${exit.country}${knownText(exit)}`,
       `at most ${formatAmount(budget, unit)}, the budget: ${reachText(exit, budget)}`,
     ];
   }

@@ -16,6 +16,7 @@ const loaders: { [C in CommandName]: () => Promise<Run<C>> } = {
   connect: async () => (await import("./connect.ts")).connect,
   disconnect: async () => (await import("./disconnect.ts")).disconnect,
   exits: async () => (await import("./exits.ts")).exits,
+  explain: async () => (await import("./explain.ts")).explain,
   serve: async () => (await import("./serve.ts")).serve,
   status: async () => (await import("./status.ts")).status,
   sessions: async () => (await import("./sessions.ts")).sessions,

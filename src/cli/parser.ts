@@ -26,6 +26,7 @@ export const kindTexts: Record<OptionKind, { metavar: string; form: string }> = 
   hostport: { metavar: "host:port", form: "127.0.0.1:1080 or [::1]:1080" },
   listen: { metavar: "address", form: "a multiaddr such as /ip4/0.0.0.0/tcp/4480, or 0.0.0.0:4480" },
   invite: { metavar: "invite", form: "a multiaddr that ends in /p2p/<peer id>" },
+  share: { metavar: "0..1", form: "a number from 0 to 1, for example 0.5" },
   port: { metavar: "port", form: "0 to 65535" },
   interface: { metavar: "interface", form: "as `ip link` names it" },
   destination: { metavar: "IP[:port]", form: "192.0.2.7, 192.0.2.7:8080, 192.0.2.0/24" },

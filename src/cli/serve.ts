@@ -24,9 +24,15 @@ export const serve: Run<"serve"> = async (context) => {
   const services = servicesToSell(settings.service, mayOpenTunnels());
   const options = serveOptions(settings, services, network.token);
   if (settings.service.length === 0) for (const kind of services) out.progress(defaultText(kind));
-  const { listen, bootstrap, discovery } = settings;
+  const { listen, bootstrap, discovery, shareRecords } = settings;
   const tunnel = services.includes("wireguard");
-  const joining = { listen, bootstrap, relay: relayUse(settings), ...(discovery.length > 0 && { discovery }) };
+  const joining = {
+    listen,
+    bootstrap,
+    relay: relayUse(settings),
+    shareRecords: shareRecords === "on",
+    ...(discovery.length > 0 && { discovery }),
+  };
   await using host = await hostNode(context, network, { ...joining, tunnel });
   await interrupts.race(host.node.serve(options));
   const status = await host.node.status();
@@ -50,6 +56,7 @@ const hasNoGas = async ({ node }: Host): Promise<boolean> => {
 /** @throws USAGE without a country, and for a fee on what is not done */
 export function serveOptions(settings: Settings<"serve">, kinds: ServiceKind[], unit: Unit): ServeOptions {
   const { country = "", city, allow, block, egressAddress, egressIf, endpoint, backend, listenPort, maxSessions, payout } = settings;
+  const { allowPayer, blockPayer } = settings;
   if ((kinds.length > 0 || settings.watch) && country === "")
     throw new MystError("USAGE", "an offer names the country that the exit is in", { hint: "add --country, for example --country DE" });
   if (settings.watchFee !== undefined && !settings.watch)
@@ -76,6 +83,8 @@ export function serveOptions(settings: Settings<"serve">, kinds: ServiceKind[], 
     maxWatchFeeBps: settings.watchMaxFee,
     ...(city !== undefined && { city }),
     ...(payout !== undefined && { payout }),
+    ...(allowPayer.length > 0 && { allowPayers: allowPayer }),
+    ...(blockPayer.length > 0 && { blockPayers: blockPayer }),
   };
 }
 
@@ -115,6 +124,10 @@ function servingFacts(status: NodeStatus, settings: Settings<"serve">, options: 
       "no private or local networks, no mail ports",
       ...service.allow.map((destination) => `except ${destination}`),
       ...service.block.map((destination) => `nor ${destination}`),
+    ],
+    payers: service && [
+      ...(options.allowPayers ?? []).map((payer) => `${payer} and no other that is not named here`),
+      ...(options.blockPayers ?? []).map((payer) => `never ${payer}`),
     ],
     payout: service && (options.payout ?? status.address),
     chain: status.chain.problem === undefined ? undefined : `${chainText(status.chain)}; it clears later`,

@@ -131,6 +131,9 @@ export function parseValue(kind: OptionKind, text: string, origin: Origin): unkn
     case "invite":
       if (!invitePattern.test(text)) throw bad("a peer's address", "write it like /ip4/192.0.2.7/tcp/4480/p2p/16Uiu2…", "BAD_ADDRESS");
       return text;
+    case "share":
+      if (!/^(0(\.\d{1,17})?|1(\.0{1,17})?)$/.test(text)) throw bad("a number from 0 to 1", "write it like 0.5");
+      return Number(text);
     case "port":
       if (!isPort(text)) throw bad("a port", "write a number from 0 to 65535");
       return Number(text);

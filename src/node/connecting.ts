@@ -9,17 +9,22 @@ import { type Credit, creditOf, quantumLimit, quantumMoney } from "../payments/q
 import type { AccountView } from "../payments/settlement.ts";
 import type { Terms } from "../payments/terms.ts";
 import { type ConsumerDeps, type ConsumerSession, type ConsumerSessionOptions, openSession } from "../session/consumer-driver.ts";
+import type { Judging } from "./judging.ts";
+import { neverOpened } from "./outcome.ts";
 import type { ConnectOptions, ConnectStep, ExitView, FindOptions } from "./types.ts";
 import { exitViews } from "./views.ts";
 
 export type FindingDeps = {
   network: Pick<Network, "connect">;
   discovery: Pick<Discovery, "search" | "find" | "offers">;
+  /** which of the exits that fit to try, in this order */
+  judging: Pick<Judging, "choose" | "shown">;
   unit: { symbol: string; decimals: number };
   self: { peer: string };
 };
 
-export type ConnectingDeps = FindingDeps & {
+export type ConnectingDeps = Omit<FindingDeps, "judging"> & {
+  judging: Pick<Judging, "choose" | "shown" | "note">;
   session: ConsumerDeps & { ledger: Pick<PayerLedger, "channels"> };
   /** our own account, fresh or as last read; checked against the ledger */
   account(): Promise<AccountView>;
@@ -41,9 +46,9 @@ const creditMs = 1_000;
 export type Opened = { session: ConsumerSession; exit: ExitView; terms: Terms };
 
 /**
- * Finds exits, picks the cheapest that fits, and opens a session with it; the next one where an exit does not answer or is full.
+ * Finds exits, picks one of the best that fit, and opens a session with it; the next one where an exit does not answer or is full.
  * @throws CONSUMER_PRICE_ZERO, BUDGET_TOO_SMALL, NO_DEPOSIT, INSUFFICIENT_FUNDS, ACCOUNT_CLOSING, NO_MATCHING_EXIT, PRICE_OVER_CAP,
- * RPC_UNREACHABLE, and what the last exit tried failed with
+ * EXIT_FULL, RPC_UNREACHABLE, and what the last exit tried failed with
  */
 export async function connectToExit(
   deps: ConnectingDeps,
@@ -70,14 +75,18 @@ export async function connectToExit(
       const terms = termsFor(exit, options.budget, deps.session.clock.nowMs());
       checkBudget(options.budget, terms, account, deps);
       watch.step({ step: "agreed", perGiB: terms.perGiB, perHour: terms.perHour, quantum: terms.quantum, budget: options.budget });
+      let isProposed = false;
       try {
         await deps.network.connect(exit.peer, exit.addresses, deadline(dialMs, watch.signal));
         await deps.recall(exit, watch.signal);
+        isProposed = true;
         const opened = await openReconciled(session, { exit, terms, budget: options.budget, ...watch });
         watch.step({ step: "open", endpoint: opened.endpoint });
         return { session: opened, exit, terms };
       } catch (error) {
         last = asMystError(error);
+        const outcome = isProposed && !watch.signal.aborted && neverOpened(last.code);
+        if (outcome) await deps.judging.note(exit, outcome);
         if (watch.signal.aborted || !worthAnother(last)) throw last;
         deps.session.log.info("an exit could not be used", { peer: exit.peer, code: last.code });
         failed.set(exit.peer, exit.expiresMs);
@@ -124,6 +133,7 @@ const worthAnother = (error: MystError): boolean =>
     "EXIT_FULL",
     "OFFER_EXPIRED",
     "SERVICE_UNKNOWN",
+    "PAYER_REFUSED",
     "PROMISE_REFUSED",
     "CREDIT_MISMATCH",
     "MALFORMED",
@@ -168,21 +178,40 @@ const termsFor = (exit: ExitView, budget: bigint, nowMs: number): Terms => ({
   validUntilMs: nowMs + validityMs,
 });
 
-/** Exits that match and fit the price caps, cheapest first. @throws NO_MATCHING_EXIT, PRICE_OVER_CAP, INTERRUPTED */
+/** Exits that match and fit the price caps, in the order in which to try them. @throws NO_MATCHING_EXIT, PRICE_OVER_CAP, EXIT_FULL, INTERRUPTED */
 export async function findExits(deps: FindingDeps, options: FindOptions, signal: AbortSignal): Promise<ExitView[]> {
-  const { service, via } = options;
+  const { service, via, maxPerGiB, maxPerHour, minScore } = options;
   await Promise.all((via ?? []).map((invite) => deps.network.connect(peerOf(invite), [invite], deadline(dialMs, signal))));
   const found = await deps.discovery.search(queryOf(deps, options), deadline(searchMs, signal));
   if (signal.aborted) throw new MystError("INTERRUPTED", "interrupted while looking for an exit");
   const exits = found.flatMap(exitViews).filter((exit) => exit.service === service);
   if (exits.length === 0) throw noneFound(options, deps.discovery.offers());
-  const fitting = exits.filter((exit) => exit.perGiB <= options.maxPerGiB && exit.perHour <= options.maxPerHour);
-  if (fitting.length > 0) return fitting;
+  const fits = (exit: ExitView) => exit.service === service && exit.perGiB <= maxPerGiB && exit.perHour <= maxPerHour;
+  const fitting = exits.filter(fits);
+  // who names one exit wants that one
+  if (fitting.length > 0 && options.peer !== undefined) return fitting;
+  if (fitting.length > 0) {
+    const chosen = await deps.judging.choose(found, { ...queryOf(deps, options), maxPerGiB, maxPerHour }, minScore);
+    const order = chosen.flatMap(exitViews).filter(fits);
+    if (order.length > 0) return [...(await deps.judging.shown(order.slice(0, tries))), ...order.slice(tries)];
+    throw noneLeft(fitting, minScore);
+  }
   const cheapest = exits[0] as ExitView;
   const price = `${formatAmount(cheapest.perGiB, deps.unit)}/GiB and ${formatAmount(cheapest.perHour, deps.unit)}/h`;
   throw new MystError("PRICE_OVER_CAP", `${exits.length} exits match, the cheapest at ${price}, over your price cap`, {
     hint: "raise --max-price-gib or --max-price-hour, or look at 'mystnode exits'",
     meta: { perGiB: cheapest.perGiB, perHour: cheapest.perHour },
+  });
+}
+
+function noneLeft(fitting: ExitView[], minScore = 0): MystError {
+  const what = fitting.length === 1 ? "the one exit that matches" : `each of the ${fitting.length} exits that match`;
+  if (fitting.every(({ sessions, maxSessions }) => sessions >= maxSessions))
+    return new MystError("EXIT_FULL", `${what} is full`, {
+      hint: "try again in a few minutes, or ask for less: --country, --max-price-gib",
+    });
+  return new MystError("NO_MATCHING_EXIT", `${what} is full or scores less than ${minScore}`, {
+    hint: "lower --min-score: 'mystnode exits --sort score' shows what exits have",
   });
 }
 

@@ -1,9 +1,11 @@
+import { larger } from "../lib/bigint.ts";
 import { asMystError, MystError } from "../lib/errors.ts";
 import type { SignedPromise } from "../payments/promise.ts";
 import type { ConsumerState } from "../session/consumer.ts";
 import type { Records } from "../session/records.ts";
 import { type ConnectingDeps, connectToExit } from "./connecting.ts";
 import type { Events } from "./events.ts";
+import { outcomeOf } from "./outcome.ts";
 import type { Connection, ConnectOptions, ConnectStep } from "./types.ts";
 import { consumerSession, type StoredSession, sessionView } from "./views.ts";
 
@@ -36,7 +38,9 @@ export async function consume(deps: ConsumingDeps, options: ConnectOptions, stop
     deps.records.save(stored).catch((error) => log.warn("a session's record was not written", { code: asMystError(error).code }));
     deps.events.emit({ type: "session", session: sessionView(stored) });
   };
+  let fastest = 0n;
   report = (state) => {
+    fastest = larger(fastest, state.line.perSecond);
     if (state.phase !== phase || clock.nowMs() - savedMs > recordEveryMs) save(consumerSession(state, meta));
   };
   report(session.state());
@@ -44,6 +48,9 @@ export async function consume(deps: ConsumingDeps, options: ConnectOptions, stop
     const stored = consumerSession(state, { ...meta, endedMs: clock.nowMs() });
     report = () => undefined;
     save(stored);
+    const outcome = outcomeOf(state, fastest);
+    if (outcome)
+      deps.judging.note(exit, outcome).catch((error) => log.warn("how a session went was not kept", { code: asMystError(error).code }));
     if (state.reason)
       throw new MystError(state.reason.code, state.reason.message, { hint: remedies[state.reason.code] ?? "run 'mystnode connect' again" });
     return sessionView(stored);

@@ -50,6 +50,8 @@ export async function startServing(deps: ServingDeps, options: ServeOptions): Pr
   const server = await createSessionServer(deps, {
     services: sold,
     maxSessions: options.maxSessions,
+    allowPayers: options.allowPayers,
+    blockPayers: options.blockPayers,
     onChange: (session, event) => {
       deps.onSession(session);
       if (event.type === "admitted" || event.type === "ended") announce();

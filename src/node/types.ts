@@ -5,12 +5,12 @@ import type { NetworkConfig } from "../lib/network-config.ts";
 import type { Logger } from "../lib/ports.ts";
 import type { PeerSummary } from "../network/network.ts";
 import type { BackendKind, Helper, TunnelState } from "../services/wireguard/types.ts";
+import type { DiscoverySource, ExitQuery, ExitView, ExplainView } from "./exit-types.ts";
 import type { Wallet } from "./wallet-types.ts";
 
 export type { BackendKind, Helper, HelperProbe } from "../services/wireguard/types.ts";
+export type * from "./exit-types.ts";
 export type * from "./wallet-types.ts";
-
-export type DiscoverySource = "gossip" | "snapshot" | "dht";
 
 export type NodeOptions = {
   /** holds the keystore, the database and the socket; its lock makes this process the node */
@@ -30,6 +30,8 @@ export type NodeOptions = {
   discovery?: DiscoverySource[];
   /** an RPC URL that goes before the network file's */
   rpc?: string;
+  /** tell others, hours later, how sessions with exits went; default true */
+  shareRecords?: boolean;
   /** what may change this machine's network, started before: without it there is no service `wireguard`; the node ends it */
   helper?: Helper;
   log?: Logger;
@@ -51,6 +53,10 @@ export type ServeOptions = {
   watch?: { feeBps: number };
   /** hand checks to peers that clear for this node while it is away, for up to this fee; 0: to none; default 200 */
   maxWatchFeeBps?: number;
+  /** payers that are served, and nobody else; default everybody */
+  allowPayers?: Hex[];
+  /** payers that are never served */
+  blockPayers?: Hex[];
 };
 
 /** Amounts in base units. */
@@ -99,6 +105,8 @@ export type ConnectOptions = {
   maxPerHour: bigint;
   /** base units: the most this session may cost in all */
   budget: bigint;
+  /** 0 to 1: what is known of an exit must give it this score at least */
+  minScore?: number;
   exclude?: string[];
   /** an invite: multiaddrs with /p2p/ of the exit, or of peers to ask, dialled first */
   via?: string[];
@@ -115,7 +123,7 @@ export type ConnectOptions = {
 /** What `connect` looks for, without the connecting. */
 export type FindOptions = Pick<
   ConnectOptions,
-  "peer" | "country" | "city" | "service" | "maxPerGiB" | "maxPerHour" | "exclude" | "via" | "signal"
+  "peer" | "country" | "city" | "service" | "maxPerGiB" | "maxPerHour" | "minScore" | "exclude" | "via" | "signal"
 >;
 
 /** Progress of a connect, in this order; `atMs` counts from the command. */
@@ -132,24 +140,6 @@ export type Connection = {
   /** resolves when the session has ended, however it did; rejects with what ended it against our will */
   ended: Promise<SessionView>;
   disconnect(): Promise<SessionView>;
-};
-
-export type ExitView = {
-  peer: string;
-  address: Hex;
-  addresses: string[];
-  country: string;
-  city?: string;
-  networkKind: string;
-  service: string;
-  perGiB: bigint;
-  perHour: bigint;
-  policy: string;
-  sessions: number;
-  maxSessions: number;
-  expiresMs: number;
-  /** by which sources this node has its offer */
-  sources: DiscoverySource[];
 };
 
 export type SessionView = {
@@ -208,17 +198,6 @@ export type ConflictView = { signer: Hex; sinceMs: number; owed: bigint };
 
 export type TunnelView = TunnelState & { interface?: string; backend?: BackendKind };
 
-/** `waitMs`: when none is known, ask and wait so long; without it only what is known already counts. */
-export type ExitQuery = {
-  waitMs?: number;
-  country?: string;
-  city?: string;
-  service?: string;
-  maxPerGiB?: bigint;
-  limit?: number;
-  sort?: "price";
-};
-
 /** What `node.events` tells; it only observes. */
 export type NodeEvent =
   | { type: "peer"; peer: string; connected: boolean }
@@ -245,6 +224,8 @@ export type Node = AsyncDisposable & {
   /** The exit that `connect` would take; agrees on nothing and pays nothing. @throws NO_MATCHING_EXIT, PRICE_OVER_CAP */
   find(options: FindOptions): Promise<{ matching: number; exit: ExitView }>;
   exits(query: ExitQuery): Promise<ExitView[]>;
+  /** Why this node thinks of an exit what it does; asks peers for what they know first. @throws NODE_NOT_RUNNING before `start`, NO_MATCHING_EXIT */
+  explain(peer: string): Promise<ExplainView>;
   sessions(): Promise<SessionView[]>;
   status(): Promise<NodeStatus>;
   wallet: Wallet;

@@ -3,7 +3,7 @@ import { createApi } from "../../../src/api/api.ts";
 import { createApiClient } from "../../../src/api/client.ts";
 import { MystError } from "../../../src/lib/errors.ts";
 import { describe } from "../../support/harness.ts";
-import { exit, fakeNode, session } from "./fake-node.ts";
+import { exit, explained, fakeNode, session } from "./fake-node.ts";
 
 const inProcess = () => {
   const fake = fakeNode();
@@ -45,6 +45,10 @@ describe("api: calls", (test) => {
     const { client, calls } = inProcess();
     await client.call("exits", { country: "US", city: "New York & co", limit: 3, maxPerGiB: 9n });
     assert.deepEqual(calls.at(-1), ["exits", { country: "US", city: "New York & co", limit: 3, maxPerGiB: 9n }]);
+    for (const minScore of [0, 0.25, 1]) {
+      await client.call("exits", { minScore, sort: "score" });
+      assert.deepEqual(calls.at(-1), ["exits", { minScore, sort: "score" }]);
+    }
     await client.call("exits", {});
     assert.deepEqual(calls.at(-1), ["exits", {}]);
   });
@@ -61,6 +65,7 @@ describe("api: calls", (test) => {
     assert.deepEqual(await client.call("status"), await node.status());
     assert.deepEqual(await client.call("wallet"), await node.wallet.show());
     assert.deepEqual((await client.call("exits", {})).exits, [exit]);
+    assert.deepEqual((await client.call("explain", { peer: exit.peer })).exit, explained);
     assert.equal((await client.call("network")).network.minBond, "1000000000000000000");
     assert.deepEqual(await client.call("account"), await node.wallet.account());
     assert.deepEqual(await collect(client.stream("withdraw")), [{ type: "done", result: { hash: "0xbb", withdrawn: 10n, credited: 0n } }]);

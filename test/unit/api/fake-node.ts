@@ -1,7 +1,7 @@
 import type { ApiNode } from "../../../src/api/api.ts";
 import { MystError } from "../../../src/lib/errors.ts";
 import { parseNetwork } from "../../../src/lib/network-config.ts";
-import type { Connection, ConnectOptions, ExitView, NodeEvent, SessionView } from "../../../src/node/types.ts";
+import type { Connection, ConnectOptions, ExitView, ExplainView, NodeEvent, SessionView } from "../../../src/node/types.ts";
 
 export const address = `0x${"ab".repeat(20)}` as const;
 export const networkJson = {
@@ -33,6 +33,19 @@ export const exit: ExitView = {
   maxSessions: 5,
   expiresMs: 4_000_000_000_000,
   sources: ["gossip", "dht"],
+};
+
+export const explained: ExplainView = {
+  ...{ peer: exit.peer, address, score: 0.81, quality: 0.83, evidence: { ok: 12.5, fail: 0.5 }, rttMs: 31, isNew: false },
+  exits: [{ ...exit, score: 0.81, rttMs: 31 }],
+  rank: {
+    ...{ place: 1, of: 3, chance: 0.61, utility: 0.4 },
+    factors: { score: 0.81, speed: 1, country: 1, price: 0.5, room: 1, places: 1 },
+  },
+  own: { sessions: 9, fails: 1, ok: 7.5, fail: 0.5, settled: 2n ** 80n, mbps: 90 },
+  coPayers: [{ payer: address, weight: 2, ok: 5, fail: 0, settled: 10n ** 17n, via: [address] }],
+  gossip: { weight: 5, raters: 7, flow: 0.1, reference: 0.2, most: 10, mostOfOne: 1 },
+  stake: { bond: 10n ** 18n, ageMs: 86_400_000, share: 0.01 },
 };
 
 export const session: SessionView = {
@@ -110,6 +123,10 @@ export function fakeNode() {
     exits: async (query) => {
       calls.push(["exits", query]);
       return [exit];
+    },
+    explain: async (peer) => {
+      calls.push(["explain", peer]);
+      return explained;
     },
     sessions: async () => [session],
     status: async () => ({

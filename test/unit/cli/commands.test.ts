@@ -45,6 +45,9 @@ describe("cli/connect: what is asked of the node", (test) => {
   test("the first step says the price and the most that it can cost", () => {
     const lines = stepLines({ step: "found", atMs: 1, matching: 14, exit }, milli(1000n), myst).join("\n");
     assert.match(lines, /14 exits/);
+    assert.ok(!lines.includes("score"));
+    const known = stepLines({ step: "found", atMs: 1, matching: 14, exit: { ...exit, score: 0.94, rttMs: 31.4 } }, milli(1000n), myst);
+    assert.match(known[0] ?? "", / in US \(score 0\.94, 31 ms\)$/);
     assert.match(lines, /0\.1 MYST\/GiB \+ 0\.01 MYST\/h/);
     assert.match(lines, /at most 1 MYST/);
     assert.match(lines, /10\.0 GiB/);
@@ -83,6 +86,9 @@ describe("cli/serve: what is offered", (test) => {
   });
 
   test("to sell needs a country; to help the network does not", () => {
+    const [some, other] = [`0x${"AB".repeat(20)}`, `0x${"cd".repeat(20)}`];
+    const lists = serveOptions(settings("serve", { country: "DE", "allow-payer": [some], "block-payer": [some, other] }), ["proxy"], myst);
+    assert.deepEqual([lists.allowPayers, lists.blockPayers], [[some.toLowerCase()], [some.toLowerCase(), other]]);
     assert.throws(() => serveOptions(settings("serve", {}), ["proxy"], myst), code("USAGE"));
     assert.deepEqual(serveOptions(settings("serve", {}), [], myst).services, []);
   });

@@ -9,6 +9,17 @@ const read = (kind: OptionKind, text: string) => parseValue(kind, text, { name: 
 
 const cases: [kind: OptionKind, code: string, good: [text: string, value: unknown][], bad: string[]][] = [
   ["country", "BAD_COUNTRY", [["us", "US"]], ["UK", "USA", "", "U", "ÜS"]],
+  [
+    "share",
+    "BAD_VALUE",
+    [
+      ["0", 0],
+      ["0.25", 0.25],
+      ["1", 1],
+      ["1.0", 1],
+    ],
+    ["-0.1", "1.1", "2", "50%", "", ".5"],
+  ],
   ["integer", "BAD_VALUE", [["20", 20]], ["0", "-1", "1.5", "1e3", "", "99999999999"]],
   [
     "flag",

@@ -7,6 +7,7 @@ import { silentLogger } from "../../../../src/lib/ports.ts";
 import type { Store } from "../../../../src/lib/store.ts";
 import type { FrameStream, Network } from "../../../../src/network/network.ts";
 import { connectToExit } from "../../../../src/node/connecting.ts";
+import type { ExitView } from "../../../../src/node/types.ts";
 import { clearingDomain, termsDigest } from "../../../../src/payments/eip712.ts";
 import { openPayerLedger } from "../../../../src/payments/payer-ledger.ts";
 import { QUANTUM_MS, quantumBound, quantumMoney } from "../../../../src/payments/quantum.ts";
@@ -102,6 +103,7 @@ export async function overcharge(
   const offer = { offer: { ...exit, addresses: [], country: "US", services: [{ kind: "units", ...prices }] }, sources: [] };
   const deps = {
     network,
+    judging: { choose: async (found: KnownOffer[]) => found, shown: async (exits: ExitView[]) => exits, note: async () => undefined },
     discovery: { search: async () => [offer as unknown as KnownOffer], find: async function* () {}, offers: () => [] },
     ...{
       unit: { symbol: "MYST", decimals: 18 },

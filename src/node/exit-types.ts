@@ -1,0 +1,83 @@
+import type { Hex } from "../lib/codec.ts";
+
+export type DiscoverySource = "gossip" | "snapshot" | "dht";
+
+export type ExitView = {
+  peer: string;
+  address: Hex;
+  addresses: string[];
+  country: string;
+  city?: string;
+  networkKind: string;
+  service: string;
+  perGiB: bigint;
+  perHour: bigint;
+  policy: string;
+  sessions: number;
+  maxSessions: number;
+  expiresMs: number;
+  /** by which sources this node has its offer */
+  sources: DiscoverySource[];
+  /** 0 to 1, where it was asked for: what this node thinks of it */
+  score?: number;
+  /** ms and Mbit/s: measured here, else as those tell who paid the same exits as this node; absent where nobody knows */
+  rttMs?: number;
+  mbps?: number;
+};
+
+/** What this node thinks of an exit, and why. */
+export type ExplainView = {
+  peer: string;
+  address: Hex;
+  /** 0 to 1 */
+  score: number;
+  /** Q of the evidence, before what nothing stands behind is taken off it */
+  quality: number;
+  /** what speaks for it and against it, in sessions */
+  evidence: { ok: number; fail: number };
+  rttMs?: number;
+  mbps?: number;
+  /** what it offers now; none: nothing */
+  exits: ExitView[];
+  /** among the exits of its country that have a place left; absent for one that has none */
+  rank?: {
+    place: number;
+    of: number;
+    /** how likely a connect to that country tries it first */
+    chance: number;
+    utility: number;
+    /** the utility is their product */
+    factors: { score: number; speed: number; country: number; price: number; room: number; places: number };
+  };
+  /** our own sessions of 13 weeks; `ok`, `fail` and `settled` (base units) with half the weight every 30 days */
+  own: { sessions: number; fails: number; ok: number; fail: number; settled: bigint; mbps?: number; rttMs?: number };
+  /** those who paid exits that we paid, and this one; the greatest first, at most 20. `weight`: in sessions; `via`: those exits */
+  coPayers: { payer: Hex; weight: number; ok: number; fail: number; settled: bigint; via: Hex[] }[];
+  /** what others' words come to: in sessions together, out of so many raters; `flow` of our money's trace ends here, `reference` at an established exit */
+  gossip: {
+    weight: number;
+    raters: number;
+    flow: number;
+    reference: number;
+    /** bounds, in sessions: of all together, and of one rater */
+    most: number;
+    mostOfOne: number;
+  };
+  /** base units, and how long they have stood on average; `share`: how far that makes up for what is not known, 0 to 1 */
+  stake: { bond: bigint; ageMs: number; share: number };
+  /** less than five sessions' worth is known: it is tried now and then */
+  isNew: boolean;
+};
+
+/** `waitMs`: when none is known, ask and wait so long; without it only what is known already counts. */
+export type ExitQuery = {
+  waitMs?: number;
+  country?: string;
+  city?: string;
+  service?: string;
+  maxPerGiB?: bigint;
+  minScore?: number;
+  limit?: number;
+  /** default price */
+  sort?: "price" | "score" | "latency";
+};

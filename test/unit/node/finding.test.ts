@@ -1,0 +1,91 @@
+import assert from "node:assert/strict";
+import type { KnownOffer, OfferQuery } from "../../../src/discovery/discovery.ts";
+import type { Offer } from "../../../src/discovery/offer.ts";
+import { rank } from "../../../src/discovery/rank.ts";
+import { findExits } from "../../../src/node/connecting.ts";
+import { listExits, sorted } from "../../../src/node/listing.ts";
+import type { ExitView, FindOptions } from "../../../src/node/types.ts";
+import { exitViews } from "../../../src/node/views.ts";
+import { describe } from "../../support/harness.ts";
+import { identity, signedBy } from "../discovery/offers.ts";
+
+const known = (number: number, change: Partial<Offer> = {}): KnownOffer => ({ ...signedBy(identity(number), change), sources: ["gossip"] });
+const peer = (number: number) => identity(number).peerId;
+const wish: FindOptions = { service: "proxy", maxPerGiB: 1_000n, maxPerHour: 1_000n };
+const unit = { symbol: "MYST", decimals: 18 };
+
+/** What is found where these are offered; what is chosen of them is told backwards, to be seen. */
+function find(offers: KnownOffer[], options: Partial<FindOptions> = {}, scores: Record<string, number> = {}) {
+  const asked: { query: OfferQuery; minScore: number | undefined }[] = [];
+  const discovery = { search: async (query: OfferQuery) => rank(offers, query), offers: () => offers, find: async function* () {} };
+  const choose = async (found: KnownOffer[], query: OfferQuery, minScore = 0) => {
+    asked.push({ query, minScore });
+    return found.filter(({ offer }) => offer.sessions < offer.maxSessions && (scores[offer.peer] ?? 0) >= minScore).toReversed();
+  };
+  const deps = {
+    network: { connect: async () => undefined },
+    discovery,
+    judging: { choose, shown: async (exits: ExitView[]) => exits },
+    unit,
+    self: { peer: "me" },
+  };
+  return { found: findExits(deps, { ...wish, ...options }, new AbortController().signal), asked };
+}
+const code = (expected: string) => (error: unknown) => (error as { code?: string }).code === expected;
+
+describe("node/connecting: which exits are tried", (test) => {
+  test("in the order that was chosen, by what is asked for and what it may cost", async () => {
+    const { found, asked } = find([known(1), known(2), known(3, { services: [{ kind: "wireguard", perGiB: 1n, perHour: 1n }] })]);
+    const order = (await found).map((exit) => exit.peer);
+    assert.deepEqual(order, [peer(1), peer(2)].sort().reverse());
+    assert.deepEqual(asked[0]?.query, { service: "proxy", exclude: ["me"], maxPerGiB: 1_000n, maxPerHour: 1_000n });
+  });
+
+  test("all full: that is said, and not that there is none; one that is named is tried all the same", async () => {
+    const full = { sessions: 10, maxSessions: 10 };
+    await assert.rejects(find([known(1, full), known(2, full)]).found, code("EXIT_FULL"));
+    assert.equal((await find([known(1, full)], { peer: peer(1) }).found).length, 1);
+  });
+
+  test("none has the score that is asked for: that is said, with what to lower", async () => {
+    const offers = [known(1), known(2)];
+    const scores = { [peer(1)]: 0.4 };
+    assert.deepEqual(
+      (await find(offers, { minScore: 0.4 }, scores).found).map((exit) => exit.peer),
+      [peer(1)],
+    );
+    await assert.rejects(find(offers, { minScore: 0.5 }, scores).found, (error) => {
+      assert.ok(code("NO_MATCHING_EXIT")(error));
+      return /--min-score/.test((error as { hint: string }).hint);
+    });
+  });
+});
+
+describe("node/listing: which exits are shown", (test) => {
+  const exits = [1, 2, 3].flatMap((number) => exitViews(known(number)));
+  const [a, b, c] = exits as [ExitView, ExitView, ExitView];
+
+  test("by price as they come, by score and by latency, what is not known last", () => {
+    const all = [
+      { ...a, score: 0.1 },
+      { ...b, score: 0.9, rttMs: 90 },
+      { ...c, rttMs: 10 },
+    ];
+    const order = (by?: Parameters<typeof sorted>[1]) => sorted(all, by).map((exit) => exit.peer);
+    assert.deepEqual(order(), [a.peer, b.peer, c.peer]);
+    assert.deepEqual(order("score"), [b.peer, a.peer, c.peer]);
+    assert.deepEqual(order("latency"), [c.peer, b.peer, a.peer]);
+  });
+
+  test("only those with the score that is asked for, then only so many", async () => {
+    const online = {
+      discovery: { offers: () => [1, 2, 3].map((number) => known(number)), search: async () => [] },
+      judging: { shown: async (shown: ExitView[]) => shown.map((exit, index) => ({ ...exit, score: index / 2 })) },
+    };
+    const shown = async (query: object) => (await listExits(online, query, new AbortController().signal)).map(({ score }) => score);
+    assert.deepEqual(await shown({}), [0, 0.5, 1]);
+    assert.deepEqual(await shown({ minScore: 0.5, sort: "score" }), [1, 0.5]);
+    assert.deepEqual(await shown({ minScore: 0.5, sort: "score", limit: 1 }), [1]);
+    assert.deepEqual(await listExits(undefined, {}, new AbortController().signal), []);
+  });
+});
