@@ -13,7 +13,9 @@ describe("services/wireguard/host/state-file", (test) => {
     "a process began once; one that has ended did not, also while nobody has asked how it ended",
     async () => {
       assert.match(processBegan(process.pid) ?? "", /^\d+$/);
-      const parent = spawn("sh", ["-c", "true & echo $!; exec sleep 30"], { stdio: ["ignore", "pipe", "ignore"] });
+      // The child ends once its parent is no shell any more: a shell may ask how it ended, sleep never does.
+      const untilNoShell = "while ! grep -q sleep /proc/$$/comm; do sleep 0.01; done";
+      const parent = spawn("sh", ["-c", `(${untilNoShell}) & echo $!; exec sleep 30`], { stdio: ["ignore", "pipe", "ignore"] });
       try {
         const [line] = await once(parent.stdout, "data");
         const pid = Number(String(line));
