@@ -1,7 +1,7 @@
 import { larger } from "../lib/bigint.ts";
 import { asMystError, MystError } from "../lib/errors.ts";
 import type { SignedPromise } from "../payments/promise.ts";
-import type { ConsumerState } from "../session/consumer.ts";
+import type { ConsumerState } from "../session/consumer-state.ts";
 import type { Records } from "../session/records.ts";
 import { type ConnectingDeps, connectToExit } from "./connecting.ts";
 import type { Events } from "./events.ts";

@@ -1,7 +1,7 @@
 import type { ErrorCode } from "../lib/errors.ts";
 import { flags } from "../reputation/record.ts";
 import type { OwnSession } from "../reputation/telling.ts";
-import type { ConsumerState } from "../session/consumer.ts";
+import type { ConsumerState } from "../session/consumer-state.ts";
 
 /** By these a session ends through the exit's fault. What the budget, the network in between or we ourselves end says nothing of it. */
 const itsFault: Partial<Record<ErrorCode, number>> = {

@@ -1,7 +1,7 @@
 import type { KnownOffer } from "../discovery/discovery.ts";
 import { watchKind } from "../discovery/offer.ts";
 import type { Hex } from "../lib/codec.ts";
-import type { ConsumerState } from "../session/consumer.ts";
+import type { ConsumerState } from "../session/consumer-state.ts";
 import type { ProviderState } from "../session/provider.ts";
 import type { ProviderSession } from "../session/provider-driver.ts";
 import type { ExitView, SessionView } from "./types.ts";

@@ -11,7 +11,8 @@ import type { SignedPromise } from "../payments/promise.ts";
 import type { Credit } from "../payments/quantum.ts";
 import type { Terms } from "../payments/terms.ts";
 import type { ServiceConsumer, ServiceHandle } from "../services/service.ts";
-import { buyEveryMs, type ConsumerEffect, type ConsumerEvent, type ConsumerState, initialConsumer, stepConsumer } from "./consumer.ts";
+import { stepConsumer } from "./consumer.ts";
+import { buyEveryMs, type ConsumerEffect, type ConsumerEvent, type ConsumerState, initialConsumer } from "./consumer-state.ts";
 import { type Proposal, sessionProtocol, type ToProvider, toConsumerCodec, toProviderCodec } from "./messages.ts";
 
 export type ConsumerDeps = {

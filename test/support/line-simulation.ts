@@ -12,14 +12,14 @@ import {
 import type { SignedPromise } from "../../src/payments/promise.ts";
 import { creditOf, quantumLimit } from "../../src/payments/quantum.ts";
 import { due, type Terms } from "../../src/payments/terms.ts";
+import { stepConsumer } from "../../src/session/consumer.ts";
 import {
   buyEveryMs,
   type ConsumerEffect,
   type ConsumerEvent,
   type ConsumerState,
   initialConsumer,
-  stepConsumer,
-} from "../../src/session/consumer.ts";
+} from "../../src/session/consumer-state.ts";
 import { initialProvider, type ProviderEffect, type ProviderEvent, type ProviderState, stepProvider } from "../../src/session/provider.ts";
 
 export const prices = { perHour: 10n ** 16n, perGiB: 10n ** 17n };

@@ -1,7 +1,8 @@
 import type { SignedPromise } from "../../src/payments/promise.ts";
 import { QUANTUM_BYTES, quantumMoney } from "../../src/payments/quantum.ts";
 import { consumerPatience, createUnanswered, exitPatience } from "../../src/services/unanswered.ts";
-import { type ConsumerEffect, type ConsumerEvent, type ConsumerState, initialConsumer, stepConsumer } from "../../src/session/consumer.ts";
+import { stepConsumer } from "../../src/session/consumer.ts";
+import { type ConsumerEffect, type ConsumerEvent, type ConsumerState, initialConsumer } from "../../src/session/consumer-state.ts";
 import { initialProvider, type ProviderEffect, type ProviderEvent, type ProviderState, stepProvider } from "../../src/session/provider.ts";
 
 /** five seconds cost about as much as a MiB: both halves of a quantum show */

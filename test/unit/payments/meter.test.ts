@@ -43,11 +43,11 @@ describe("payments/meter: due", (test) => {
 });
 
 describe("payments/meter: what to buy next", (test) => {
-  test("one quantum at first, then nothing until a quarter of the bytes or half of the time is used", () => {
+  test("one quantum at first, then nothing until half of the bytes or of the time is used", () => {
     assert.deepEqual(nextPurchase(input()), { buy: one, exhausted: false, overcharged: false });
     const at = (used: Usage) => nextPurchase(input({ bought: one, used })).buy;
-    assert.equal(at({ bytes: QUANTUM_BYTES / 4n, ms: QUANTUM_MS / 2 }), undefined);
-    assert.deepEqual(at({ bytes: QUANTUM_BYTES / 4n + 1n, ms: 0 }), { bytes: QUANTUM_BYTES / 4n + 1n + QUANTUM_BYTES, ms: QUANTUM_MS });
+    assert.equal(at({ bytes: QUANTUM_BYTES / 2n, ms: QUANTUM_MS / 2 }), undefined);
+    assert.deepEqual(at({ bytes: QUANTUM_BYTES / 2n + 1n, ms: 0 }), { bytes: QUANTUM_BYTES / 2n + 1n + QUANTUM_BYTES, ms: QUANTUM_MS });
     assert.deepEqual(at({ bytes: 10n, ms: QUANTUM_MS / 2 + 1 }), { bytes: QUANTUM_BYTES + 10n, ms: QUANTUM_MS / 2 + 1 + QUANTUM_MS });
   });
 

@@ -1,13 +1,8 @@
 import type { SignedPromise } from "../../../src/payments/promise.ts";
 import { QUANTUM_BYTES, QUANTUM_MS, quantumLimit } from "../../../src/payments/quantum.ts";
 import { due } from "../../../src/payments/terms.ts";
-import {
-  type ConsumerEffect,
-  type ConsumerEvent,
-  type ConsumerState,
-  initialConsumer,
-  stepConsumer,
-} from "../../../src/session/consumer.ts";
+import { stepConsumer } from "../../../src/session/consumer.ts";
+import { type ConsumerEffect, type ConsumerEvent, type ConsumerState, initialConsumer } from "../../../src/session/consumer-state.ts";
 
 export const terms = {
   perHour: 3_600_000n,

@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { QUANTUM_BYTES, QUANTUM_MS } from "../../../src/payments/quantum.ts";
 import { due } from "../../../src/payments/terms.ts";
 import { consumerPatience } from "../../../src/services/unanswered.ts";
-import { type ConsumerEvent, type ConsumerState, patienceMs, stepConsumer } from "../../../src/session/consumer.ts";
+import { patienceMs, stepConsumer } from "../../../src/session/consumer.ts";
+import type { ConsumerEvent, ConsumerState } from "../../../src/session/consumer-state.ts";
 import { describe } from "../../support/harness.ts";
 import { active, begun, first, firstDue, fresh, invoice, promise, rich, run, terms, types, used } from "./consumer-rig.ts";
 

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { QUANTUM_BYTES } from "../../../src/payments/quantum.ts";
-import { type ConsumerEvent, type ConsumerState, patienceMs } from "../../../src/session/consumer.ts";
+import { patienceMs } from "../../../src/session/consumer.ts";
+import type { ConsumerEvent, ConsumerState } from "../../../src/session/consumer-state.ts";
 import { describe } from "../../support/harness.ts";
 import { active, firstDue, invoice, run, types, used } from "./consumer-rig.ts";
 
