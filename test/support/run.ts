@@ -34,16 +34,10 @@ for (const wanted of positionals)
     report({ name: wanted, count: { passed: 0, failed: 1, skipped: 0 }, ms: 0, output: "", problems: ["no test file matches"] });
 
 for (const check of chosenChecks) report(await check.run(root));
-await inParallel(
-  2,
-  files.filter((file) => kindOf(file) === "unit"),
-  run,
-);
-await inParallel(
-  1,
-  files.filter((file) => kindOf(file) !== "unit"),
-  run,
-);
+await inParallel(2, filesOf("unit"), run);
+// Those wait for blocks and for each other more than they compute; all others look at the whole machine, or need it.
+await inParallel(2, filesOf("chain", "net"), run);
+await inParallel(1, filesOf(...kinds.filter((kind) => !["unit", "chain", "net"].includes(kind))), run);
 
 for (const { name, output, problems } of failures) console.log(["", `==== ${name}`, output.trimEnd(), ...problems].join("\n"));
 if (failures.length > 0) console.log(`\nfailed: ${failures.map(({ name }) => name).join(", ")}`);
@@ -89,6 +83,10 @@ function allFiles(): string[] {
       .map((name) => relative(root, join(directory, name)))
       .sort();
   });
+}
+
+function filesOf(...wanted: string[]): string[] {
+  return files.filter((file) => wanted.includes(kindOf(file)));
 }
 
 function kindOf(file: string): string {
