@@ -36,8 +36,14 @@ for (const wanted of positionals)
 for (const check of chosenChecks) report(await check.run(root));
 await inParallel(2, filesOf("unit"), run);
 // Those wait for blocks and for each other more than they compute; all others look at the whole machine, or need it.
-await inParallel(2, filesOf("chain", "net"), run);
-await inParallel(1, filesOf(...kinds.filter((kind) => !["unit", "chain", "net"].includes(kind))), run);
+const shared = filesOf("chain", "net", "e2e").filter((file) => !file.includes("devnet"));
+await inParallel(2, shared, run);
+const alone = filesOf(...kinds.filter((kind) => kind !== "unit"));
+await inParallel(
+  1,
+  alone.filter((file) => !shared.includes(file)),
+  run,
+);
 
 for (const { name, output, problems } of failures) console.log(["", `==== ${name}`, output.trimEnd(), ...problems].join("\n"));
 if (failures.length > 0) console.log(`\nfailed: ${failures.map(({ name }) => name).join(", ")}`);
