@@ -12,6 +12,7 @@ import { consume } from "./node/consuming.ts";
 import { mindDoubt } from "./node/doubts.ts";
 import { endInOrder, trackWork } from "./node/ending.ts";
 import { createEvents } from "./node/events.ts";
+import { joinNetwork } from "./node/joining.ts";
 import { type Judging, startJudging } from "./node/judging.ts";
 import { listExits } from "./node/listing.ts";
 import { type Providing, provide } from "./node/providing.ts";
@@ -19,7 +20,7 @@ import { keepRecords } from "./node/recording.ts";
 import { retiredKeys } from "./node/retired.ts";
 import { statusOf } from "./node/status.ts";
 import { createTunnelling } from "./node/tunnelling.ts";
-import type { Connection, ConnectOptions, DiscoverySource, ExitView, Node, NodeOptions, ServeOptions } from "./node/types.ts";
+import type { Connection, ConnectOptions, ExitView, Node, NodeOptions, ServeOptions } from "./node/types.ts";
 import { interruptedSession, type StoredSession, sessionView } from "./node/views.ts";
 import { createWallet } from "./node/wallet.ts";
 import { notLetThrough } from "./node/watching.ts";
@@ -118,24 +119,7 @@ export async function createNode(options: NodeOptions): Promise<Node> {
   const start = async () => {
     if (online) return;
     await tunnelling.adopt();
-    const sources: DiscoverySource[] = options.discovery ?? ["gossip", "snapshot", "dht"];
-    // A wallet needs no network: what only a peer needs is loaded when it becomes one.
-    const [{ createNetwork }, { createDiscovery }] = await Promise.all([import("./network/host.ts"), import("./discovery/discovery.ts")]);
-    const network = await createNetwork(
-      { identity, store, log: log.child("network"), clock },
-      {
-        protocolPrefix: config.protocolPrefix,
-        listen: options.listen ?? [],
-        ...(options.relay !== undefined && { relay: options.relay }),
-        bootstrap: [...config.bootstrap, ...(options.bootstrap ?? [])],
-        gossip: true,
-        dht: true,
-      },
-    );
-    const discovery = await createDiscovery(
-      { network, identity, store, log: log.child("discovery"), clock, networkConfig: config },
-      { sources },
-    );
+    const { network, discovery } = await joinNetwork({ identity, store, clock, log, config, chain }, options);
     discovery.onOffer(({ offer }, source) => events.emit({ type: "offer", peer: offer.peer, country: offer.country, source }));
     network.onDisconnect((peer) => events.emit({ type: "peer", peer, connected: false }));
     await answerResume({ network, ledger: payer, clock, onBehind: ({ code, message }) => events.emit({ type: "warning", code, message }) });

@@ -31,7 +31,7 @@ const numeric = z.codec(z.string().regex(/^\d{1,9}$/), z.number().int().nonnegat
 export const hex = z.custom<Hex>((value) => /^0x[0-9a-f]*$/.test(String(value)), "expected lower-case hex");
 const name = z.string().min(1).max(200);
 const names = z.array(name).max(100);
-const source = z.enum(["gossip", "snapshot", "dht"]);
+const source = z.enum(["gossip", "snapshot", "dht", "cache"]);
 const endpoint = z.record(z.string(), z.string());
 
 /** Keeps a schema and the type it stands for in step: the compiler refuses a member that only one of them has. */

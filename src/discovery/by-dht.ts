@@ -1,42 +1,25 @@
-import type { Clock } from "../lib/clock.ts";
-import { deadline } from "../lib/lifecycle.ts";
-import type { Logger } from "../lib/ports.ts";
 import type { Network } from "../network/network.ts";
+import { type AskingDeps, askExit, sideBySide } from "./asking.ts";
 import type { OfferQuery } from "./discovery.ts";
-import type { Intake } from "./intake.ts";
-import { maxOfferBytes, readOffer } from "./offer.ts";
-import { lookupKeys, offerProtocol } from "./protocol.ts";
+import { lookupKeys } from "./protocol.ts";
 
-type Deps = {
-  network: Pick<Network, "peerId" | "findProviders" | "connect" | "ask">;
-  clock: Pick<Clock, "nowMs">;
-  log: Logger;
-  intake: Intake;
-};
+type Deps = AskingDeps & { network: Pick<Network, "peerId" | "findProviders"> };
 
-/** A provider that is gone costs no more than this, beside the others. */
-const fetchMs = 5_000;
-const maxFetches = 64;
+const maxFetches = 256;
+const atOnce = 16;
 
 /** Looks up who says to sell what is asked for, and takes each one's offer from itself. Ends with the lookups. Never throws. */
-export async function lookInDht({ network, clock, log, intake }: Deps, query: OfferQuery, signal: AbortSignal): Promise<void> {
+export async function lookInDht(deps: Deps, query: OfferQuery, signal: AbortSignal): Promise<void> {
+  const { network, clock } = deps;
   const seen = new Set([network.peerId]);
   const fetches: Promise<void>[] = [];
-  const fetch = async (peer: string, addresses: string[]) => {
-    try {
-      const limit = deadline(fetchMs, signal);
-      await network.connect(peer, addresses, limit);
-      const bytes = await network.ask(peer, offerProtocol, new Uint8Array(), limit, { maxAnswer: maxOfferBytes });
-      if (readOffer(bytes).offer.peer === peer) intake.takeBytes(bytes, "dht");
-    } catch (error) {
-      log.debug("no offer from a provider", { peer, error: (error as Error).message });
-    }
-  };
+  const ask = askExit(deps, "dht", signal);
+  const inTurn = sideBySide(atOnce);
   const look = async (key: Uint8Array) => {
-    for await (const { peer, addresses } of network.findProviders(key, signal)) {
-      if (seen.has(peer) || seen.size > maxFetches) continue;
-      seen.add(peer);
-      fetches.push(fetch(peer, addresses));
+    for await (const provider of network.findProviders(key, signal)) {
+      if (seen.has(provider.peer) || seen.size > maxFetches) continue;
+      seen.add(provider.peer);
+      fetches.push(inTurn(() => ask(provider)));
     }
   };
   await Promise.all(lookupKeys(query, clock.nowMs()).map(look));

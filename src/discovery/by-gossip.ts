@@ -1,9 +1,11 @@
 import { randomBytes } from "node:crypto";
 import type { Clock } from "../lib/clock.ts";
 import { isMystError } from "../lib/errors.ts";
+import { deadline } from "../lib/lifecycle.ts";
 import type { Network, Validity } from "../network/network.ts";
 import { createQuota } from "../network/quota.ts";
 import type { Announcer } from "./announcer.ts";
+import type { Announcers } from "./announcers.ts";
 import type { Catalogue } from "./catalogue.ts";
 import type { Intake } from "./intake.ts";
 import { checkTimes, maxOfferBytes, readOffer } from "./offer.ts";
@@ -11,8 +13,9 @@ import { offersTopic, wantedBytes, wantedTopic } from "./protocol.ts";
 
 type Deps = {
   network: Pick<Network, "subscribe" | "publish" | "onSubscriber">;
-  clock: Pick<Clock, "nowMs">;
+  clock: Pick<Clock, "nowMs" | "timeout">;
   catalogue: Pick<Catalogue, "compare" | "all">;
+  announcers: Announcers;
   intake: Intake;
   own: Pick<Announcer, "request">;
 };
@@ -26,23 +29,29 @@ const wantedQuota = { burst: 20, perSecond: 2 };
 
 const isMalformed = (error: unknown) => isMystError(error, "MALFORMED") || isMystError(error, "BAD_SIGNATURE");
 
+/** The chain is asked whether an announcer has a bond within this; until it has answered the offer is not passed on. */
+const standingMs = 2_000;
+
 /**
  * What to do with an offer from gossip; it is in the catalogue when accepted. Cheap checks first: a signature is looked at only
- * when the offer is newer than what is held and its exit has not said too much already.
+ * when the offer is newer than what is held and its exit has not said too much already; and the chain only when the signature is right. An
+ * offer of whom nobody knows whether it has a bond is kept here, but not passed on.
  */
-export function offerValidator({ catalogue, intake, clock }: Pick<Deps, "catalogue" | "intake" | "clock">) {
+export function offerValidator({ catalogue, intake, announcers, clock }: Pick<Deps, "catalogue" | "intake" | "announcers" | "clock">) {
   const said = createQuota(clock, perExit);
-  return (bytes: Uint8Array): Validity => {
+  return async (bytes: Uint8Array): Promise<Validity> => {
     try {
       const signed = readOffer(bytes);
+      const { peer, address } = signed.offer;
       checkTimes(signed.offer, clock.nowMs());
       const relation = catalogue.compare(signed);
-      if (relation === "same") return "accept";
-      if (relation === "older" || !said.has(signed.offer.peer)) return "ignore";
+      if (relation === "same") return announcers.standing(address) === "bonded" ? "accept" : "ignore";
+      if (relation === "older" || announcers.standing(address) === "unbonded" || !said.has(peer)) return "ignore";
       const taken = intake.take(signed, "gossip");
       // only now is it proven that the exit itself said it
-      said.take(signed.offer.peer);
-      return taken ? "accept" : "ignore";
+      said.take(peer);
+      if (taken && announcers.standing(address) === "unknown") await announcers.check([address], deadline(standingMs, undefined, clock));
+      return taken && announcers.standing(address) === "bonded" ? "accept" : "ignore";
     } catch (error) {
       return isMalformed(error) ? "reject" : "ignore";
     }
@@ -50,8 +59,8 @@ export function offerValidator({ catalogue, intake, clock }: Pick<Deps, "catalog
 }
 
 /** Listens for offers and for those who look for some. A node that comes late asks: gossip itself keeps nothing for it. */
-export async function listenToGossip({ network, clock, catalogue, intake, own }: Deps): Promise<{ solicit(): Promise<void> }> {
-  const validate = offerValidator({ catalogue, intake, clock });
+export async function listenToGossip({ network, clock, catalogue, announcers, intake, own }: Deps): Promise<{ solicit(): Promise<void> }> {
+  const validate = offerValidator({ catalogue, intake, announcers, clock });
   const asked = createQuota(clock, askRate);
   const solicit = async () => {
     if (!asked.has("")) return;
@@ -66,7 +75,7 @@ export async function listenToGossip({ network, clock, catalogue, intake, own }:
   await network.subscribe<never>({
     name: offersTopic,
     maxBytes: maxOfferBytes,
-    validate: async (bytes) => ({ validity: validate(bytes) }),
+    validate: async (bytes) => ({ validity: await validate(bytes) }),
     onMessage: () => undefined,
   });
   await network.subscribe<true>({

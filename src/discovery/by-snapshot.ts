@@ -1,25 +1,30 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Clock } from "../lib/clock.ts";
+import { isMystError } from "../lib/errors.ts";
 import { deadline, every } from "../lib/lifecycle.ts";
 import type { Logger } from "../lib/ports.ts";
+import { apart } from "../network/diversity.ts";
 import type { Network } from "../network/network.ts";
 import type { Announcer } from "./announcer.ts";
+import type { Announcers } from "./announcers.ts";
 import type { Catalogue } from "./catalogue.ts";
+import { digestHas, digestOf } from "./digest.ts";
 import type { Intake } from "./intake.ts";
 import { encodeOffer, readOffer } from "./offer.ts";
 import { maxPageBytes, maxQuestionBytes, pageCodec, questionCodec, snapshotProtocol } from "./protocol.ts";
 
 type Deps = {
-  network: Pick<Network, "ask" | "answer" | "peers" | "onConnect">;
+  network: Pick<Network, "ask" | "answer" | "peers" | "onConnect" | "complain">;
   clock: Clock;
   log: Logger;
   catalogue: Pick<Catalogue, "all">;
+  announcers: Pick<Announcers, "standing">;
   intake: Intake;
   own: Pick<Announcer, "current">;
 };
 
 export type Snapshots = {
-  /** Asks some connected peers for all they know. */
+  /** Asks some connected peers for all they know and we do not. */
   pull(signal: AbortSignal): Promise<void>;
   /** Hands our own offer to some connected peers. Never throws. */
   exchange(): Promise<void>;
@@ -28,6 +33,8 @@ export type Snapshots = {
 
 /** Peers asked at a time; no single one is trusted to tell all. */
 const peersAsked = 3;
+/** The next one is asked when the one before has answered, for what it lacked, or when it has not for so long. */
+const staggerMs = 250;
 const maxPages = 8;
 const askMs = 5_000;
 const handMs = 2_000;
@@ -38,24 +45,30 @@ const pageBytes = maxPageBytes - 16 * 1024;
 const atOnce = 32;
 /** Sorts after every peer id: the question for an empty page, to hand something over only. */
 const nothing = "~";
+/** Questions of one peer. */
+const quota = { burst: 20, perSecond: 1 };
 
-const some = <T>(items: T[], count: number): T[] =>
+const shuffled = <T>(items: T[]): T[] =>
   items
     .map((item) => ({ item, order: Math.random() }))
     .sort((a, b) => a.order - b.order)
-    .slice(0, count)
     .map(({ item }) => item);
 
 /** Answers with what is held, always; pulls from others, and takes what askers hand over, where `enabled`. */
-export async function createSnapshots({ network, clock, log, catalogue, intake, own }: Deps, enabled: boolean): Promise<Snapshots> {
+export async function createSnapshots(deps: Deps, enabled: boolean): Promise<Snapshots> {
+  const { network, clock, log, catalogue, announcers, intake, own } = deps;
   const stopped = new AbortController();
-  const takeAll = async (offers: Uint8Array[]) => {
+  /** An honest peer has checked what it hands on: what is malformed or signed wrongly tells of its teller. */
+  const takeAll = async (offers: Uint8Array[], from: string) => {
     for (const [index, bytes] of offers.entries()) {
       if (index % atOnce === atOnce - 1) await nextTurn();
       try {
         intake.takeBytes(bytes, "snapshot");
       } catch (error) {
         log.debug("an offer of a snapshot was not taken", { error: (error as Error).message });
+        if (!isMystError(error, "MALFORMED") && !isMystError(error, "BAD_SIGNATURE")) continue;
+        network.complain(from, "invalid offers");
+        throw error;
       }
     }
   };
@@ -63,58 +76,79 @@ export async function createSnapshots({ network, clock, log, catalogue, intake, 
     const offer = own.current();
     return offer && encodeOffer(offer);
   };
-
-  await network.answer(snapshotProtocol, { maxQuestion: maxQuestionBytes, maxAnswer: maxPageBytes }, async (bytes) => {
-    const question = questionCodec.decode(bytes);
-    if (enabled && question.own) await takeAll([question.own]);
-    return page(question.after ?? "");
-  });
-  function page(after: string): Uint8Array {
+  /** what others may have from us: nobody's offer that is not known to be backed, but our own */
+  const shared = () => {
     const ours = own.current();
-    const held = [...catalogue.all(), ...(ours ? [ours] : [])]
-      .filter(({ offer }) => offer.peer > after)
+    return [...catalogue.all().filter(({ offer }) => announcers.standing(offer.address) === "bonded"), ...(ours ? [ours] : [])];
+  };
+
+  const limits = { maxQuestion: maxQuestionBytes, maxAnswer: maxPageBytes, quota };
+  await network.answer(snapshotProtocol, limits, async (bytes, from) => {
+    const { own: theirs, after = "", known } = questionCodec.decode(bytes);
+    if (enabled && theirs) await takeAll([theirs], from);
+    const held = shared()
+      .filter(({ offer, signature }) => offer.peer > after && !(known && digestHas(known, signature)))
       .sort((a, b) => (a.offer.peer < b.offer.peer ? -1 : 1));
     const offers: Uint8Array[] = [];
     let size = 0;
     for (const signed of held) {
-      const bytes = encodeOffer(signed);
-      size += bytes.byteLength + 4;
+      const envelope = encodeOffer(signed);
+      size += envelope.byteLength + 4;
       if (size > pageBytes) return pageCodec.encode({ offers, more: true });
-      offers.push(bytes);
+      offers.push(envelope);
     }
     return pageCodec.encode({ offers, more: false });
-  }
+  });
 
   const ask = async (peer: string, after: string | undefined, signal: AbortSignal) => {
     const mine = ownBytes();
-    const question = questionCodec.encode({ ...(after !== undefined && { after }), ...(mine && { own: mine }) });
-    const limit = deadline(askMs, signal);
+    const held = after === nothing ? [] : catalogue.all();
+    const question = questionCodec.encode({
+      ...(after !== undefined && { after }),
+      ...(mine && { own: mine }),
+      ...(held.length > 0 && { known: digestOf(held.map(({ signature }) => signature)) }),
+    });
+    const limit = deadline(askMs, signal, clock);
     return pageCodec.decode(await network.ask(peer, snapshotProtocol, question, limit, { maxAnswer: maxPageBytes }));
   };
   const pullFrom = async (peer: string, signal: AbortSignal) => {
     let after: string | undefined;
     for (let pages = 0; pages < maxPages; pages++) {
       const { offers, more } = await ask(peer, after, signal);
-      await takeAll(offers);
+      await takeAll(offers, peer);
       const last = offers.at(-1);
       if (!more || !last) return;
-      after = readOffer(last).offer.peer;
+      const next = readOffer(last).offer.peer;
+      if (after !== undefined && next <= after) return;
+      after = next;
     }
   };
-  const hand = (peer: string) => ask(peer, nothing, deadline(handMs, stopped.signal));
+  const hand = (peer: string) => ask(peer, nothing, deadline(handMs, stopped.signal, clock));
   const quietly = (peer: string, work: Promise<unknown>) =>
     work.catch((error) => log.debug("no snapshot from a peer", { peer, error: (error as Error).message }));
-  const connected = () => network.peers().map(({ peer }) => peer);
+  /** peers of different networks, so far as there are any */
+  const some = () => apart(shuffled(network.peers()), ({ addresses }) => addresses, 1).slice(0, peersAsked);
+
   const pull = async (signal: AbortSignal) => {
     const until = AbortSignal.any([signal, stopped.signal]);
-    await Promise.all(some(connected(), peersAsked).map((peer) => quietly(peer, pullFrom(peer, until))));
+    const pulls: Promise<unknown>[] = [];
+    for (const { peer } of some()) {
+      const work = quietly(peer, pullFrom(peer, until));
+      pulls.push(work);
+      await Promise.race([work, clock.sleep(staggerMs, until).catch(() => undefined)]);
+    }
+    await Promise.all(pulls);
   };
 
   const pulled = new Set<string>();
+  let turn: Promise<unknown> = Promise.resolve();
   const off = network.onConnect((peer) => {
     if (enabled && pulled.size < peersAsked && !pulled.has(peer)) {
       pulled.add(peer);
-      void quietly(peer, pullFrom(peer, stopped.signal));
+      turn = turn.then(() => {
+        const work = quietly(peer, pullFrom(peer, stopped.signal));
+        return Promise.race([work, clock.sleep(staggerMs, stopped.signal).catch(() => undefined)]);
+      });
     } else if (own.current()) void quietly(peer, hand(peer));
   });
   const repeat = every(
@@ -128,7 +162,7 @@ export async function createSnapshots({ network, clock, log, catalogue, intake, 
   return {
     pull,
     exchange: async () => {
-      if (own.current()) await Promise.all(some(connected(), peersAsked).map((peer) => quietly(peer, hand(peer))));
+      if (own.current()) await Promise.all(some().map(({ peer }) => quietly(peer, hand(peer))));
     },
     stop: async () => {
       off();

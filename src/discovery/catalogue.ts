@@ -2,11 +2,13 @@ import { z } from "zod";
 import type { RecordDomain } from "../identity/record.ts";
 import type { Clock } from "../lib/clock.ts";
 import { boundedBytes, cborCodec } from "../lib/codec.ts";
+import { type Member, secretOrder, toEvict } from "../lib/sample.ts";
 import type { Op, Store } from "../lib/store.ts";
+import type { Announcers } from "./announcers.ts";
 import type { DiscoverySource, KnownOffer } from "./discovery.ts";
 import { checkSigner, encodeOffer, maxOfferBytes, openOffer, type SignedOffer } from "./offer.ts";
 
-/** This node's own copy of the market: the newest offer of each peer, until it expires. */
+/** This node's own copy of the market: the newest offer of each peer, until it expires. Those of announcers without a bond are none. */
 export type Catalogue = {
   /** How an offer stands to what is held of its peer: by seq; "same" down to the signature, and so as good as checked. */
   compare(signed: SignedOffer): "newer" | "same" | "older";
@@ -22,23 +24,43 @@ export type Catalogue = {
   save(): Promise<void>;
 };
 
-type Deps = { store: Pick<Store, "table" | "writeLazily">; clock: Pick<Clock, "nowMs">; network: RecordDomain["network"] };
+type Deps = {
+  store: Pick<Store, "table" | "writeLazily">;
+  clock: Pick<Clock, "nowMs">;
+  network: RecordDomain["network"];
+  announcers: Pick<Announcers, "standing">;
+};
 
 const defaultMaxOffers = 10_000;
-const source = z.enum(["gossip", "snapshot", "dht"]);
+const source = z.enum(["gossip", "snapshot", "dht", "cache"]);
 const rowCodec = cborCodec(
-  z.strictObject({ envelope: boundedBytes(maxOfferBytes), sources: z.array(source).min(1).max(3) }),
+  z.strictObject({ envelope: boundedBytes(maxOfferBytes), sources: z.array(source).min(1).max(4) }),
   maxOfferBytes + 100,
 );
 
 /**
  * Opens the table `offer`. What is in it is checked like anything else: a data directory may have served another network.
- * When it is full, offers of peers not held are refused; they come again once others have expired.
+ * When it is full, sample.ts says who goes: those not known to have a bond first, then of the country that has most, nobody can choose which.
  */
-export async function openCatalogue({ store, clock, network }: Deps, maxOffers = defaultMaxOffers): Promise<Catalogue> {
+export async function openCatalogue({ store, clock, network, announcers }: Deps, maxOffers = defaultMaxOffers): Promise<Catalogue> {
   const table = store.table("offer");
   const held = new Map<string, KnownOffer>();
   const changed = new Set<string>();
+  const orderOf = secretOrder();
+  const orders = new Map<string, number>();
+  /** many go at once, for one at a time would cost a look at all of them each */
+  const slack = Math.floor(maxOffers / 100);
+  const isUnbonded = ({ offer }: SignedOffer) => announcers.standing(offer.address) === "unbonded";
+  const forget = (peer: string) => {
+    held.delete(peer);
+    orders.delete(peer);
+    changed.add(peer);
+  };
+  const memberOf = ({ offer: { peer, country, address } }: SignedOffer): Member => {
+    const order = orders.get(peer) ?? orderOf(peer);
+    orders.set(peer, order);
+    return { key: peer, group: country, order, weight: announcers.standing(address) === "bonded" ? 1 : 0 };
+  };
   for await (const [peer, bytes] of table.entries()) {
     try {
       const { envelope, sources } = rowCodec.decode(bytes);
@@ -55,11 +77,7 @@ export async function openCatalogue({ store, clock, network }: Deps, maxOffers =
   };
   const purge = () => {
     const nowMs = clock.nowMs();
-    for (const [peer, { offer }] of held)
-      if (offer.expiresMs <= nowMs) {
-        held.delete(peer);
-        changed.add(peer);
-      }
+    for (const [peer, known] of held) if (known.offer.expiresMs <= nowMs || isUnbonded(known)) forget(peer);
   };
   const remember = (signed: SignedOffer, sources: DiscoverySource[]) => {
     held.set(signed.offer.peer, { ...signed, sources });
@@ -78,16 +96,19 @@ export async function openCatalogue({ store, clock, network }: Deps, maxOffers =
         return false;
       }
       checkSigner(signed, network);
-      if (!known && held.size >= maxOffers) purge();
-      if (!known && held.size >= maxOffers) return false;
+      if (!known && held.size > maxOffers + slack - 1) purge();
       const sources = known?.sources ?? [];
       remember(signed, sources.includes(from) ? sources : [...sources, from]);
-      return true;
+      if (held.size > maxOffers + slack)
+        for (const { key } of toEvict([...held.values()].map(memberOf), held.size - maxOffers)) forget(key);
+      return held.has(peer);
     },
     get: (peer) => held.get(peer),
     all: () => {
       const nowMs = clock.nowMs();
-      return [...held.values()].filter(({ offer }) => offer.expiresMs > nowMs).sort((a, b) => (a.offer.peer < b.offer.peer ? -1 : 1));
+      return [...held.values()]
+        .filter((known) => known.offer.expiresMs > nowMs && !isUnbonded(known))
+        .sort((a, b) => (a.offer.peer < b.offer.peer ? -1 : 1));
     },
     save: async () => {
       purge();

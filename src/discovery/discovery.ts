@@ -6,12 +6,17 @@ import type { Logger } from "../lib/ports.ts";
 import type { Store } from "../lib/store.ts";
 import type { Network } from "../network/network.ts";
 import { createAnnouncer } from "./announcer.ts";
+import { type Announcers, everybody } from "./announcers.ts";
 import { openCatalogue } from "./catalogue.ts";
 import { createFinder } from "./finder.ts";
+import { createLooking } from "./looking.ts";
+import { openMemory } from "./memory.ts";
 import type { Offer, SignedOffer } from "./offer.ts";
 import { rank } from "./rank.ts";
 
-export type DiscoverySource = "gossip" | "snapshot" | "dht";
+/** `cache`: exits of an earlier run, asked themselves. */
+export type DiscoverySource = "gossip" | "snapshot" | "dht" | "cache";
+export const allSources: DiscoverySource[] = ["gossip", "snapshot", "dht", "cache"];
 
 /** A verified offer of this network, as the local catalogue holds it. */
 export type KnownOffer = SignedOffer & {
@@ -28,9 +33,10 @@ export type OfferQuery = {
   country?: string;
   city?: string;
   service?: string;
+  networkKind?: string;
   /** base units */
-  maxPerGiB?: bigint;
-  maxPerHour?: bigint;
+  maxPerGiB?: bigint | undefined;
+  maxPerHour?: bigint | undefined;
   /** peer ids not wanted */
   exclude?: string[];
 };
@@ -49,8 +55,15 @@ export type Discovery = AsyncDisposable & {
   offers(query?: OfferQuery): KnownOffer[];
   /** Matching offers as they come, those known first; a peer comes again with each newer offer. Ends (without an error) when the signal fires. */
   find(query: OfferQuery, signal: AbortSignal): AsyncIterable<KnownOffer>;
-  /** What is known, or waits for the first match; and a moment more while others come in. Empty when the signal fires before any match. */
+  /** Matching offers as they come, those known first, until every source has been asked to its end or the signal fires: all there are. */
+  sweep(query: OfferQuery, signal: AbortSignal): AsyncIterable<KnownOffer>;
+  /**
+   * What is known, or waits for the first match; and a moment more while others come in. Those not known to have a bond, where the network
+   * asks for one and the chain cannot be asked, come last. Empty when the signal fires before any match.
+   */
   search(query: OfferQuery, signal: AbortSignal): Promise<KnownOffer[]>;
+  /** This node has had a session with that exit: it is remembered before others. */
+  used(peer: string): void;
   /** called for each newer offer, with the source that brought it */
   onOffer(listener: OfferListener): () => void;
   stop(): Promise<void>;
@@ -63,6 +76,8 @@ export type DiscoveryDeps = {
   log: Logger;
   clock: Clock;
   networkConfig: { chainId: number; contract: Hex };
+  /** who may announce; default everybody */
+  announcers?: Announcers;
 };
 
 export type DiscoveryOptions = {
@@ -70,18 +85,16 @@ export type DiscoveryOptions = {
   sources?: DiscoverySource[];
 };
 
-/** A choice by price, and not by who was fastest: it waits until no news has come for this long, but not for ever. */
-const settleMs = 150;
-const maxSettleMs = 1000;
 const saveMs = 10_000;
 
 /** Joins the market of one network: announces, listens, looks, remembers. */
 export async function createDiscovery(deps: DiscoveryDeps, options: DiscoveryOptions = {}): Promise<Discovery> {
-  const { network, identity, store, clock, log } = deps;
+  const { network, identity, store, clock, log, announcers = everybody } = deps;
   const domain = { chainId: deps.networkConfig.chainId, contract: deps.networkConfig.contract };
   const listeners = new Set<OfferListener>();
   let newsMs = 0;
-  const catalogue = await openCatalogue({ store, clock, network: domain });
+  const catalogue = await openCatalogue({ store, clock, network: domain, announcers });
+  const memory = await openMemory({ store, clock });
   const others = () => catalogue.all().filter(({ offer }) => offer.peer !== identity.peerId);
   const offers = (query: OfferQuery = {}) => rank(others(), query);
 
@@ -101,59 +114,30 @@ export async function createDiscovery(deps: DiscoveryDeps, options: DiscoveryOpt
       clock,
       log,
       catalogue,
+      announcers,
+      memory,
       own: announcer,
       onOffer: (known, source) => {
         newsMs = clock.nowMs();
         for (const listener of [...listeners]) listener(known, source);
       },
     },
-    new Set(options.sources ?? ["gossip", "snapshot", "dht"]),
+    new Set(options.sources ?? allSources),
   );
-  const saving = every(
-    clock,
-    saveMs,
-    () => catalogue.save(),
-    (error) => log.warn("offers not saved", { error: (error as Error).message }),
-  );
+  const save = async () => {
+    memory.note(others());
+    for (const part of [catalogue, memory, announcers]) await part.save();
+  };
+  const saving = every(clock, saveMs, save, (error) => log.warn("offers not saved", { error: (error as Error).message }));
   const onOffer = (listener: OfferListener) => {
     listeners.add(listener);
     return () => void listeners.delete(listener);
   };
 
-  async function* find(query: OfferQuery, signal: AbortSignal): AsyncGenerator<KnownOffer> {
-    const waiting: KnownOffer[] = offers(query);
-    let wake: () => void = () => undefined;
-    const off = onOffer((known) => {
-      if (known.offer.peer !== identity.peerId) waiting.push(...rank([known], query));
-      wake();
-    });
-    const done = new AbortController();
-    const until = AbortSignal.any([signal, done.signal]);
-    until.addEventListener("abort", () => wake(), { once: true });
-    void finder.look(query, () => offers(query).length > 0, until);
-    try {
-      while (!signal.aborted) {
-        const next = waiting.shift();
-        if (next) yield next;
-        else
-          await new Promise<void>((resolve) => {
-            wake = resolve;
-            if (signal.aborted) resolve();
-          });
-      }
-    } finally {
-      off();
-      done.abort();
-    }
-  }
-
-  const search = async (query: OfferQuery, signal: AbortSignal) => {
-    if (offers(query).length === 0) for await (const _ of find(query, signal)) break;
-    const end = clock.nowMs() + maxSettleMs;
-    for (let nowMs = clock.nowMs(); nowMs < Math.min(newsMs + settleMs, end) && !signal.aborted; nowMs = clock.nowMs())
-      await clock.sleep(newsMs + settleMs - nowMs, signal).catch(() => undefined);
-    return offers(query);
-  };
+  const looking = createLooking({
+    ...{ offers, onOffer, finder, network, clock, announcers },
+    newsMs: () => newsMs,
+  });
 
   let stopping: Promise<void> | undefined;
   const stop = () => {
@@ -161,7 +145,7 @@ export async function createDiscovery(deps: DiscoveryDeps, options: DiscoveryOpt
       await announcer.stop();
       await finder.stop();
       await saving.stop();
-      await catalogue.save();
+      await save();
     })();
     return stopping;
   };
@@ -169,8 +153,8 @@ export async function createDiscovery(deps: DiscoveryDeps, options: DiscoveryOpt
     announce: announcer.announce,
     withdraw: announcer.withdraw,
     offers,
-    find,
-    search,
+    ...looking,
+    used: memory.used,
     onOffer,
     stop,
     [Symbol.asyncDispose]: stop,

@@ -2,12 +2,15 @@ import type { Clock } from "../lib/clock.ts";
 import type { Logger } from "../lib/ports.ts";
 import type { Network } from "../network/network.ts";
 import type { Announcer } from "./announcer.ts";
+import type { Announcers } from "./announcers.ts";
+import { lookInMemory } from "./asking.ts";
 import { lookInDht } from "./by-dht.ts";
 import { listenToGossip } from "./by-gossip.ts";
 import { createSnapshots } from "./by-snapshot.ts";
 import type { Catalogue } from "./catalogue.ts";
 import type { DiscoverySource, OfferListener, OfferQuery } from "./discovery.ts";
 import { createIntake } from "./intake.ts";
+import type { Memory } from "./memory.ts";
 import { encodeOffer, maxOfferBytes } from "./offer.ts";
 import { offerProtocol } from "./protocol.ts";
 
@@ -16,6 +19,8 @@ type Deps = {
   clock: Clock;
   log: Logger;
   catalogue: Catalogue;
+  announcers: Announcers;
+  memory: Pick<Memory, "recall">;
   own: Pick<Announcer, "current" | "request">;
   onOffer: OfferListener;
 };
@@ -23,6 +28,8 @@ type Deps = {
 export type Finder = {
   /** Looks in each source, again and again but ever less often, until something is found or the signal fires. Never throws. */
   look(query: OfferQuery, found: () => boolean, signal: AbortSignal): Promise<void>;
+  /** Looks once in each source, to its end. Never throws. */
+  round(query: OfferQuery, signal: AbortSignal): Promise<void>;
   /** Our own offer is new: hands it to neighbours, whom gossip may not reach. Never throws. */
   exchange(): Promise<void>;
   stop(): Promise<void>;
@@ -33,21 +40,31 @@ const maxPauseMs = 8_000;
 
 /** Takes offers in from the chosen sources and from no other; answers others in all ways, whatever is chosen here. */
 export async function createFinder(deps: Deps, sources: ReadonlySet<DiscoverySource>): Promise<Finder> {
-  const { network, clock, log, catalogue, own } = deps;
+  const { network, clock, log, catalogue, announcers, own } = deps;
   const stopped = new AbortController();
-  const intake = createIntake({ catalogue, clock, self: network.peerId, onOffer: deps.onOffer });
+  const intake = createIntake({ catalogue, announcers, clock, self: network.peerId, onOffer: deps.onOffer });
 
   await network.answer(offerProtocol, { maxQuestion: 0, maxAnswer: maxOfferBytes }, async () => {
     const offer = own.current();
     if (!offer) throw new Error("nothing is offered here");
     return encodeOffer(offer);
   });
-  const snapshots = await createSnapshots({ network, clock, log, catalogue, own, intake }, sources.has("snapshot"));
-  const gossip = sources.has("gossip") ? await listenToGossip({ network, clock, catalogue, own, intake }) : undefined;
+  const snapshots = await createSnapshots({ network, clock, log, catalogue, announcers, own, intake }, sources.has("snapshot"));
+  const gossip = sources.has("gossip") ? await listenToGossip({ network, clock, catalogue, announcers, own, intake }) : undefined;
 
+  const waysTo = (query: OfferQuery, found: () => boolean, until: AbortSignal): (() => Promise<void>)[] => {
+    const ways: (() => Promise<void>)[] = [];
+    if (gossip) ways.push(gossip.solicit);
+    if (sources.has("snapshot")) ways.push(() => snapshots.pull(until));
+    if (sources.has("dht")) ways.push(() => lookInDht({ network, clock, log, intake }, query, until));
+    if (sources.has("cache")) ways.push(() => lookInMemory({ network, clock, log, intake }, deps.memory.recall(query), found, until));
+    return ways;
+  };
+  const quietly = (work: () => Promise<void>) =>
+    work().catch((error) => log.debug("a look for offers failed", { error: (error as Error).message }));
   const inRounds = async (work: () => Promise<void>, found: () => boolean, signal: AbortSignal) => {
     for (let pauseMs = firstPauseMs; !signal.aborted && !found(); pauseMs = Math.min(pauseMs * 2, maxPauseMs)) {
-      await work().catch((error) => log.debug("a look for offers failed", { error: (error as Error).message }));
+      await quietly(work);
       if (!found()) await clock.sleep(pauseMs, signal).catch(() => undefined);
     }
   };
@@ -55,11 +72,11 @@ export async function createFinder(deps: Deps, sources: ReadonlySet<DiscoverySou
     exchange: snapshots.exchange,
     look: async (query, found, signal) => {
       const until = AbortSignal.any([signal, stopped.signal]);
-      const ways: (() => Promise<void>)[] = [];
-      if (gossip) ways.push(gossip.solicit);
-      if (sources.has("snapshot")) ways.push(() => snapshots.pull(until));
-      if (sources.has("dht")) ways.push(() => lookInDht({ network, clock, log, intake }, query, until));
-      await Promise.all(ways.map((work) => inRounds(work, found, until)));
+      await Promise.all(waysTo(query, found, until).map((work) => inRounds(work, found, until)));
+    },
+    round: async (query, signal) => {
+      const until = AbortSignal.any([signal, stopped.signal]);
+      await Promise.all(waysTo(query, () => false, until).map(quietly));
     },
     stop: async () => {
       stopped.abort();

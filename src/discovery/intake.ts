@@ -1,4 +1,5 @@
 import type { Clock } from "../lib/clock.ts";
+import type { Announcers } from "./announcers.ts";
 import type { Catalogue } from "./catalogue.ts";
 import type { DiscoverySource, OfferListener } from "./discovery.ts";
 import { checkTimes, readOffer, type SignedOffer } from "./offer.ts";
@@ -11,10 +12,17 @@ export type Intake = {
   takeBytes(bytes: Uint8Array, source: DiscoverySource): boolean;
 };
 
-export function createIntake(deps: { catalogue: Catalogue; clock: Pick<Clock, "nowMs">; self: string; onOffer: OfferListener }): Intake {
+export function createIntake(deps: {
+  catalogue: Catalogue;
+  announcers: Pick<Announcers, "standing">;
+  clock: Pick<Clock, "nowMs">;
+  self: string;
+  onOffer: OfferListener;
+}): Intake {
   const take = (signed: SignedOffer, source: DiscoverySource): boolean => {
+    const { peer, address } = signed.offer;
     // our own comes back from others, and is older than what we know of ourselves
-    if (signed.offer.peer === deps.self || !deps.catalogue.add(signed, source)) return false;
+    if (peer === deps.self || deps.announcers.standing(address) === "unbonded" || !deps.catalogue.add(signed, source)) return false;
     const known = deps.catalogue.get(signed.offer.peer);
     if (known) deps.onOffer(known, source);
     return true;

@@ -1,5 +1,6 @@
 import { z } from "zod";
-import { boundedBytes, cborCodec } from "../lib/codec.ts";
+import { boundedBytes, cborCodec, fixedBytes } from "../lib/codec.ts";
+import { maxDigestBytes, saltBytes } from "./digest.ts";
 import { maxOfferBytes, type Offer } from "./offer.ts";
 
 /** gossip: signed offers */
@@ -10,14 +11,21 @@ export const wantedBytes = 8;
 
 /** ask an exit for its own offer: an empty question, an envelope as answer */
 export const offerProtocol = "offer/1.0.0";
-/** ask any peer for a page of all the offers it holds; the asker may hand over its own */
+/** ask any peer for a page of the offers it holds and the asker does not; the asker may hand over its own */
 export const snapshotProtocol = "offers/1.0.0";
-export const maxQuestionBytes = maxOfferBytes + 200;
+export const maxQuestionBytes = maxOfferBytes + maxDigestBytes + 300;
 export const maxPageBytes = 512 * 1024;
 
-/** `after`: the last peer id of the page before; `own`: the asker's own envelope, for those who gossip does not reach. */
+/**
+ * `after`: the last peer id of the page before; `own`: the asker's own envelope, for those who gossip does not reach; `known`: what it
+ * has already (digest.ts), which need not come again.
+ */
 export const questionCodec = cborCodec(
-  z.strictObject({ after: z.string().max(80).optional(), own: boundedBytes(maxOfferBytes).optional() }),
+  z.strictObject({
+    after: z.string().max(80).optional(),
+    own: boundedBytes(maxOfferBytes).optional(),
+    known: z.strictObject({ salt: fixedBytes(saltBytes), bits: boundedBytes(maxDigestBytes) }).optional(),
+  }),
   maxQuestionBytes,
 );
 /** `more`: there are offers beyond the last of this page. */

@@ -17,6 +17,7 @@ export const matches = (offer: Offer, query: OfferQuery): boolean =>
   (query.peer === undefined || offer.peer === query.peer) &&
   (query.country === undefined || sameText(offer.country, query.country)) &&
   (query.city === undefined || sameText(offer.city, query.city)) &&
+  (query.networkKind === undefined || offer.networkKind === query.networkKind) &&
   !query.exclude?.includes(offer.peer) &&
   fitting(offer, query).length > 0;
 

@@ -6,6 +6,8 @@ export type Clock = {
   nowMs(): number;
   /** Resolves after `ms`; rejects with the signal's reason when aborted. Does not keep the process alive. */
   sleep(ms: number, signal?: AbortSignal): Promise<void>;
+  /** A signal that fires after `ms`; absent where time is the machine's own. */
+  timeout?(ms: number): AbortSignal;
 };
 
 export const systemClock: Clock = {

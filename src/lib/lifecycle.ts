@@ -2,8 +2,10 @@ import type { Clock } from "./clock.ts";
 import { type ErrorCode, MystError } from "./errors.ts";
 
 /** A signal that fires when `signal` does or after `ms`, whichever is first. Every wait on a peer, a chain or a disk has one. */
-export const deadline = (ms: number, signal?: AbortSignal): AbortSignal =>
-  signal ? AbortSignal.any([signal, AbortSignal.timeout(ms)]) : AbortSignal.timeout(ms);
+export function deadline(ms: number, signal?: AbortSignal, clock?: Pick<Clock, "timeout">): AbortSignal {
+  const late = clock?.timeout?.(ms) ?? AbortSignal.timeout(ms);
+  return signal ? AbortSignal.any([signal, late]) : late;
+}
 
 /** Awaits `work`, or throws `code` after `ms`. The work itself is not stopped: pass it a `deadline` where it takes a signal. */
 export async function within<T>(work: Promise<T>, ms: number, code: ErrorCode, what: string): Promise<T> {

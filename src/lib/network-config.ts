@@ -31,6 +31,8 @@ export const networkSchema = z.strictObject({
   protocolPrefix: z.string().regex(/^\/mystnode\/[a-z0-9-]{1,40}$/),
   minDeposit: amount,
   minBond: amount,
+  /** exits are heard also without a bond; where it is left out, only those with `minBond` on the chain */
+  freeAnnouncers: z.boolean().optional(),
   /** what one whole coin of the chain is worth, in base units of the token: gas is weighed by it. 0: gas is free. Default one whole token */
   coinPrice: amount.optional(),
   /**

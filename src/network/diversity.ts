@@ -24,6 +24,12 @@ export const isPublic = (address: string): boolean => {
   return ip !== undefined && ipaddr.process(ip).range() === "unicast";
 };
 
+/** The IP address of a host elsewhere; undefined for loopback, where all peers share it, and for anything without an address. */
+export const hostOf = (address: string): string | undefined => {
+  const ip = ipOf(address);
+  return ip === undefined || isLoopback(address) ? undefined : ipaddr.process(ip).toString();
+};
+
 /** The /24 of an IPv4 address, the /48 of an IPv6 one; undefined for loopback and for anything without an address. */
 export function networkOf(address: string): string | undefined {
   const ip = ipOf(address);
@@ -42,4 +48,27 @@ export function roomInTable(contact: Contact, bucket: Contact[], table: Contact[
     contacts.filter(({ addresses }) => addresses.some((address) => networkOf(address) === network)).length;
   for (const network of networks) if (sharing(bucket, network) >= maxPerBucket || sharing(table, network) >= maxPerTable) return false;
   return true;
+}
+
+/**
+ * The same items with those put last that have `most` of their /24 or /48 before them already: so that whoever takes the first few does
+ * not take them all from one network.
+ */
+export function apart<T>(items: T[], addressesOf: (item: T) => string[], most: number): T[] {
+  const seen = new Map<string, number>();
+  const late: T[] = [];
+  const first = items.filter((item) => {
+    const networks = new Set(
+      addressesOf(item)
+        .map(networkOf)
+        .filter((network) => network !== undefined),
+    );
+    if ([...networks].some((network) => (seen.get(network) ?? 0) >= most)) {
+      late.push(item);
+      return false;
+    }
+    for (const network of networks) seen.set(network, (seen.get(network) ?? 0) + 1);
+    return true;
+  });
+  return [...first, ...late];
 }

@@ -1,40 +1,31 @@
 import type { ConnectionGater } from "@libp2p/interface";
-import type { Clock } from "../lib/clock.ts";
+import type { Bans } from "./bans.ts";
+import { networkOf } from "./diversity.ts";
 
-/** Peers that nobody here talks to for a while. */
-export type Gater = {
-  gater: ConnectionGater;
-  deny(peer: string, forMs: number): void;
-  denied(peer: string): boolean;
-};
+/** Connections that others may have opened to us from one /24 or /48. */
+const maxInboundPerNetwork = 32;
 
-const maxDenied = 4096;
-
-/** The denial list, in memory: a peer may earn its way back after a restart. The oldest entry goes when there are too many. */
-export function createGater(clock: Pick<Clock, "nowMs">): Gater {
-  const until = new Map<string, number>();
-  const denied = (peer: string): boolean => {
-    const untilMs = until.get(peer);
-    if (untilMs === undefined) return false;
-    if (clock.nowMs() < untilMs) return true;
-    until.delete(peer);
-    return false;
+/**
+ * Who is let in, and whom nobody here dials. `inbound`: where the connections are from that others have opened. A host that banned peers come
+ * from is turned away before any handshake, which costs us more than it costs them; so is one more of a network that has many here.
+ */
+export function createGater(bans: Pick<Bans, "denied" | "deniedHost">, inbound: () => string[]): ConnectionGater {
+  const check = (peer: { toString(): string }) => bans.denied(peer.toString());
+  const isCrowded = (address: string) => {
+    const network = networkOf(address);
+    return network !== undefined && inbound().filter((other) => networkOf(other) === network).length >= maxInboundPerNetwork;
   };
-  const deny = (peer: string, forMs: number) => {
-    until.delete(peer);
-    until.set(peer, clock.nowMs() + forMs);
-    const oldest = until.keys().next().value;
-    if (until.size > maxDenied && oldest !== undefined) until.delete(oldest);
-  };
-  const check = (peer: { toString(): string }) => denied(peer.toString());
   return {
-    deny,
-    denied,
-    // an inbound peer is known by its key only once the handshake is done
-    gater: {
-      ...{ denyDialPeer: check, denyInboundEncryptedConnection: check, denyOutboundEncryptedConnection: check },
-      denyInboundRelayedConnection: (_, remote) => check(remote),
-      denyOutboundRelayedConnection: (source, destination) => check(source) || check(destination),
+    denyInboundConnection: ({ remoteAddr }) => {
+      const address = remoteAddr.toString();
+      return bans.deniedHost(address) || isCrowded(address);
     },
+    denyDialPeer: check,
+    denyDialMultiaddr: (address) => bans.deniedHost(address.toString()),
+    // an inbound peer is known by its key only once the handshake is done
+    denyInboundEncryptedConnection: check,
+    denyOutboundEncryptedConnection: check,
+    denyInboundRelayedConnection: (_, remote) => check(remote),
+    denyOutboundRelayedConnection: (source, destination) => check(source) || check(destination),
   };
 }

@@ -14,6 +14,10 @@ type Deps = {
   name: (topic: string) => string;
   /** hangs up on a peer and lets it in no more */
   ban(peer: string, why: string): void;
+  /** a few times, and it is banned: over any number of connections, for gossipsub itself forgets a score on a reconnect */
+  complain(peer: string, why: string): void;
+  /** the /24 and /48 that a peer is connected from */
+  networksOf(peer: string): string[];
   log: Logger;
   clock: Clock;
 };
@@ -25,8 +29,10 @@ type Internals = {
   status: { heartbeatTimeout?: NodeJS.Timeout };
 };
 
-/** A peer that we reject this much, over any number of connections, goes. Gossipsub itself forgets a score on a reconnect. */
-const strikes = { burst: 5, perSecond: 1 / 60 };
+/** Messages of one topic that all neighbours of one /24 or /48 may hand us together. */
+const networkQuota = { burst: 800, perSecond: 200 };
+/** More than this in all is no passing on of what others have said: each had to pass the neighbour's own quotas first. */
+const floodQuota = { burst: 5000, perSecond: 1000 };
 
 const verdicts: Record<Validity, TopicValidatorResult> = {
   accept: TopicValidatorResult.Accept,
@@ -65,10 +71,16 @@ export const gossipService = (options: { loopback: boolean }) =>
   });
 
 /** Topics with validators, quotas and consequences. `stop` ends the watch over scores; the host stops gossip itself. */
-export function createGossip({ pubsub, name, ban, log, clock }: Deps): GossipCalls & { stop(): Promise<void> } {
+export function createGossip({ pubsub, name, ban, complain, networksOf, log, clock }: Deps): GossipCalls & { stop(): Promise<void> } {
   const internals = pubsub as unknown as Internals;
+  const byNetwork = createQuota(clock, networkQuota);
+  const byPeer = createQuota(clock, floodQuota);
+  /** Quotas of a topic hold for each neighbour; these for what neighbours could multiply. */
+  const isTooMuch = (topic: string, peer: string): boolean => {
+    if (!byPeer.take(peer)) complain(peer, "too many messages");
+    return networksOf(peer).some((network) => !byNetwork.take(`${topic} ${network}`));
+  };
   const subscribers = new Map<string, Set<(peer: string) => void>>();
-  const struck = createQuota(clock, strikes);
 
   // the subscription comes on their stream to us; ours to them may still be opening
   const whenReachable = async (peer: string, then: () => void) => {
@@ -108,8 +120,8 @@ export function createGossip({ pubsub, name, ban, log, clock }: Deps): GossipCal
       internals.score.params.topics[full] = topicScore;
       pubsub.topicValidators.set(full, async (from, message) => {
         const peer = from.toString();
-        const validity = await validate(message.data, peer);
-        if (validity === "reject" && !struck.take(peer)) ban(peer, "invalid messages");
+        const validity = isTooMuch(full, peer) ? "ignore" : await validate(message.data, peer);
+        if (validity === "reject") complain(peer, "invalid messages");
         return verdicts[validity];
       });
       pubsub.subscribe(full);

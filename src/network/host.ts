@@ -13,21 +13,31 @@ import type { Clock } from "../lib/clock.ts";
 import { MystError } from "../lib/errors.ts";
 import type { Logger } from "../lib/ports.ts";
 import type { Store } from "../lib/store.ts";
+import { openBans } from "./bans.ts";
 import { createDatastore } from "./datastore.ts";
 import { createDht, dhtService, guardTable } from "./dht.ts";
-import { isLoopback } from "./diversity.ts";
+import { isLoopback, networkOf } from "./diversity.ts";
 import { createGater } from "./gater.ts";
 import { createGossip, gossipService } from "./gossip.ts";
 import { openKnownPeers } from "./known-peers.ts";
 import { parseAddresses, parseBootstrap } from "./multiaddrs.ts";
+import { createNearby, nearbyService } from "./nearby.ts";
 import type { Network } from "./network.ts";
 import { announceOwnAddresses } from "./own-addresses.ts";
 import { createPeers } from "./peers.ts";
+import { createQuota } from "./quota.ts";
 import { createRelayTransport, isRelayed, planListening, type RelayUse } from "./relay-client.ts";
 import { guardRelay, type RelayOffer, relayService, roomForReservation } from "./relay-server.ts";
 import { createStreams } from "./streams.ts";
 
-export type NetworkDeps = { identity: Identity; store: Store; log: Logger; clock: Clock };
+export type NetworkDeps = {
+  identity: Identity;
+  store: Store;
+  log: Logger;
+  clock: Clock;
+  /** Is this peer known to have a bond? What it has told others is kept before what others have; default: nobody is */
+  isBonded?(peer: string): boolean;
+};
 
 export type NetworkOptions = {
   /** of the network file, for example /mystnode/1a2b3c4d */
@@ -40,6 +50,8 @@ export type NetworkOptions = {
   clientMode?: boolean;
   gossip: boolean;
   dht: boolean;
+  /** look for peers on the local network, and be found there; default false, and never where all of `listen` and `bootstrap` is loopback */
+  mdns?: boolean;
   /** every peer is on this machine: limits per IP address are off; default: when all addresses of `listen` and `bootstrap` are loopback */
   loopback?: boolean;
   /**
@@ -53,7 +65,8 @@ export type NetworkOptions = {
 
 const day = 24 * 3_600_000;
 const defaultPing = { everyMs: 10_000, withinMs: 8_000 };
-const banMs = 3_600_000;
+/** A peer that was complained of this much goes. */
+const strikes = { burst: 5, perSecond: 1 / 60 };
 /** a relay waits so long for a peer to show that it is of this network */
 const identifiedMs = 2_000;
 
@@ -72,9 +85,13 @@ export async function createNetwork(deps: NetworkDeps, options: NetworkOptions):
   const listen = parseAddresses([...direct, ...relays]);
   const relayTransport = createRelayTransport();
   const bootstrap = parseBootstrap(options.bootstrap).filter(({ peer }) => peer !== identity.peerId);
-  const loopback = options.loopback ?? [...direct, ...options.bootstrap].every(isLoopback);
+  const places = [...direct, ...options.bootstrap];
+  const loopback = options.loopback ?? places.every(isLoopback);
+  const looksNearby = options.mdns && (places.length === 0 || !places.every(isLoopback));
   const clientMode = options.clientMode ?? direct.length === 0;
-  const { gater, deny, denied } = createGater(clock);
+  const bans = await openBans(deps.store, clock);
+  const nearby = createNearby(identity.peerId);
+  const struck = createQuota(clock, strikes);
   const known = await openKnownPeers(deps.store, clock);
   // libp2p's own protocols carry our prefix too: a peer of another network cannot even be identified
   const ownProtocols = { protocolPrefix: prefix.slice(1) };
@@ -84,18 +101,18 @@ export async function createNetwork(deps: NetworkDeps, options: NetworkOptions):
     privateKey: identity.libp2pKey,
     nodeInfo: { name: "mystnode", version: "1", userAgent: "mystnode" },
     addresses: { listen },
-    datastore: createDatastore(clock),
+    datastore: createDatastore(clock, (peer) => worth(peer)),
     peerStore: { maxAddressAge: day, maxPeerAge: 2 * day },
     transports: [tcp(), relayTransport.transport],
     connectionEncrypters: [noise()],
     // an unread stream holds one window at most, so the window must fit into the read buffer or the stream is reset
     streamMuxers: [yamux({ streamOptions: { maxStreamWindowSize: 2 ** 21, maxReadBufferLength: 2 ** 22 } })],
     connectionGater: {
-      ...gater,
+      ...createGater(bans, () => peers.inbound()),
       denyInboundRelayReservation: (peer) => {
         const others = [...(services.relay?.reservations.entries() ?? [])].filter(([reserved]) => !reserved.equals(peer));
         const taken = others.map(([, { addr }]) => addr.toString());
-        return denied(peer.toString()) || !roomForReservation(peers.addressesOf(peer), taken);
+        return bans.denied(peer.toString()) || !roomForReservation(peers.addressesOf(peer), taken);
       },
     },
     connectionManager: {
@@ -116,20 +133,37 @@ export async function createNetwork(deps: NetworkDeps, options: NetworkOptions):
       ...(offers && { relay: relayService(offers) }),
       ping: ping({ ...ownProtocols, maxInboundStreams: 4 }),
       ...(options.gossip && { gossip: gossipService({ loopback }) }),
+      ...(looksNearby && { nearby: nearbyService(prefix) }),
       ...(options.dht && { dht: dhtService({ protocolPrefix: prefix, clientMode }) }),
     },
   });
-  const services = host.services as { gossip?: GossipSub; dht?: KadDHT; relay?: CircuitRelayService };
+  const services = host.services as {
+    gossip?: GossipSub;
+    dht?: KadDHT;
+    relay?: CircuitRelayService;
+    nearby?: ReturnType<ReturnType<typeof nearbyService>>;
+  };
 
-  const peers = createPeers({ host, known, clock, log, bootstrap, deny, denied });
+  const peers = createPeers({ host, known, clock, log, bootstrap, nearby: nearby.all, bans });
+  /** a relay is not answerable for whom it connects */
+  const directOf = (peer: string) => peers.addressesOf(peer).filter((address) => !isRelayed(address));
   const ban = (peer: string, why: string) => {
-    if (denied(peer)) return;
+    if (bans.denied(peer)) return;
     log.warn("peer banned", { peer, why });
-    deny(peer, banMs);
+    bans.ban(peer, directOf(peer));
     peers.hangUp(peer, new Error(why));
   };
+  const complain = (peer: string, why: string) => {
+    if (!struck.take(peer)) ban(peer, why);
+  };
+  const worth = (peer: string) => {
+    if (peer === identity.peerId) return 3;
+    return peers.isConnected(peer) ? 2 : Number(deps.isBonded?.(peer) ?? false);
+  };
+  services.nearby?.addEventListener("peer", ({ detail }) => nearby.found(detail));
   const named = (protocol: string) => `${prefix}/${protocol}`;
-  const gossip = services.gossip && createGossip({ pubsub: services.gossip, name: named, ban, log, clock });
+  const networksOf = (peer: string) => directOf(peer).flatMap((address) => networkOf(address) ?? []);
+  const gossip = services.gossip && createGossip({ pubsub: services.gossip, name: named, ban, complain, networksOf, log, clock });
   const dht = services.dht && createDht({ dht: services.dht, onConnect: peers.onConnect, log, clock });
   const admitted = (peer: string) =>
     peers.untilIdentified(peer, AbortSignal.timeout(identifiedMs)).then(
@@ -154,6 +188,7 @@ export async function createNetwork(deps: NetworkDeps, options: NetworkOptions):
     stopping ??= (async () => {
       await Promise.all([peers.stop(), gossip?.stop()]);
       await host.stop();
+      await bans.save();
     })();
     return stopping;
   };
@@ -175,6 +210,7 @@ export async function createNetwork(deps: NetworkDeps, options: NetworkOptions):
     },
     peers: peers.list,
     connect: peers.connect,
+    complain,
     onConnect: peers.onConnect,
     onDisconnect: peers.onDisconnect,
     ...createStreams({ host, name: named, log, clock }),

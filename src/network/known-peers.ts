@@ -1,31 +1,44 @@
 import { z } from "zod";
 import type { Clock } from "../lib/clock.ts";
 import { cborCodec } from "../lib/codec.ts";
+import { type Member, secretOrder, toEvict } from "../lib/sample.ts";
 import type { Store } from "../lib/store.ts";
+import { networkOf } from "./diversity.ts";
 
 export type KnownPeer = { peer: string; addresses: string[] };
 
-/** Peers that were reached in this or an earlier run, so that a node finds the network again without its bootstrap peers. */
+/** Peers that were met in this or an earlier run, so that a node finds the network again without its bootstrap peers. */
 export type KnownPeers = {
-  /** the one seen last comes first */
+  /** those first that were reached and seen lately; among these in an order that no peer can choose */
   all(): KnownPeer[];
-  remember(peer: string, addresses: string[]): void;
+  /** `reached`: we have dialled the first of the addresses; else they are what the peer says of itself */
+  remember(peer: string, addresses: string[], reached: boolean): void;
   forget(peer: string): void;
   /** Writes what has changed. */
   save(): Promise<void>;
 };
 
+type Entry = { addresses: string[]; seenMs: number; reached: boolean };
+
 const maxPeers = 64;
 const maxAddresses = 8;
 /** a peer not seen for this long is no use any more */
 const keepMs = 14 * 24 * 3_600_000;
-const codec = cborCodec(z.strictObject({ addresses: z.array(z.string().max(300)).max(maxAddresses), seenMs: z.number().int() }), 4096);
+const latelyMs = 2 * 24 * 3_600_000;
+const codec = cborCodec(
+  z.strictObject({ addresses: z.array(z.string().max(300)).max(maxAddresses), seenMs: z.number().int(), reached: z.boolean() }),
+  4096,
+);
 
-/** Reads the table `peer` of the store; entries that cannot be read or are too old are dropped. */
+/**
+ * Reads the table `peer` of the store; entries that cannot be read or are too old are dropped. When there are too many, those go first that only
+ * say where they are, then of the /24 or /48 that has most: whoever connects to us again and again does not displace the rest.
+ */
 export async function openKnownPeers(store: Pick<Store, "table" | "writeLazily">, clock: Pick<Clock, "nowMs">): Promise<KnownPeers> {
   const table = store.table("peer");
-  const peers = new Map<string, { addresses: string[]; seenMs: number }>();
+  const peers = new Map<string, Entry>();
   const changed = new Set<string>();
+  const orderOf = secretOrder();
   for await (const [peer, bytes] of table.entries()) {
     try {
       const entry = codec.decode(bytes);
@@ -35,17 +48,34 @@ export async function openKnownPeers(store: Pick<Store, "table" | "writeLazily">
       changed.add(peer);
     }
   }
-  const newestFirst = () => [...peers].sort(([, a], [, b]) => b.seenMs - a.seenMs);
+  const memberOf = ([
+    peer,
+    {
+      addresses: [first = ""],
+      seenMs,
+      reached,
+    },
+  ]: [string, Entry]): Member => {
+    const lately = clock.nowMs() - seenMs < latelyMs ? 1 : 0;
+    return { key: peer, group: networkOf(first) ?? "", weight: (reached ? 2 : 0) + lately, order: orderOf(peer) };
+  };
   const forget = (peer: string) => {
     if (peers.delete(peer)) changed.add(peer);
   };
   return {
-    all: () => newestFirst().map(([peer, { addresses }]) => ({ peer, addresses })),
-    remember: (peer, addresses) => {
+    all: () =>
+      [...peers]
+        .map(memberOf)
+        .sort((a, b) => b.weight - a.weight || a.order - b.order)
+        .map(({ key }) => ({ peer: key, addresses: peers.get(key)?.addresses ?? [] })),
+    remember: (peer, addresses, reached) => {
       if (addresses.length === 0) return;
-      peers.set(peer, { addresses: addresses.slice(0, maxAddresses), seenMs: clock.nowMs() });
+      const before = peers.get(peer);
+      const proven = before?.reached && !reached ? before.addresses.slice(0, 1) : [];
+      const all = [...new Set([...proven, ...addresses])].slice(0, maxAddresses);
+      peers.set(peer, { addresses: all, seenMs: clock.nowMs(), reached: reached || proven.length > 0 });
       changed.add(peer);
-      for (const [oldest] of newestFirst().slice(maxPeers)) forget(oldest);
+      if (peers.size > maxPeers) for (const { key } of toEvict([...peers].map(memberOf), peers.size - maxPeers)) forget(key);
     },
     forget,
     save: async () => {

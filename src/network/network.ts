@@ -66,10 +66,10 @@ export type Network = AsyncDisposable & {
    * @throws PEER_UNREACHABLE, PEER_TIMEOUT, PEER_REFUSED, MALFORMED when the answer is over `maxAnswer`
    */
   ask(peer: string, protocol: string, question: Uint8Array, signal: AbortSignal, options?: { maxAnswer?: number }): Promise<Uint8Array>;
-  /** An answerer may throw: the asker then sees PEER_REFUSED. */
+  /** An answerer may throw: the asker then sees PEER_REFUSED. `quota`: questions of one peer, default 40 at once, then 5 a second. */
   answer(
     protocol: string,
-    options: { maxQuestion: number; maxAnswer: number },
+    options: { maxQuestion: number; maxAnswer: number; quota?: { burst: number; perSecond: number } },
     answerer: (question: Uint8Array, from: string) => Promise<Uint8Array>,
   ): Promise<void>;
   subscribe<T>(topic: Topic<T>): Promise<void>;
@@ -82,6 +82,8 @@ export type Network = AsyncDisposable & {
   provide(key: Uint8Array, signal: AbortSignal): Promise<void>;
   /** Peers that said so, as they are found, each with addresses to dial. */
   findProviders(key: Uint8Array, signal: AbortSignal): AsyncIterable<{ peer: string; addresses: string[] }>;
+  /** Says that a peer has sent what no honest one can have sent: a few times, and it is banned. */
+  complain(peer: string, why: string): void;
   /** called when a peer is connected and has said which protocols it speaks */
   onConnect(listener: (peer: string) => void): () => void;
   /** called when the last connection to a peer has ended */

@@ -5,6 +5,7 @@ import type { Clock } from "../lib/clock.ts";
 import { MystError } from "../lib/errors.ts";
 import { deadline, every, type Loop } from "../lib/lifecycle.ts";
 import type { Logger } from "../lib/ports.ts";
+import type { Bans } from "./bans.ts";
 import type { KnownPeer, KnownPeers } from "./known-peers.ts";
 import { dialable } from "./multiaddrs.ts";
 import type { Network, PeerSummary } from "./network.ts";
@@ -19,15 +20,19 @@ type Deps = {
   clock: Clock;
   log: Logger;
   bootstrap: KnownPeer[];
-  deny(peer: string, forMs: number): void;
-  denied(peer: string): boolean;
+  /** those told of on the local network */
+  nearby(): KnownPeer[];
+  bans: Pick<Bans, "deny" | "denied" | "save">;
 };
 
 export type Peers = Pick<Network, "connect" | "onConnect" | "onDisconnect"> & {
   list(): PeerSummary[];
   /** Waits until a connected peer has shown that it is of this network. @throws PEER_REFUSED when it does not */
   untilIdentified(peer: string, signal: AbortSignal): Promise<void>;
-  addressesOf(peer: PeerId): string[];
+  isConnected(peer: string): boolean;
+  addressesOf(peer: { toString(): string }): string[];
+  /** where connections come from that others have opened */
+  inbound(): string[];
   hangUp(peer: string, error: Error): void;
   /** Begins to dial. */
   start(): void;
@@ -41,7 +46,7 @@ const strangerMs = 60_000;
 const saveEveryMs = 30_000;
 
 /** Who is connected, and that somebody is. A peer counts once it has identified itself in our network's protocol. */
-export function createPeers({ host, known, clock, log, bootstrap, deny, denied }: Deps): Peers {
+export function createPeers({ host, known, clock, log, bootstrap, nearby, bans }: Deps): Peers {
   const identified = new Set<string>();
   const connectListeners = new Set<(peer: string) => void>();
   const disconnectListeners = new Set<(peer: string) => void>();
@@ -53,6 +58,7 @@ export function createPeers({ host, known, clock, log, bootstrap, deny, denied }
     return () => void listeners.delete(listener);
   };
   const connectionsOf = (peer: string): Connection[] => host.getConnections().filter(({ remotePeer }) => remotePeer.toString() === peer);
+  const opened = (direction: "inbound" | "outbound") => host.getConnections().filter((connection) => connection.direction === direction);
   const hangUp = (peer: string, error: Error) => {
     for (const connection of connectionsOf(peer)) connection.abort(error);
   };
@@ -62,7 +68,7 @@ export function createPeers({ host, known, clock, log, bootstrap, deny, denied }
     const timer = setTimeout(() => {
       if (identified.has(peer) || connection.status !== "open") return;
       log.debug("a peer of another network", { peer });
-      deny(peer, strangerMs);
+      bans.deny(peer, strangerMs);
       connection.abort(new Error("not identified"));
     }, identifyMs);
     timer.unref();
@@ -73,10 +79,8 @@ export function createPeers({ host, known, clock, log, bootstrap, deny, denied }
     // the address that was dialled is proven; what a peer says of itself comes after it
     const proven = detail.connection.direction === "outbound" ? [detail.connection.remoteAddr.toString()] : [];
     // neighbours are to be had without anybody's help
-    known.remember(
-      peer,
-      [...new Set([...proven, ...listening])].filter((address) => !isRelayed(address)),
-    );
+    const direct = [...new Set([...proven, ...listening])].filter((address) => !isRelayed(address));
+    known.remember(peer, direct, proven.length > 0 && direct[0] === proven[0]);
     if (identified.has(peer)) return;
     identified.add(peer);
     log.debug("peer connected", { peer, direction: detail.connection.direction });
@@ -117,7 +121,9 @@ export function createPeers({ host, known, clock, log, bootstrap, deny, denied }
         const addresses = connections.map(({ remoteAddr }) => remoteAddr.toString());
         return [{ peer, addresses, direction: first.direction, ...(rttMs !== undefined && { rttMs }) }];
       }),
+    isConnected: (peer) => identified.has(peer),
     addressesOf: (peer) => connectionsOf(peer.toString()).map(({ remoteAddr }) => remoteAddr.toString()),
+    inbound: () => opened("inbound").flatMap(({ remoteAddr, direct }) => (direct ? [remoteAddr.toString()] : [])),
     connect: async (peer, addresses, signal) => {
       if (connectionsOf(peer).some(({ status }) => status === "open")) return;
       const connection = await dial(peer, addresses, signal);
@@ -140,12 +146,22 @@ export function createPeers({ host, known, clock, log, bootstrap, deny, denied }
           },
           onError: (error) => log.debug("peer not reached", { error: (error as Error).message }),
         },
-        () => ({ connected: identified, bootstrap, known: known.all(), denied }),
+        () => ({
+          connected: identified,
+          chosen: new Set(opened("outbound").map(({ remotePeer }) => remotePeer.toString())),
+          bootstrap,
+          nearby: nearby(),
+          known: known.all(),
+          denied: bans.denied,
+        }),
       );
       const save = every(
         clock,
         saveEveryMs,
-        () => known.save(),
+        async () => {
+          await known.save();
+          await bans.save();
+        },
         (error) => log.warn("known peers not saved", { error: (error as Error).message }),
       );
       loops.push(reconnect, save);

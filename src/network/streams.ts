@@ -110,8 +110,8 @@ export function createStreams({ host, name, log, clock }: Deps): StreamCalls {
       }
     },
 
-    answer: (protocol, { maxQuestion, maxAnswer }, answerer) => {
-      const quota = createQuota(clock, askQuota);
+    answer: (protocol, { maxQuestion, maxAnswer, quota: rate = askQuota }, answerer) => {
+      const quota = createQuota(clock, rate);
       return handle(protocol, 32, async (raw) => {
         const frames = frameStream(raw, maxQuestion);
         const question = await frames.receive(deadline(askMs));

@@ -1,6 +1,7 @@
 import type { Hex } from "../lib/codec.ts";
 
-export type DiscoverySource = "gossip" | "snapshot" | "dht";
+/** `cache`: exits of an earlier run, asked themselves. */
+export type DiscoverySource = "gossip" | "snapshot" | "dht" | "cache";
 
 export type ExitView = {
   peer: string;

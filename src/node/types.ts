@@ -28,6 +28,8 @@ export type NodeOptions = {
   bootstrap?: string[];
   /** which sources of offers to use; default all */
   discovery?: DiscoverySource[];
+  /** look for peers on the local network, and be found there; default false */
+  mdns?: boolean;
   /** an RPC URL that goes before the network file's */
   rpc?: string;
   /** tell others, hours later, how sessions with exits went; default true */

@@ -3,7 +3,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createIdentity, type Identity } from "../../src/identity/identity.ts";
-import { systemClock } from "../../src/lib/clock.ts";
+import { type Clock, systemClock } from "../../src/lib/clock.ts";
 import { type Logger, silentLogger } from "../../src/lib/ports.ts";
 import { openStore, type Store } from "../../src/lib/store.ts";
 import { createNetwork, type NetworkOptions } from "../../src/network/host.ts";
@@ -11,7 +11,7 @@ import type { Network } from "../../src/network/network.ts";
 
 export type TestPeer = AsyncDisposable & { identity: Identity; store: Store; network: Network; directory: string };
 /** `keep` leaves the directory, for a peer that comes back on it */
-type Options = Partial<NetworkOptions> & { identity?: Identity; directory?: string; keep?: boolean; log?: Logger };
+type Options = Partial<NetworkOptions> & { identity?: Identity; directory?: string; keep?: boolean; log?: Logger; clock?: Clock };
 
 const verbose: Logger = process.env.NET_LOG
   ? { ...silentLogger, debug: console.error, info: console.error, warn: console.error, error: console.error, child: () => verbose }
@@ -24,6 +24,7 @@ export async function startPeer(options: Options = {}): Promise<TestPeer> {
     directory = await mkdtemp(join(tmpdir(), "mystnode-net-")),
     log = verbose,
     keep = false,
+    clock = systemClock,
     ...rest
   } = options;
   const store = await openStore(directory);
@@ -34,7 +35,7 @@ export async function startPeer(options: Options = {}): Promise<TestPeer> {
   let network: Network;
   try {
     network = await createNetwork(
-      { identity, store, log, clock: systemClock },
+      { identity, store, log, clock },
       { protocolPrefix: "/mystnode/test", listen: ["/ip4/127.0.0.1/tcp/0"], bootstrap: [], gossip: true, dht: true, ...rest },
     );
   } catch (error) {

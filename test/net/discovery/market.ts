@@ -18,7 +18,7 @@ export async function startTrader({ sources, networkConfig: config = networkConf
       identity: peer.identity,
       store: peer.store,
       log: options.log ?? silentLogger,
-      clock: systemClock,
+      clock: options.clock ?? systemClock,
       networkConfig: config,
     },
     sources ? { sources } : {},

@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { DiscoverySource } from "../../../src/discovery/discovery.ts";
+import { allSources, type DiscoverySource } from "../../../src/discovery/discovery.ts";
+import { systemClock } from "../../../src/lib/clock.ts";
 import { describe } from "../../support/harness.ts";
 import { isConnected, soon, until } from "../support.ts";
 import { content, networkConfig, startTrader, type Trader } from "./market.ts";
@@ -131,6 +132,62 @@ describe("discovery: sources", (test) => {
     },
     { timeoutMs },
   );
+
+  test(
+    "a node that ran before finds an exit by asking it, when all offers have expired and every bootstrap peer is dead",
+    async () => {
+      const directory = await mkdtemp(join(tmpdir(), "mystnode-net-"));
+      let aheadMs = 0;
+      const clock = { ...systemClock, nowMs: () => Date.now() + aheadMs };
+      try {
+        const boot = await startTrader({ clock });
+        const bootstrap = boot.network.addresses();
+        await using exit = await startTrader({ clock, bootstrap });
+        await exit.discovery.announce(content("US"));
+        {
+          const consumer = await startTrader({ clock, bootstrap, listen: [], directory, keep: true });
+          await until("it knows the exit", () => countries(consumer).length === 1);
+          await consumer[Symbol.asyncDispose]();
+        }
+        await boot[Symbol.asyncDispose]();
+        aheadMs = 3_600_000;
+        await exit.discovery.announce(content("US", 7n));
+        const strange = await startTrader({ clock, bootstrap, listen: [] });
+        assert.deepEqual(await strange.discovery.search({}, AbortSignal.timeout(2000)), [], "without having run before");
+        await strange[Symbol.asyncDispose]();
+        const only = { sources: ["cache" as const], gossip: false, dht: false };
+        await using again = await startTrader({ clock, bootstrap, listen: [], directory, ...only });
+        assert.deepEqual(countries(again), []);
+        const [found] = await again.discovery.search({ country: "US" }, soon());
+        assert.deepEqual([found?.offer.services[0]?.perGiB, found?.sources], [7n, ["cache"]]);
+      } finally {
+        await rm(directory, { recursive: true, force: true });
+      }
+    },
+    { timeoutMs },
+  );
+
+  // by gossip alone only those are heard at once that have not said so a moment ago
+  for (const sources of [["snapshot"], ["dht"], allSources] as DiscoverySource[][])
+    test(
+      `a cold consumer that knows one peer finds every exit of a country by ${sources.join(", ")}`,
+      async () => {
+        await using boot = await startTrader();
+        await using exits = new AsyncDisposableStack();
+        const peers = new Set<string>();
+        for (let count = 0; count < 6; count++) {
+          const exit = exits.use(await startTrader({ bootstrap: boot.network.addresses() }));
+          if (count < 5) peers.add(exit.network.peerId);
+          await exit.discovery.announce(content(count < 5 ? "DE" : "US", BigInt(count)));
+        }
+        await until("the market has settled", () => countries(boot).length === 6);
+        await using consumer = await startConsumer(boot, { sources });
+        const found = new Set<string>();
+        for await (const { offer } of consumer.discovery.sweep({ country: "DE" }, soon(30_000))) found.add(offer.peer);
+        assert.deepEqual(found, peers);
+      },
+      { timeoutMs },
+    );
 
   test(
     "offers of another contract are none, even between peers that are connected",

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { type Announcers, everybody } from "../../../src/discovery/announcers.ts";
 import { createSnapshots } from "../../../src/discovery/by-snapshot.ts";
 import { openCatalogue } from "../../../src/discovery/catalogue.ts";
 import { createIntake } from "../../../src/discovery/intake.ts";
@@ -13,19 +14,26 @@ import { fakeClock, identity, market, memoryStore, signedBy } from "./offers.ts"
 type Answerer = (question: Uint8Array, from: string) => Promise<Uint8Array>;
 
 /** A node whose peers are functions; `asked` holds what it asked of them. */
-async function startNode(options: { enabled?: boolean; own?: SignedOffer; peers?: Record<string, Answerer> } = {}) {
-  const { enabled = true, own } = options;
+async function startNode(
+  options: { enabled?: boolean; own?: SignedOffer; peers?: Record<string, Answerer>; announcers?: Announcers } = {},
+) {
+  const { enabled = true, own, announcers = everybody } = options;
   // as in life, nobody is connected when it starts
   let peers: Record<string, Answerer> = {};
-  const clock = { ...systemClock, nowMs: fakeClock().nowMs };
-  const catalogue = await openCatalogue({ store: memoryStore(), clock, network: market });
+  // the next peer is asked when the one before has answered, however busy the machine is
+  const sleep = (ms: number, signal?: AbortSignal) => systemClock.sleep(ms * 100, signal);
+  const clock = { sleep, nowMs: fakeClock().nowMs };
+  const catalogue = await openCatalogue({ store: memoryStore(), clock, network: market, announcers });
   const asked: { peer: string; after?: string | undefined; own: boolean }[] = [];
+  const digests: number[] = [];
+  const complaints: string[] = [];
   let answer: Answerer = async () => new Uint8Array();
   let connect: (peer: string) => void = () => undefined;
   const network = {
     peers: () => Object.keys(peers).map((peer) => ({ peer, addresses: [], direction: "outbound" as const })),
     ask: async (peer: string, _: string, question: Uint8Array) => {
-      const { after, own: handed } = questionCodec.decode(question);
+      const { after, own: handed, known } = questionCodec.decode(question);
+      digests.push(known?.bits.length ?? 0);
       asked.push({ peer, after, own: handed !== undefined });
       const theirs = peers[peer];
       if (!theirs) throw new MystError("PEER_UNREACHABLE", "nobody");
@@ -34,18 +42,24 @@ async function startNode(options: { enabled?: boolean; own?: SignedOffer; peers?
     answer: async (_: string, __: unknown, answerer: Answerer) => {
       answer = answerer;
     },
+    complain: (peer: string) => void complaints.push(peer),
     onConnect: (listener: (peer: string) => void) => {
       connect = listener;
       return () => undefined;
     },
   };
-  const intake = createIntake({ catalogue, clock, self: "me", onOffer: () => undefined });
-  const snapshots = await createSnapshots({ network, clock, log: silentLogger, catalogue, intake, own: { current: () => own } }, enabled);
+  const intake = createIntake({ catalogue, announcers, clock, self: "me", onOffer: () => undefined });
+  const snapshots = await createSnapshots(
+    { network, clock, log: silentLogger, catalogue, announcers, intake, own: { current: () => own } },
+    enabled,
+  );
   peers = options.peers ?? {};
   return {
     ...snapshots,
     catalogue,
     asked,
+    digests,
+    complaints,
     question: (question: Parameters<typeof questionCodec.encode>[0] = {}) => answer(questionCodec.encode(question), "somebody"),
     connected: (peer: string) => connect(peer),
     known: () => catalogue.all().map(({ offer }) => offer.peer),
@@ -112,7 +126,38 @@ describe("discovery/by-snapshot", (test) => {
       node.asked.filter(({ peer }) => peer === "good").map(({ after }) => after),
       [undefined, b.offer.peer],
     );
-    assert.ok(endless > 1 && endless < 20, `${endless} pages`);
+    assert.equal(endless, 2, "a page that does not go on is the last");
+    assert.deepEqual(node.complaints, ["forger"]);
+  });
+
+  test("what is known already does not come again: three peers with the same offers cost one snapshot", async () => {
+    const offers = Array.from({ length: 60 }, (_, index) => signedBy(identity(index + 1)));
+    await using other = await startNode();
+    for (const offer of offers) other.catalogue.add(offer, "gossip");
+    const sent: number[] = [];
+    const answer = async (question: Uint8Array) => {
+      const bytes = await other.question(questionCodec.decode(question));
+      sent.push(pageCodec.decode(bytes).offers.length);
+      return bytes;
+    };
+    await using node = await startNode({ peers: { a: answer, b: answer, c: answer } });
+    await node.pull(signal);
+    assert.equal(node.known().length, 60);
+    assert.deepEqual(sent, [60, 0, 0]);
+    assert.deepEqual(node.digests, [0, 75, 75], "10 bits for each that is known");
+    const [changed] = offers;
+    other.catalogue.add(signedBy(identity(1), { seq: (changed?.offer.seq ?? 0n) + 1n }), "gossip");
+    await node.pull(signal);
+    assert.ok((sent[3] ?? 0) <= 1, "what has changed is missing, and nothing else");
+    assert.equal(node.catalogue.get(identity(1).peerId)?.offer.seq, (changed?.offer.seq ?? 0n) + 1n);
+  });
+
+  test("only offers of whom a bond is known are handed on, and our own", async () => {
+    const standing: Announcers["standing"] = (address) => (address === identity(1).address ? "bonded" : "unknown");
+    await using node = await startNode({ own: signedBy(identity(9)), announcers: { ...everybody, standing } });
+    for (const number of [1, 2]) node.catalogue.add(signedBy(identity(number)), "dht");
+    assert.deepEqual(peersIn(await node.question()).sort(), [identity(1).peerId, identity(9).peerId].sort());
+    assert.equal(node.known().length, 2);
   });
 
   test("no more than three peers are asked", async () => {

@@ -1,13 +1,15 @@
 import assert from "node:assert/strict";
+import { everybody, type Standing } from "../../../src/discovery/announcers.ts";
 import { openCatalogue } from "../../../src/discovery/catalogue.ts";
 import { isMystError } from "../../../src/lib/errors.ts";
 import { describe } from "../../support/harness.ts";
 import { fakeClock, identity, market, memoryStore, signedBy, startMs } from "./offers.ts";
 
-const open = async (maxOffers?: number) => {
+const open = async (maxOffers?: number, standing: (address: string) => Standing = () => "bonded") => {
+  const announcers = { ...everybody, standing };
   const store = memoryStore();
   const clock = fakeClock();
-  const again = () => openCatalogue({ store, clock, network: market }, maxOffers);
+  const again = () => openCatalogue({ store, clock, network: market, announcers }, maxOffers);
   return { store, clock, again, catalogue: await again() };
 };
 const [alice, bob, carol] = [identity(1), identity(2), identity(3)] as const;
@@ -92,25 +94,51 @@ describe("discovery/catalogue", (test) => {
     );
     await reopened.save();
     assert.deepEqual([...store.rows.keys()], [`offer/${alice.peerId}`]);
-    const elsewhere = await openCatalogue({ store, clock, network: { ...market, chainId: 1 } });
+    const elsewhere = await openCatalogue({ store, clock, network: { ...market, chainId: 1 }, announcers: everybody });
     assert.deepEqual(elsewhere.all(), []);
   });
 
-  test("it is bounded: strangers are refused when it is full, those it knows renew theirs, and room is made by expiry", async () => {
+  test("it is bounded: one has to go, those it knows renew theirs, and room is made by expiry", async () => {
     const { catalogue, clock } = await open(2);
     catalogue.add(signedBy(alice), "gossip");
     catalogue.add(signedBy(bob, { expiresMs: startMs + 60_000 }), "gossip");
-    assert.equal(catalogue.add(signedBy(carol), "gossip"), false);
-    assert.equal(catalogue.add(signedBy(alice, next(1)), "gossip"), true);
+    assert.equal(catalogue.add(signedBy(carol), "gossip"), catalogue.get(carol.peerId) !== undefined);
     assert.equal(catalogue.all().length, 2);
-    clock.pass(60_000);
-    assert.equal(catalogue.add(signedBy(carol), "gossip"), true);
-    assert.deepEqual(
-      catalogue
-        .all()
-        .map(({ offer }) => offer.peer)
-        .sort(),
-      [alice.peerId, carol.peerId].sort(),
-    );
+    const [held] = catalogue.all();
+    const owner = [alice, bob, carol].find(({ peerId }) => peerId === held?.offer.peer) ?? alice;
+    assert.equal(catalogue.add(signedBy(owner, next(1)), "gossip"), true);
+    assert.equal(catalogue.all().length, 2);
+    clock.pass(600_000);
+    for (const one of [alice, bob]) {
+      assert.equal(catalogue.add(signedBy(one, { seq: BigInt(startMs + 600_000), expiresMs: startMs + 1_200_000 }), "gossip"), true);
+    }
+  });
+
+  test("who comes in masses displaces their own kind: not another country, and none with a bond", async () => {
+    const honest = Array.from({ length: 8 }, (_, index) => identity(index + 1));
+    const addresses = new Set<string>(honest.map(({ address }) => address));
+    const { catalogue } = await open(20, (address) => (addresses.has(address) ? "bonded" : "unknown"));
+    for (const one of honest.slice(0, 4)) catalogue.add(signedBy(one, { country: "DE" }), "gossip");
+    for (let index = 0; index < 150; index++) catalogue.add(signedBy(identity(index + 20), { country: "DE" }), "gossip");
+    for (const one of honest.slice(4)) catalogue.add(signedBy(one, { country: "JP" }), "gossip");
+    assert.equal(catalogue.all().length, 20);
+    for (const one of honest) assert.ok(catalogue.get(one.peerId), "an exit with a bond was displaced");
+
+    const free = await open(20);
+    for (const one of honest) free.catalogue.add(signedBy(one, { country: "JP" }), "gossip");
+    for (let index = 0; index < 150; index++) free.catalogue.add(signedBy(identity(index + 20), { country: "DE" }), "gossip");
+    for (const one of honest) assert.ok(free.catalogue.get(one.peerId), "an exit of another country was displaced");
+  });
+
+  test("of their own kind nobody can choose which: neither the first nor the last stay", async () => {
+    const survivors = async () => {
+      const { catalogue } = await open(20);
+      for (let index = 0; index < 100; index++) catalogue.add(signedBy(identity(index + 1)), "gossip");
+      return Array.from({ length: 100 }, (_, index) => catalogue.get(identity(index + 1).peerId) !== undefined);
+    };
+    const [one, other] = [await survivors(), await survivors()];
+    assert.equal(one.filter(Boolean).length, 20);
+    assert.notDeepEqual(one, other, "two nodes keep the same");
+    assert.ok(!one.slice(0, 20).every(Boolean) && !one.slice(80).every(Boolean));
   });
 });

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { isLoopback, networkOf, roomInTable } from "../../../src/network/diversity.ts";
+import { apart, isLoopback, networkOf, roomInTable } from "../../../src/network/diversity.ts";
 import { describe } from "../../support/harness.ts";
 
 const at = (...ips: string[]) => ({ addresses: ips.map((ip) => `/${ip.includes(":") ? "ip6" : "ip4"}/${ip}/tcp/4010`) });
@@ -33,5 +33,11 @@ describe("network/diversity", (test) => {
     assert.equal(roomInTable(at("192.0.2.1", "198.51.100.3"), full, full), false);
     const local = Array.from({ length: 50 }, () => at("127.0.0.1"));
     assert.equal(roomInTable(at("127.0.0.1"), local, local), true);
+  });
+
+  test("of a list so many of one network stay where they are, the others come last; nothing is lost", () => {
+    const list = ["192.0.2.1", "192.0.2.2", "192.0.2.3", "198.51.100.1", "127.0.0.1", "127.0.0.1", "192.0.2.4"];
+    const ordered = apart(list, (ip) => at(ip).addresses, 2);
+    assert.deepEqual(ordered, ["192.0.2.1", "192.0.2.2", "198.51.100.1", "127.0.0.1", "127.0.0.1", "192.0.2.3", "192.0.2.4"]);
   });
 });
