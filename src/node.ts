@@ -15,6 +15,7 @@ import { createEvents } from "./node/events.ts";
 import { joinNetwork } from "./node/joining.ts";
 import { type Judging, startJudging } from "./node/judging.ts";
 import { listExits } from "./node/listing.ts";
+import { lookForExits } from "./node/looking.ts";
 import { type Providing, provide } from "./node/providing.ts";
 import { keepRecords } from "./node/recording.ts";
 import { retiredKeys } from "./node/retired.ts";
@@ -220,6 +221,7 @@ export async function createNode(options: NodeOptions): Promise<Node> {
       return { matching: others.length + 1, exit: exit as ExitView };
     },
     exits: (query) => listExits(online, query, stopping.signal),
+    look: (lookOptions) => lookForExits(requireOnline(), clock, lookOptions, stopping.signal),
     explain: async (peer) => requireOnline().judging.explain(peer),
     sessions: async () => records.list().map(sessionView),
     status: async () =>

@@ -42,6 +42,8 @@ type Kinds = {
   share: number;
   /** of UDP or TCP; 0 is any that is free */
   port: number;
+  /** several, or none */
+  ports: number[];
   /** name of a network interface */
   interface: string;
 };
@@ -66,6 +68,7 @@ export type OptionRow = OptionSpec & { commands: "all" | readonly CommandName[];
 const of = <const C extends OptionRow["commands"], const R extends readonly OptionSpec[]>(commands: C, group: string, rows: R) =>
   rows.map((row) => ({ ...row, commands, group })) as unknown as { -readonly [I in keyof R]: R[I] & { commands: C; group: string } };
 
+const networkKinds = ["residential", "datacenter", "mobile", "unknown"] as const;
 const owners = ["wallet deposit", "wallet close", "wallet withdraw"] as const;
 const wallets = ["wallet", ...owners, "wallet channels", "wallet settle", "wallet consent", "wallet adopt", "wallet retire"] as const;
 
@@ -80,6 +83,8 @@ export const options = [
   ...of(["connect"], "Which exit", [
     { name: "country", kind: "country", help: "only exits in this country, for example US" },
     { name: "city", kind: "string", help: "only exits in this city" },
+    { name: "network-kind", kind: "choice", choices: networkKinds, help: "only exits that say their network is of this kind" },
+    { name: "open-port", kind: "port", list: true, help: "only exits that let clients reach this port, for example 25 for mail" },
     { name: "service", kind: "choice", choices: ["wireguard", "proxy"], help: "how to go out; default: wireguard as root, else proxy" },
     { name: "min-score", kind: "share", help: "only exits with this score at least, from 0 to 1: see 'mystnode exits'" },
     { name: "exclude", kind: "peer", list: true, help: "never this exit" },
@@ -109,6 +114,7 @@ export const options = [
     },
     { name: "country", kind: "country", help: "the country this exit is in; needed to sell" },
     { name: "city", kind: "string", help: "the city this exit is in" },
+    { name: "network-kind", kind: "choice", choices: networkKinds, default: "unknown", help: "what kind of network this exit is on" },
     { name: "price-gib", kind: "amount", default: "0.1", help: "price per GiB, both directions together; 0 is allowed" },
     { name: "price-hour", kind: "amount", default: "0.01", help: "price per hour; 0 is allowed" },
     { name: "max-sessions", kind: "integer", default: "50", help: "serve this many at a time" },
@@ -118,6 +124,7 @@ export const options = [
   ...of(["serve"], "Traffic", [
     { name: "allow", kind: "destination", list: true, help: "let clients reach this although the exit policy refuses it" },
     { name: "block", kind: "destination", list: true, help: "never let clients reach this" },
+    { name: "closed-ports", kind: "ports", default: "25,465,587", help: "ports that clients reach at no address; default: those of mail" },
     { name: "egress-address", kind: "ip", help: "local address that clients' connections leave from" },
   ]),
   ...of(["serve"], "Tunnel", [
@@ -181,11 +188,26 @@ export const options = [
     },
     { name: "relay-time", kind: "duration", help: "with --relay offer: carry each connection for so long, 24d at most; default: any time" },
   ]),
-  ...of(["serve", "connect", "network create"], "Network", [
+  ...of(["serve", "connect", "exits", "network create"], "Network", [
     { name: "bootstrap", kind: "invite", list: true, help: "a further peer to start from" },
   ]),
-  ...of(["serve", "connect", "devnet"], "Network", [
-    { name: "discovery", kind: "choice", list: true, choices: ["gossip", "snapshot", "dht"], help: "sources of offers; default: all" },
+  ...of(["serve", "connect", "exits", "devnet"], "Network", [
+    {
+      name: "discovery",
+      kind: "choice",
+      list: true,
+      choices: ["gossip", "snapshot", "dht", "cache"],
+      help: "sources of offers; cache: exits of earlier runs, asked themselves; default: all",
+    },
+  ]),
+  ...of(["serve", "connect", "exits"], "Network", [
+    {
+      name: "mdns",
+      kind: "choice",
+      choices: ["on", "off"],
+      default: "on",
+      help: "look for peers on the local network, and be found there",
+    },
   ]),
   ...of(["serve", "connect"], "Network", [
     {
@@ -203,10 +225,15 @@ export const options = [
   ...of(["exits"], "Options", [
     { name: "country", kind: "country", help: "only this country" },
     { name: "city", kind: "string", help: "only this city" },
+    { name: "service", kind: "choice", choices: ["wireguard", "proxy"], help: "only this service" },
+    { name: "network-kind", kind: "choice", choices: networkKinds, help: "only exits that say their network is of this kind" },
+    { name: "open-port", kind: "port", list: true, help: "only exits that let clients reach this port, for example 25 for mail" },
     { name: "max-price-gib", kind: "amount", help: "only up to this price per GiB" },
+    { name: "max-price-hour", kind: "amount", help: "only up to this price per hour" },
     { name: "min-score", kind: "share", help: "only with this score at least, from 0 to 1" },
     { name: "sort", kind: "choice", choices: ["price", "score", "latency"], default: "price", help: "order" },
     { name: "limit", kind: "integer", default: "20", help: "at most this many" },
+    { name: "follow", kind: "flag", once: true, help: "go on with what is new, changed or gone; with --json one object a line" },
   ]),
   ...of(["sessions"], "Options", [
     { name: "role", kind: "choice", choices: ["consumer", "provider"], help: "only those where this node was that" },
@@ -237,6 +264,7 @@ export const options = [
   ...of(["network create"], "Options", [
     { name: "token", kind: "account", once: true, help: "the ERC-20 to pay in; default: deploy a test token" },
     { name: "name", kind: "string", once: true, help: "what people call the network; default: private" },
+    { name: "free-announcers", kind: "flag", once: true, help: "exits are heard also without a bond; default on local chains" },
     { name: "coin-price", kind: "amount", once: true, help: "what the chain's coin is worth, to weigh gas by; default: 1, local chains 0" },
     { name: "out", kind: "path", once: true, default: "network.json", help: "the network file to write" },
   ]),

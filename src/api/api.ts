@@ -43,6 +43,7 @@ function handlersOf(node: ApiNode, onStop: () => void): Handlers {
     identity: () => ({ peer: node.peerId, address: node.address }),
     exits: async (query) => ({ exits: await node.exits(query) }),
     explain: async ({ peer }) => ({ exit: await node.explain(peer) }),
+    look: (options, signal) => node.look({ ...options, signal }),
     sessions: async () => ({ sessions: await node.sessions() }),
     session: async ({ id }) => ({ session: await sessionOf(id) }),
     sessionEnd: async ({ id }) => ({ session: await (connectionOf(id)?.ended ?? sessionOf(id)) }),

@@ -27,6 +27,8 @@ export const routes = {
   network: { method: "GET", path: "/v1/network", input: nothing, output: z.object({ network: z.record(z.string(), z.unknown()) }) },
   identity: { method: "GET", path: "/v1/identity", input: nothing, output: z.object({ peer: z.string(), address: z.string() }) },
   exits: { method: "GET", path: "/v1/exits", input: view.exitsInput, output: z.object({ exits: z.array(view.exitView) }) },
+  /** exits as they are found, until every source has been asked; with `follow` on and on, and those that are gone */
+  look: { method: "POST", path: "/v1/exits/look", input: view.lookInput, output: view.exitChange, stream: true },
   explain: { method: "GET", path: "/v1/exits/:peer", input: byPeer, output: z.object({ exit: view.explainView }) },
   sessions: { method: "GET", path: "/v1/sessions", input: nothing, output: z.object({ sessions: z.array(view.sessionView) }) },
   session: { method: "GET", path: "/v1/sessions/:id", input: byId, output: session },

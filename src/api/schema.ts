@@ -4,10 +4,12 @@ import type {
   Connection,
   ConnectOptions,
   ConnectStep,
+  ExitChange,
   ExitQuery,
   ExitView,
   ExplainView,
   FindOptions,
+  LookOptions,
   NodeEvent,
   NodeStatus,
   SessionView,
@@ -29,9 +31,15 @@ const share = z.codec(z.string().regex(/^(0(\.\d{1,17})?|1(\.0*)?)$/, "expected 
 /** a number in a query string */
 const numeric = z.codec(z.string().regex(/^\d{1,9}$/), z.number().int().nonnegative(), { decode: Number, encode: String });
 export const hex = z.custom<Hex>((value) => /^0x[0-9a-f]*$/.test(String(value)), "expected lower-case hex");
+/** several in a query string, with commas */
+const portList = z.codec(z.string().regex(/^\d{1,5}(,\d{1,5}){0,31}$/), z.array(z.number()), {
+  decode: (text) => text.split(",").map(Number),
+  encode: (ports) => ports.join(","),
+});
 const name = z.string().min(1).max(200);
 const names = z.array(name).max(100);
 const source = z.enum(["gossip", "snapshot", "dht", "cache"]);
+const ports = z.array(z.number().int().min(0).max(65_535)).max(100);
 const endpoint = z.record(z.string(), z.string());
 
 /** Keeps a schema and the type it stands for in step: the compiler refuses a member that only one of them has. */
@@ -52,6 +60,7 @@ export const exitView = as<ExitView>()(
     perGiB: decimal,
     perHour: decimal,
     policy: z.string(),
+    closedPorts: ports,
     sessions: z.number(),
     maxSessions: z.number(),
     expiresMs: z.number(),
@@ -143,6 +152,7 @@ const sold = {
   perHour: decimal,
   allow: z.array(z.string()),
   block: z.array(z.string()),
+  closedPorts: ports.optional(),
   egressAddress: z.string().optional(),
 };
 const wireguardSold = z.object({
@@ -238,6 +248,8 @@ const find = {
   peer: name.optional(),
   country: z.string().length(2).optional(),
   city: name.optional(),
+  networkKind: name.optional(),
+  openPorts: ports.optional(),
   service: z.enum(["wireguard", "proxy"]),
   maxPerGiB: decimal,
   maxPerHour: decimal,
@@ -255,10 +267,33 @@ export const exitsInput = as<ExitQuery>()(
     country: z.string().length(2).optional(),
     city: name.optional(),
     service: name.optional(),
+    networkKind: name.optional(),
+    openPorts: portList.optional(),
     maxPerGiB: decimal.optional(),
+    maxPerHour: decimal.optional(),
     limit: numeric.optional(),
     minScore: share.optional(),
     sort: z.enum(["price", "score", "latency"]).optional(),
     waitMs: numeric.optional(),
   }),
 );
+
+export const lookInput = as<Omit<LookOptions, "signal">>()(
+  z.strictObject({
+    country: z.string().length(2).optional(),
+    city: name.optional(),
+    service: name.optional(),
+    networkKind: name.optional(),
+    openPorts: ports.optional(),
+    maxPerGiB: decimal.optional(),
+    maxPerHour: decimal.optional(),
+    minScore: z.number().min(0).max(1).optional(),
+    waitMs: z.number().int().nonnegative().max(600_000).optional(),
+    follow: z.boolean().optional(),
+  }),
+);
+
+export const exitChange: z.ZodType<ExitChange> = z.discriminatedUnion("type", [
+  z.object({ type: z.literal("exit"), exit: exitView }),
+  z.object({ type: z.literal("gone"), peer: z.string(), service: z.string() }),
+]);

@@ -22,6 +22,8 @@ export type DeployOptions = {
   /** base units; default one whole token each */
   minDeposit?: bigint;
   minBond?: bigint;
+  /** exits are heard also without a bond; default only on development chains, for play */
+  freeAnnouncers?: boolean;
   /** multiaddrs; default none yet */
   bootstrap?: string[];
   /** blocks on top of one before it counts; default 12, on development chains 0 */
@@ -74,6 +76,7 @@ export async function deployNetwork(options: DeployOptions): Promise<NetworkConf
     protocolPrefix: protocolPrefix(chainId, contract),
     minDeposit: options.minDeposit ?? whole,
     minBond: options.minBond ?? whole,
+    ...((options.freeAnnouncers ?? isDevelopment) && { freeAnnouncers: true }),
     ...(isDevelopment ? { coinPrice: 0n } : { coinPrice: whole, maxHeadAge: usualHeadAge }),
   };
 }

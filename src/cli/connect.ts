@@ -47,8 +47,9 @@ export const connect: Run<"connect"> = async (context) => {
 /** Whether the node that runs has been started for tunnels. */
 const tunnels = async (api: ApiClient, signal: AbortSignal) => (await api.call("status", {}, signal)).tunnel !== undefined;
 
-const startOptions = ({ bootstrap, discovery, shareRecords }: Settings<"connect">) => ({
+const startOptions = ({ bootstrap, discovery, mdns, shareRecords }: Settings<"connect">) => ({
   bootstrap,
+  mdns: mdns === "on",
   shareRecords: shareRecords === "on",
   ...(discovery.length > 0 && { discovery }),
 });
@@ -67,7 +68,7 @@ export function wishes(settings: Settings<"connect">, peer: string | undefined, 
     });
   if (budget === 0n)
     throw new MystError("BUDGET_TOO_SMALL", "a budget of 0 buys nothing", { hint: `set one, for example --budget 1${example}` });
-  const { country, city, minScore, service = "proxy", exclude, via, proxy, backend, postQuantum } = settings;
+  const { country, city, networkKind, openPort, minScore, service = "proxy", exclude, via, proxy, backend, postQuantum } = settings;
   return {
     service,
     maxPerGiB,
@@ -77,6 +78,8 @@ export function wishes(settings: Settings<"connect">, peer: string | undefined, 
     ...(peer !== undefined && { peer }),
     ...(country !== undefined && { country }),
     ...(city !== undefined && { city }),
+    ...(networkKind !== undefined && { networkKind }),
+    ...(openPort.length > 0 && { openPorts: openPort }),
     ...(minScore !== undefined && { minScore }),
     ...(exclude.length > 0 && { exclude }),
     ...(via.length > 0 && { via }),

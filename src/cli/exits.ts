@@ -1,43 +1,97 @@
 import type { ApiClient } from "../api/client.ts";
-import { formatAmount } from "../lib/units.ts";
+import type { Input } from "../api/routes.ts";
+import { formatAmount, type Unit } from "../lib/units.ts";
 import type { ExitQuery, ExitView } from "../node/types.ts";
-import type { Run } from "./context.ts";
+import type { Settings } from "../options.ts";
+import type { Context, Run } from "./context.ts";
 import { type Column, shortPeer, table } from "./format.ts";
 import { networkOf, withNode } from "./hosting.ts";
+import { priceText } from "./texts.ts";
 
-/** how long to wait for a first one */
-const waitMs = 5_000;
+/** a node that has run for so long knows what there is */
+const settledMs = 30_000;
+/** rows that are shown while more come in */
+const shownMeanwhile = 10;
 
-/** Exits that this node knows of; without a running node, those that answer within a moment. */
+/** Those that this node knows; one that is new, or knows of none, looks for them first. Without a running node one is started for that. */
 export const exits: Run<"exits"> = async (context) => {
   const { settings, out, interrupts } = context;
   const show = async (api: ApiClient) => {
     const { token } = await networkOf(api);
-    const { country, city, maxPriceGib, minScore, sort, limit } = settings;
-    const query = {
-      sort: sort as NonNullable<ExitQuery["sort"]>,
-      limit,
-      waitMs,
-      ...(country !== undefined && { country }),
-      ...(city !== undefined && { city }),
-      ...(minScore !== undefined && { minScore }),
-      ...(maxPriceGib !== undefined && { maxPerGiB: maxPriceGib(token) }),
-    };
-    const found = await api.call("exits", query, interrupts.signal);
+    const query = queryOf(settings, token);
+    if (settings.follow) return await follow(context, api, query, token);
+    const { uptimeMs, exitsKnown } = await api.call("status", {}, interrupts.signal);
+    if (exitsKnown === 0 || uptimeMs < settledMs) await look(context, api, query, token);
+    const { limit } = settings;
+    const sort = settings.sort as NonNullable<ExitQuery["sort"]>;
+    const found = await api.call("exits", { ...query, sort, limit }, interrupts.signal);
     out.object(found);
-    const amount = (value: bigint) => formatAmount(value, token);
-    out.print(found.exits.length > 0 ? table(found.exits, columns(amount)) : "no exits known");
+    out.print(found.exits.length > 0 ? table(found.exits, columns(token)) : "no exits known");
     if (found.exits.length === 0) out.progress("see 'mystnode doctor' when that stays so");
     else out.progress("why an exit scores as it does: 'mystnode explain EXIT'");
   };
-  await withNode(context, show, { join: true });
+  const { bootstrap, discovery, mdns } = settings;
+  const starting = { bootstrap, mdns: mdns === "on", ...(discovery.length > 0 && { discovery }) };
+  await withNode(context, show, { join: true, starting });
 };
 
-const columns = (amount: (value: bigint) => string): Column<ExitView>[] => [
+type Query = Omit<Input<"look">, "waitMs" | "follow">;
+
+const queryOf = (settings: Settings<"exits">, unit: Unit): Query => {
+  const { country, city, service, networkKind, openPort, maxPriceGib, maxPriceHour, minScore } = settings;
+  return {
+    ...(country !== undefined && { country }),
+    ...(city !== undefined && { city }),
+    ...(service !== undefined && { service }),
+    ...(networkKind !== undefined && { networkKind }),
+    ...(openPort.length > 0 && { openPorts: openPort }),
+    ...(maxPriceGib !== undefined && { maxPerGiB: maxPriceGib(unit) }),
+    ...(maxPriceHour !== undefined && { maxPerHour: maxPriceHour(unit) }),
+    ...(minScore !== undefined && { minScore }),
+  };
+};
+
+/** Shows what comes as it comes, on a terminal; what is found is known to the node afterwards. */
+async function look({ out, interrupts }: Context<"exits">, api: ApiClient, query: Query, unit: Unit): Promise<void> {
+  const found = new Map<string, ExitView>();
+  out.live("looking for exits");
+  for await (const change of api.stream("look", query, interrupts.signal)) {
+    if (change.type !== "exit") continue;
+    found.set(`${change.exit.peer} ${change.exit.service}`, change.exit);
+    const cheapest = [...found.values()].sort((a, b) => Number(a.perGiB + a.perHour - (b.perGiB + b.perHour)));
+    const more = found.size > shownMeanwhile ? `, the cheapest ${shownMeanwhile} of them` : "";
+    out.live(`${table(cheapest.slice(0, shownMeanwhile), columns(unit))}\nlooking for more: ${found.size} so far${more}`);
+  }
+  out.dropLive();
+}
+
+/** Tells each exit, each change and each end of one, until the command is. */
+async function follow({ out, interrupts }: Context<"exits">, api: ApiClient, query: Query, unit: Unit): Promise<void> {
+  const names = new Set<string>();
+  for await (const change of api.stream("look", { ...query, follow: true }, interrupts.signal)) {
+    out.object(change);
+    if (change.type === "gone") {
+      names.delete(`${change.peer} ${change.service}`);
+      out.print(`gone     ${shortPeer(change.peer)}  ${change.service}`);
+      continue;
+    }
+    const { exit } = change;
+    const name = `${exit.peer} ${exit.service}`;
+    const place = [exit.city, exit.country].filter(Boolean).join(", ");
+    const room = `${exit.sessions}/${exit.maxSessions}`;
+    out.print(
+      `${names.has(name) ? "changed" : "new    "}  ${shortPeer(exit.peer)}  ${exit.service}  ${priceText(exit, unit)}  ${room}  ${place}`,
+    );
+    names.add(name);
+  }
+}
+
+const columns = (unit: Unit): Column<ExitView>[] => [
   { title: "COUNTRY", cell: (exit) => exit.country },
   { title: "CITY", cell: (exit) => exit.city ?? "-", flexible: true },
-  { title: "PER GIB", cell: (exit) => amount(exit.perGiB), right: true },
-  { title: "PER HOUR", cell: (exit) => amount(exit.perHour), right: true },
+  { title: "SERVICE", cell: (exit) => exit.service },
+  { title: "PER GIB", cell: (exit) => formatAmount(exit.perGiB, unit), right: true },
+  { title: "PER HOUR", cell: (exit) => formatAmount(exit.perHour, unit), right: true },
   { title: "SESSIONS", cell: (exit) => `${exit.sessions}/${exit.maxSessions}`, right: true },
   { title: "SCORE", cell: (exit) => (exit.score ?? 0).toFixed(2), right: true },
   { title: "RTT", cell: (exit) => (exit.rttMs === undefined ? "-" : `${Math.round(exit.rttMs)} ms`), right: true },

@@ -121,10 +121,14 @@ export async function hostNode(context: Common, network: NetworkConfig, options:
  * Runs `use` on the running node, or else on one that is opened for this alone; it joins the network only with `join`, for wallet
  * and records need none. Either way through the same API.
  */
-export async function withNode<T>(context: Common, use: (api: ApiClient) => Promise<T>, { join: joins = false } = {}): Promise<T> {
+export async function withNode<T>(
+  context: Common,
+  use: (api: ApiClient) => Promise<T>,
+  { join: joins = false, starting = {} }: { join?: boolean; starting?: Partial<NodeOptions> } = {},
+): Promise<T> {
   const running = await runningNode(context.settings.dataDir, context.interrupts.signal);
   if (running) return context.interrupts.race(use(running));
-  await using node = await openNode(context, await chooseNetwork(context.settings));
+  await using node = await openNode(context, await chooseNetwork(context.settings), starting);
   if (joins) {
     context.out.progress("no node runs here: joining the network for a moment");
     await context.interrupts.race(node.start());

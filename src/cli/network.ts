@@ -22,6 +22,7 @@ const networkFacts = (network: NetworkConfig) => ({
   token: `${network.token.symbol} ${network.token.address}, ${network.token.decimals} decimals`,
   deposit: `at least ${formatAmount(network.minDeposit, network.token)}`,
   bond: `at least ${formatAmount(network.minBond, network.token)}`,
+  exits: network.freeAnnouncers ? "heard also without a bond" : "heard with a bond only",
   gas: coinPriceOf(network) === 0n ? "free" : `weighed at ${formatAmount(coinPriceOf(network), network.token)} for a coin of the chain`,
   bootstrap: network.bootstrap.length > 0 ? network.bootstrap : "none",
   prefix: network.protocolPrefix,
@@ -37,7 +38,11 @@ export const create: Run<"network create"> = async (context) => {
   const [{ openIdentity }, { deployNetwork }] = await Promise.all([import("../identity/open.ts"), import("../chain/deploy.ts")]);
   const { identity } = await openIdentity(settings.dataDir, passphraseOf(context));
   out.progress(`deploying, paid for by ${identity.address}`);
-  const chosen = { ...(token !== undefined && { token }), ...(name !== undefined && { name }) };
+  const chosen = {
+    ...(settings.freeAnnouncers && { freeAnnouncers: true }),
+    ...(token !== undefined && { token }),
+    ...(name !== undefined && { name }),
+  };
   const deployed = await deployNetwork({ rpc, identity, bootstrap, log: await context.log(), signal: interrupts.signal, ...chosen });
   const coinPrice = settings.coinPrice?.(deployed.token);
   const network = { ...deployed, ...(coinPrice !== undefined && { coinPrice }) };

@@ -19,10 +19,12 @@ export type Output = {
   progress(line: string): void;
   /** as progress, also with --quiet */
   warn(line: string): void;
-  /** a line that is drawn again in place, on a terminal only */
-  live(line: string): void;
-  /** the live line stays as it is, and the next one begins below it */
+  /** a line, or several, drawn again in place, on a terminal only */
+  live(text: string): void;
+  /** what is live stays as it is, and the next line begins below it */
   endLive(): void;
+  /** what is live goes, for something better comes in its place */
+  dropLive(): void;
   /** whether live lines are shown */
   interactive: boolean;
   style(style: Style, text: string): string;
@@ -35,23 +37,24 @@ export type OutputOptions = { json: boolean; quiet: boolean; color: boolean; std
 const rowsOf = (length: number, columns: number): number => Math.max(1, Math.ceil(length / Math.max(1, columns)));
 
 export function createOutput({ json, quiet, color, stdout, stderr }: OutputOptions): Output {
-  let drawn = 0;
+  /** lengths of the lines that stand there */
+  let drawn: number[] = [];
   let current: string | undefined;
   const interactive = Boolean(stderr.isTTY) && !quiet && !json;
   const columns = () => stderr.columns ?? maxWidth;
   const style = (name: Style, text: string) => (color ? styleText(name, text, { stream: stderr }) : text);
   const clear = () => {
-    if (drawn === 0) return;
-    const up = rowsOf(drawn, columns()) - 1;
+    if (drawn.length === 0) return;
+    const up = drawn.reduce((rows, length) => rows + rowsOf(length, columns()), 0) - 1;
     stderr.write(`\r${up > 0 ? `\u001b[${up}A` : ""}\u001b[J`);
-    drawn = 0;
+    drawn = [];
   };
   const draw = () => {
     if (current === undefined) return;
     clear();
-    const text = fit(current, Math.min(maxWidth, columns()) - 1);
-    stderr.write(text);
-    drawn = text.length;
+    const lines = current.split("\n").map((line) => fit(line, Math.min(maxWidth, columns()) - 1));
+    stderr.write(lines.join("\n"));
+    drawn = lines.map(({ length }) => length);
   };
   const line = (text: string) => {
     clear();
@@ -79,12 +82,17 @@ export function createOutput({ json, quiet, color, stdout, stderr }: OutputOptio
     warn: line,
     live: (text) => {
       if (!interactive) return;
-      current = printable(text);
+      current = text.split("\n").map(printable).join("\n");
       draw();
     },
     endLive: () => {
-      if (drawn > 0) stderr.write("\n");
-      drawn = 0;
+      if (drawn.length > 0) stderr.write("\n");
+      drawn = [];
+      current = undefined;
+      stderr.off("resize", draw);
+    },
+    dropLive: () => {
+      clear();
       current = undefined;
       stderr.off("resize", draw);
     },

@@ -28,6 +28,7 @@ export const kindTexts: Record<OptionKind, { metavar: string; form: string }> = 
   invite: { metavar: "invite", form: "a multiaddr that ends in /p2p/<peer id>" },
   share: { metavar: "0..1", form: "a number from 0 to 1, for example 0.5" },
   port: { metavar: "port", form: "0 to 65535" },
+  ports: { metavar: "ports", form: "25,465,587, or none" },
   interface: { metavar: "interface", form: "as `ip link` names it" },
   destination: { metavar: "IP[:port]", form: "192.0.2.7, 192.0.2.7:8080, 192.0.2.0/24" },
 };

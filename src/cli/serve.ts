@@ -24,12 +24,13 @@ export const serve: Run<"serve"> = async (context) => {
   const services = servicesToSell(settings.service, mayOpenTunnels());
   const options = serveOptions(settings, services, network.token);
   if (settings.service.length === 0) for (const kind of services) out.progress(defaultText(kind));
-  const { listen, bootstrap, discovery, shareRecords } = settings;
+  const { listen, bootstrap, discovery, mdns, shareRecords } = settings;
   const tunnel = services.includes("wireguard");
   const joining = {
     listen,
     bootstrap,
     relay: relayUse(settings),
+    mdns: mdns === "on",
     shareRecords: shareRecords === "on",
     ...(discovery.length > 0 && { discovery }),
   };
@@ -55,8 +56,8 @@ const hasNoGas = async ({ node }: Host): Promise<boolean> => {
 
 /** @throws USAGE without a country, and for a fee on what is not done */
 export function serveOptions(settings: Settings<"serve">, kinds: ServiceKind[], unit: Unit): ServeOptions {
-  const { country = "", city, allow, block, egressAddress, egressIf, endpoint, backend, listenPort, maxSessions, payout } = settings;
-  const { allowPayer, blockPayer } = settings;
+  const { country = "", city, networkKind, allow, block, closedPorts, maxSessions, payout } = settings;
+  const { egressAddress, egressIf, endpoint, backend, listenPort, allowPayer, blockPayer } = settings;
   if ((kinds.length > 0 || settings.watch) && country === "")
     throw new MystError("USAGE", "an offer names the country that the exit is in", { hint: "add --country, for example --country DE" });
   if (settings.watchFee !== undefined && !settings.watch)
@@ -66,6 +67,7 @@ export function serveOptions(settings: Settings<"serve">, kinds: ServiceKind[], 
     perHour: settings.priceHour(unit),
     allow,
     block,
+    closedPorts,
     ...(egressAddress !== undefined && { egressAddress }),
   };
   const tunnel = {
@@ -76,6 +78,7 @@ export function serveOptions(settings: Settings<"serve">, kinds: ServiceKind[], 
   };
   return {
     country,
+    networkKind,
     services: kinds.map((kind) => (kind === "wireguard" ? { kind, ...sold, ...tunnel } : { kind, ...sold })),
     maxSessions,
     settleAt: settings.settleAt(unit),
@@ -121,7 +124,8 @@ function servingFacts(status: NodeStatus, settings: Settings<"serve">, options: 
     ],
     tunnel: sold.flatMap((one) => (one.kind === "wireguard" ? tunnelText(one) : [])),
     policy: service && [
-      "no private or local networks, no mail ports",
+      "no private or local networks",
+      service.closedPorts?.length === 0 ? "all ports" : `no ports ${service.closedPorts?.join(", ") ?? "of mail"}`,
       ...service.allow.map((destination) => `except ${destination}`),
       ...service.block.map((destination) => `nor ${destination}`),
     ],

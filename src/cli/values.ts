@@ -137,6 +137,12 @@ export function parseValue(kind: OptionKind, text: string, origin: Origin): unkn
     case "port":
       if (!isPort(text)) throw bad("a port", "write a number from 0 to 65535");
       return Number(text);
+    case "ports": {
+      const ports = text === "none" ? [] : text.split(",").map((part) => part.trim());
+      if (ports.length > 32 || !ports.every((port) => isPort(port) && Number(port) > 0))
+        throw bad("a list of ports", "write up to 32 of them, for example 25,6881, or none");
+      return ports.map(Number);
+    }
     case "interface":
       if (!interfacePattern.test(text)) throw bad("an interface", "write its name as 'ip link' shows it, for example eth0");
       return text;

@@ -34,6 +34,8 @@ export type OfferQuery = {
   city?: string;
   service?: string;
   networkKind?: string;
+  /** ports that its clients can reach */
+  openPorts?: number[];
   /** base units */
   maxPerGiB?: bigint | undefined;
   maxPerHour?: bigint | undefined;

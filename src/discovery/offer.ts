@@ -21,6 +21,8 @@ export type Offer = {
   services: ServiceOffer[];
   /** one line a person can read: what the exit refuses */
   policy: string;
+  /** ports that its clients reach at no address, rising */
+  closedPorts: number[];
   maxSessions: number;
   sessions: number;
   /** rises with every new content; ms since the epoch of its making */
@@ -86,6 +88,10 @@ const bodyCodec = cborCodec(
       networkKind: z.string().refine((kind) => networkKinds.includes(kind)),
       services: z.array(service).max(8),
       policy: line(300),
+      closedPorts: z
+        .array(z.number().int().min(1).max(65_535))
+        .max(32)
+        .refine((ports) => ports.every((port, index) => index === 0 || port > (ports[index - 1] ?? 0))),
       maxSessions: count,
       sessions: count,
       seq: wireUint(64),

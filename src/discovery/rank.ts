@@ -18,6 +18,7 @@ export const matches = (offer: Offer, query: OfferQuery): boolean =>
   (query.country === undefined || sameText(offer.country, query.country)) &&
   (query.city === undefined || sameText(offer.city, query.city)) &&
   (query.networkKind === undefined || offer.networkKind === query.networkKind) &&
+  !query.openPorts?.some((port) => offer.closedPorts.includes(port)) &&
   !query.exclude?.includes(offer.peer) &&
   fitting(offer, query).length > 0;
 

@@ -11,6 +11,7 @@ import type { Terms } from "../payments/terms.ts";
 import { type ConsumerDeps, type ConsumerSession, type ConsumerSessionOptions, openSession } from "../session/consumer-driver.ts";
 import type { Judging } from "./judging.ts";
 import { neverOpened } from "./outcome.ts";
+import { inReach } from "./reaching.ts";
 import type { ConnectOptions, ConnectStep, ExitView, FindOptions } from "./types.ts";
 import { exitViews } from "./views.ts";
 
@@ -71,13 +72,14 @@ export async function connectToExit(
   let last: MystError | undefined;
   const failed = new Map<string, number>();
   for (let round = 0; round < rounds && exits.length > 0; round += 1) {
-    for (const exit of exits.slice(0, tries)) {
+    const dial = ({ peer, addresses }: ExitView) => deps.network.connect(peer, addresses, deadline(dialMs, watch.signal));
+    for await (const { exit, error: unreached } of inReach(exits.slice(0, tries), dial, deps.session.clock, watch.signal)) {
       const terms = termsFor(exit, options.budget, deps.session.clock.nowMs());
       checkBudget(options.budget, terms, account, deps);
       watch.step({ step: "agreed", perGiB: terms.perGiB, perHour: terms.perHour, quantum: terms.quantum, budget: options.budget });
       let isProposed = false;
       try {
-        await deps.network.connect(exit.peer, exit.addresses, deadline(dialMs, watch.signal));
+        if (unreached) throw unreached;
         await deps.recall(exit, watch.signal);
         isProposed = true;
         const opened = await openReconciled(session, { exit, terms, budget: options.budget, ...watch });
@@ -215,11 +217,16 @@ function noneLeft(fitting: ExitView[], minScore = 0): MystError {
   });
 }
 
-const queryOf = ({ self }: FindingDeps, { country, city, service, peer, exclude = [] }: FindOptions): OfferQuery => ({
+const queryOf = (
+  { self }: FindingDeps,
+  { country, city, networkKind, openPorts, service, peer, exclude = [] }: FindOptions,
+): OfferQuery => ({
   service,
   exclude: [...exclude, self.peer],
   ...(country !== undefined && { country }),
   ...(city !== undefined && { city }),
+  ...(networkKind !== undefined && { networkKind }),
+  ...(openPorts !== undefined && { openPorts }),
   ...(peer !== undefined && { peer }),
 });
 

@@ -14,6 +14,8 @@ export type ExitView = {
   perGiB: bigint;
   perHour: bigint;
   policy: string;
+  /** that its clients reach at no address */
+  closedPorts: number[];
   sessions: number;
   maxSessions: number;
   expiresMs: number;
@@ -76,9 +78,18 @@ export type ExitQuery = {
   country?: string;
   city?: string;
   service?: string;
+  networkKind?: string;
+  /** ports that clients of the exit can reach */
+  openPorts?: number[];
   maxPerGiB?: bigint;
+  maxPerHour?: bigint;
   minScore?: number;
   limit?: number;
   /** default price */
   sort?: "price" | "score" | "latency";
 };
+
+/** `waitMs`: look for so long at most, default 15 s; `follow`: then go on with what is new, changed or gone, until the signal fires. */
+export type LookOptions = Omit<ExitQuery, "limit" | "sort"> & { follow?: boolean; signal?: AbortSignal };
+
+export type ExitChange = { type: "exit"; exit: ExitView } | { type: "gone"; peer: string; service: string };

@@ -25,8 +25,9 @@ export async function openSellable(deps: SellingDeps, wanted: ServeService): Pro
     return { service, perGiB, perHour, view: { ...wanted, backend, listenPort, egressIf } };
   }
   if (wanted.kind === "proxy") {
-    const { allow, block, egressAddress } = wanted;
-    const service = createProxyProvider(deps, { allow, block, ...(egressAddress !== undefined && { egressAddress }) });
+    const { allow, block, closedPorts, egressAddress } = wanted;
+    const rules = { allow, block, ...(closedPorts && { closedPorts }) };
+    const service = createProxyProvider(deps, { ...rules, ...(egressAddress !== undefined && { egressAddress }) });
     return { service, perGiB, perHour, view: wanted };
   }
   throw new MystError("SERVICE_UNKNOWN", `there is no service '${(wanted as ServeService).kind}'`, { hint: "services: wireguard, proxy" });
@@ -39,13 +40,14 @@ async function openWireguard({ helper, log, clock }: SellingDeps, wanted: Extrac
     import("../services/wireguard/provider.ts"),
     import("../services/wireguard/dns-forwarder.ts"),
   ]);
-  const { listenPort, backend, endpoint, egressIf, egressAddress, allow, block } = wanted;
+  const { listenPort, backend, endpoint, egressIf, egressAddress, allow, block, closedPorts } = wanted;
   return openWireguardProvider(
     { helper, clock, log: log.child("wireguard"), serveDns: (gateway) => serveDns({ log: log.child("dns"), clock }, { address: gateway }) },
     {
       listenPort,
       allow,
       block,
+      ...(closedPorts && { closedPorts }),
       ...(backend !== undefined && { backend }),
       ...(egressIf !== undefined && { egressIf }),
       ...(egressAddress !== undefined && { egressAddress }),

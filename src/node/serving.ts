@@ -65,6 +65,7 @@ export async function startServing(deps: ServingDeps, options: ServeOptions): Pr
     services: [...sold.map(({ view: { kind, perGiB, perHour } }) => ({ kind, perGiB, perHour })), ...watchers.offered],
     // what is sold side by side has one policy
     policy: [...new Set(sold.map(({ service }) => service.policySummary()))].join("; "),
+    closedPorts: [...new Set(sold.flatMap(({ service }) => service.closedPorts()))].sort((a, b) => a - b),
     maxSessions: options.maxSessions,
     sessions: server.sessions().length,
   });

@@ -44,15 +44,16 @@ export function createTunnelling(deps: TunnellingDeps): Tunnelling {
   const peers = () => deps.network()?.peers() ?? [];
   const control = createControlPlane(deps);
   /**
-   * Addresses of the peer dialled last. It is one of `peers` only once it is identified; an exception that it loses before that would
-   * cut the very connection on which it is about to be proposed to.
+   * Addresses of the peer reached last, and of those being dialled. One is among `peers` only once it is identified; an exception that it
+   * loses before that would cut the very connection on which it is about to be proposed to.
    */
-  let dialled: string[] = [];
+  let reached: string[] = [];
+  const dialling = new Set<string[]>();
   const client =
     helper &&
     createWireguardClient({
       helper,
-      control: () => control.endpoints([...dialled, ...peers().flatMap(({ addresses }) => addresses)]),
+      control: () => control.endpoints([...reached, ...[...dialling].flat(), ...peers().flatMap(({ addresses }) => addresses)]),
       addressOf: (peer) => placesOf(peers().find((one) => one.peer === peer)?.addresses ?? []).find(({ host }) => isIPv4(host))?.host,
       uid: process.getuid?.() ?? 0,
       clock: deps.clock,
@@ -97,9 +98,15 @@ export function createTunnelling(deps: TunnellingDeps): Tunnelling {
     },
     dialler: {
       connect: async (peer, addresses, signal) => {
-        dialled = addresses;
-        await client?.refresh();
-        await deps.network()?.connect(peer, addresses, signal);
+        reached = [];
+        dialling.add(addresses);
+        try {
+          await client?.refresh();
+          await deps.network()?.connect(peer, addresses, signal);
+          reached = addresses;
+        } finally {
+          dialling.delete(addresses);
+        }
       },
     },
     connect: async ({ backend, postQuantum }, connect) => {

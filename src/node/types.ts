@@ -5,7 +5,7 @@ import type { NetworkConfig } from "../lib/network-config.ts";
 import type { Logger } from "../lib/ports.ts";
 import type { PeerSummary } from "../network/network.ts";
 import type { BackendKind, Helper, TunnelState } from "../services/wireguard/types.ts";
-import type { DiscoverySource, ExitQuery, ExitView, ExplainView } from "./exit-types.ts";
+import type { DiscoverySource, ExitChange, ExitQuery, ExitView, ExplainView, LookOptions } from "./exit-types.ts";
 import type { Wallet } from "./wallet-types.ts";
 
 export type { BackendKind, Helper, HelperProbe } from "../services/wireguard/types.ts";
@@ -78,6 +78,8 @@ type Sold = {
   /** destinations the operator lets through although the policy would refuse them: "127.0.0.1:8080" or "10.0.0.0/8" */
   allow: string[];
   block: string[];
+  /** ports that no client reaches at any address; default those of mail */
+  closedPorts?: number[];
   /** local address that clients' traffic leaves from */
   egressAddress?: string;
 };
@@ -101,6 +103,10 @@ export type ConnectOptions = {
   peer?: string;
   country?: string;
   city?: string;
+  /** as claimed */
+  networkKind?: string;
+  /** ports that clients of the exit can reach */
+  openPorts?: number[];
   service: ServiceKind;
   /** base units; over it an exit is not considered */
   maxPerGiB: bigint;
@@ -125,7 +131,18 @@ export type ConnectOptions = {
 /** What `connect` looks for, without the connecting. */
 export type FindOptions = Pick<
   ConnectOptions,
-  "peer" | "country" | "city" | "service" | "maxPerGiB" | "maxPerHour" | "minScore" | "exclude" | "via" | "signal"
+  | "peer"
+  | "country"
+  | "city"
+  | "networkKind"
+  | "openPorts"
+  | "service"
+  | "maxPerGiB"
+  | "maxPerHour"
+  | "minScore"
+  | "exclude"
+  | "via"
+  | "signal"
 >;
 
 /** Progress of a connect, in this order; `atMs` counts from the command. */
@@ -228,6 +245,8 @@ export type Node = AsyncDisposable & {
   exits(query: ExitQuery): Promise<ExitView[]>;
   /** Why this node thinks of an exit what it does; asks peers for what they know first. @throws NODE_NOT_RUNNING before `start`, NO_MATCHING_EXIT */
   explain(peer: string): Promise<ExplainView>;
+  /** Exits as they are found, those known first, until every source has been asked or the signal fires. */
+  look(options: LookOptions): AsyncIterable<ExitChange>;
   sessions(): Promise<SessionView[]>;
   status(): Promise<NodeStatus>;
   wallet: Wallet;

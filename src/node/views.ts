@@ -24,6 +24,7 @@ export const exitViews = ({ offer, sources }: KnownOffer): ExitView[] =>
     perGiB,
     perHour,
     policy: offer.policy,
+    closedPorts: offer.closedPorts,
     sessions: offer.sessions,
     maxSessions: offer.maxSessions,
     expiresMs: offer.expiresMs,

@@ -11,17 +11,19 @@ export type Policy = {
   allow: Rule[];
   /** what the operator refuses; goes before everything else */
   block: Rule[];
+  /** ports at which no address is reached, but by a rule of `allow` that names the port */
+  closedPorts: number[];
 };
 
 /** A range of addresses, on one port or on all. */
 export type Rule = { range: [Address, number]; port: number | undefined };
 
 export type Verdict = { ok: true /** dial exactly this */; address: string } | { ok: false; reason: Refusal };
-export type Refusal = "no address" | "blocked by the operator" | "mail port" | "the exit itself" | "not a public address";
+export type Refusal = "no address" | "blocked by the operator" | "mail port" | "closed port" | "the exit itself" | "not a public address";
 
 type Address = ReturnType<typeof ipaddr.parse>;
 
-/** Mail submission and relay: what turns an exit into a source of spam. */
+/** Mail submission and relay: what turns an exit into a source of spam. Closed unless the operator says otherwise. */
 export const mailPorts = [25, 465, 587];
 
 const ruleForms = "an address, an address with a port or a range, for example 127.0.0.1:8080, [::1]:80 or 10.0.0.0/8";
@@ -45,10 +47,14 @@ export function parseRule(text: string): Rule {
   return { range: [address, length], port: portNumber };
 }
 
+/** What the operator writes of it; `closedPorts`: default `mailPorts`. */
+export type PolicyText = { allow: string[]; block: string[]; closedPorts?: number[] };
+
 /** @throws BAD_VALUE for the first rule that is none */
-export const parsePolicy = (lists: { allow: string[]; block: string[] }): Policy => ({
-  allow: lists.allow.map(parseRule),
-  block: lists.block.map(parseRule),
+export const parsePolicy = ({ allow, block, closedPorts = mailPorts }: PolicyText): Policy => ({
+  allow: allow.map(parseRule),
+  block: block.map(parseRule),
+  closedPorts: [...new Set(closedPorts)].sort((a, b) => a - b),
 });
 
 /** An IP address in its usual form: four decimal numbers, or IPv6 without a zone. */
@@ -63,7 +69,7 @@ export function judge(policy: Policy, own: string[], address: string, port: numb
   if (faces.some((face) => policy.block.some((rule) => covers(rule, face, port)))) return { ok: false, reason: "blocked by the operator" };
   const allowed = policy.allow.filter((rule) => covers(rule, target, port));
   if (allowed.some((rule) => rule.port !== undefined)) return ok;
-  if (mailPorts.includes(port)) return { ok: false, reason: "mail port" };
+  if (policy.closedPorts.includes(port)) return { ok: false, reason: mailPorts.includes(port) ? "mail port" : "closed port" };
   if (allowed.length > 0) return ok;
   if (faces.some((face) => own.some((mine) => same(mine, face)))) return { ok: false, reason: "the exit itself" };
   return faces.every(isPublic) ? ok : { ok: false, reason: "not a public address" };
@@ -99,7 +105,10 @@ const same = (mine: string, address: Address): boolean => isAddress(mine) && ipa
 
 /** One line for the offer. */
 export const summary = (policy: Policy): string => {
-  const parts = ["public addresses only", `no mail ports (${mailPorts.join(", ")})`];
+  const closed = policy.closedPorts;
+  const isMail = closed.join() === mailPorts.join();
+  const ports = closed.length === 0 ? "all ports" : `${isMail ? "no mail ports" : "ports closed"} (${closed.join(", ")})`;
+  const parts = ["public addresses only", ports];
   if (policy.block.length > 0) parts.push(`${policy.block.length} more blocked`);
   if (policy.allow.length > 0) parts.push(`${policy.allow.length} excepted`);
   return parts.join("; ");

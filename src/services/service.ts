@@ -49,6 +49,8 @@ export type ServiceProvider = AsyncDisposable & {
   kind: string;
   /** one line for the offer: what this exit does not carry */
   policySummary(): string;
+  /** ports that it carries to at no address; the offer names them */
+  closedPorts(): number[];
   admit(admission: Admission): Promise<Grant>;
 };
 

@@ -25,6 +25,7 @@ export function meteredService(clock: Clock = systemClock) {
   const provider: ServiceProvider = {
     kind: "units",
     policySummary: () => "units for anybody",
+    closedPorts: () => [],
     admit: async ({ sessionId }) => {
       const state = { used: 0n, allowed: 0n, ended: false, told: [] as bigint[] };
       theirs = createUnanswered({ clock }, exitPatience);

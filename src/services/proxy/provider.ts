@@ -33,6 +33,8 @@ export type ProxyProviderOptions = {
   allow: string[];
   /** destinations refused on top; goes before `allow` */
   block: string[];
+  /** ports refused at every address; default those of mail */
+  closedPorts?: number[];
   /** local address that connections to targets are made from */
   egressAddress?: string;
   /** for name resolution and connecting together; default 10 s */
@@ -164,6 +166,7 @@ export function createProxyProvider(deps: ProxyProviderDeps, options: ProxyProvi
   return {
     kind: "proxy",
     policySummary: () => summary(policy),
+    closedPorts: () => policy.closedPorts,
     admit,
     [Symbol.asyncDispose]: async () => {
       const ending = [...sessions.values()].map((session) => session.end());

@@ -18,7 +18,7 @@ export type WireguardProviderDeps = {
   clock: Pick<Clock, "nowMs">;
 };
 
-export type WireguardProviderOptions = Pick<ExitConfig, "listenPort" | "egressIf" | "egressAddress" | "allow" | "block"> & {
+export type WireguardProviderOptions = Pick<ExitConfig, "listenPort" | "egressIf" | "egressAddress" | "allow" | "block" | "closedPorts"> & {
   backend?: BackendKind;
   /** where clients reach WireGuard, when it is not the address of this peer and the port that it listens on */
   endpoint?: { host: string; port: number };
@@ -80,6 +80,7 @@ export async function openWireguardProvider(deps: WireguardProviderDeps, options
   return {
     kind: "wireguard",
     policySummary: () => summary(policy),
+    closedPorts: () => policy.closedPorts,
     tunnel,
     admit,
     [Symbol.asyncDispose]: async () => {

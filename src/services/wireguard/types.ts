@@ -96,6 +96,8 @@ export type ExitConfig = {
   /** destinations in the forms of `--allow` and `--block` */
   allow: string[];
   block: string[];
+  /** ports refused at every address; default those of mail */
+  closedPorts?: number[];
 };
 
 export type ExitTunnel = {

@@ -38,6 +38,7 @@ export const content = (country: string, perGiB = 100n): OfferContent => ({
   networkKind: "datacenter",
   services: [{ kind: "proxy", perGiB, perHour: 10n }],
   policy: "no mail",
+  closedPorts: [25, 465, 587],
   maxSessions: 10,
   sessions: 0,
 });

@@ -51,6 +51,8 @@ describe("api: calls", (test) => {
     }
     await client.call("exits", {});
     assert.deepEqual(calls.at(-1), ["exits", {}]);
+    await client.call("exits", { networkKind: "residential", openPorts: [25, 587], maxPerHour: 7n });
+    assert.deepEqual(calls.at(-1), ["exits", { networkKind: "residential", openPorts: [25, 587], maxPerHour: 7n }]);
   });
 
   test("a kill switch that was left is lifted, once", async () => {

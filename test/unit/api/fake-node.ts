@@ -29,6 +29,7 @@ export const exit: ExitView = {
   perGiB: 10n ** 17n,
   perHour: 10n ** 16n,
   policy: "no private networks",
+  closedPorts: [25, 465, 587],
   sessions: 0,
   maxSessions: 5,
   expiresMs: 4_000_000_000_000,
@@ -119,6 +120,11 @@ export function fakeNode() {
     find: async (options) => {
       calls.push(["find", options]);
       return { matching: 2, exit };
+    },
+    look: async function* (options) {
+      calls.push(["look", options]);
+      yield { type: "exit", exit };
+      yield { type: "gone", peer: exit.peer, service: exit.service };
     },
     exits: async (query) => {
       calls.push(["exits", query]);

@@ -159,3 +159,22 @@ describe("cli/format", (test) => {
     assert.equal(fit("abcdef", 4), "abc…");
   });
 });
+
+describe("cli/output: several live lines", (test) => {
+  test("are drawn again in place, whatever their number, and go without a trace", () => {
+    const screen = terminal(80);
+    const { out } = outputTo(screen.stream);
+    out.progress("above");
+    out.live("one\ntwo\nthree");
+    assert.deepEqual(screen.shown(), ["above", "one", "two", "three"]);
+    out.live("1\n2");
+    out.progress("between");
+    assert.deepEqual(screen.shown(), ["above", "between", "1", "2"]);
+    screen.resize(10);
+    out.live("x".repeat(30));
+    assert.deepEqual(screen.shown(), ["above", "between", `${"x".repeat(8)}…`]);
+    out.dropLive();
+    out.progress("below");
+    assert.deepEqual(screen.shown(), ["above", "between", "below"]);
+  });
+});

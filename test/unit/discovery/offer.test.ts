@@ -36,6 +36,7 @@ const anyOffer: fc.Arbitrary<Offer> = fc
         { maxLength: 8, selector: ({ kind }) => kind },
       ),
       policy: fc.stringMatching(/^[a-z ,.]{0,200}$/),
+      closedPorts: fc.uniqueArray(fc.integer({ min: 1, max: 65_535 }), { maxLength: 32 }).map((ports) => ports.sort((a, b) => a - b)),
       maxSessions: fc.nat(1_000_000),
       sessions: fc.nat(1_000_000),
       seq: fc.bigInt(0n, BigInt(startMs)),
@@ -47,7 +48,7 @@ const anyOffer: fc.Arbitrary<Offer> = fc
 
 /** The body encoded by hand, with one field changed, and signed properly: only the form can be wrong. */
 function envelope(change: (body: Record<string, unknown>) => Record<string, unknown>): Uint8Array {
-  const { peer, addresses, country, networkKind, policy, maxSessions, sessions, expiresMs } = offerOf(owner);
+  const { peer, addresses, country, networkKind, policy, closedPorts, maxSessions, sessions, expiresMs } = offerOf(owner);
   const body = encode(
     change({
       peer,
@@ -57,6 +58,7 @@ function envelope(change: (body: Record<string, unknown>) => Record<string, unkn
       networkKind,
       services: [{ kind: "proxy", perGiB: Uint8Array.of(100), perHour: Uint8Array.of(10) }],
       policy,
+      closedPorts,
       maxSessions,
       sessions,
       seq: Uint8Array.from(Buffer.from(startMs.toString(16).padStart(12, "0"), "hex")).subarray(0),
@@ -109,6 +111,9 @@ describe("discovery/offer", (test) => {
     ["an address that is no TCP one", (body) => ({ ...body, addresses: [`/unix/tmp/p2p/${owner.peerId}`] })],
     ["nine addresses", (body) => ({ ...body, addresses: Array(9).fill(`/ip4/127.0.0.1/tcp/1/p2p/${owner.peerId}`) })],
     ["control characters", (body) => ({ ...body, policy: "\u001b[2J" })],
+    ["a port that is none", (body) => ({ ...body, closedPorts: [0] })],
+    ["ports that do not rise", (body) => ({ ...body, closedPorts: [587, 25] })],
+    ["more closed ports than allowed", (body) => ({ ...body, closedPorts: Array.from({ length: 33 }, (_, index) => index + 1) })],
     ["text that changes its direction", (body) => ({ ...body, policy: "a\u202eb" })],
     ["the same service twice", (body) => ({ ...body, services: Array(2).fill((body.services as unknown[])[0]) })],
     [

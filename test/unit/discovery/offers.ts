@@ -24,6 +24,7 @@ export function offerOf(owner: Identity, change: Partial<Offer> = {}): Offer {
     networkKind: "datacenter",
     services: [{ kind: "proxy", perGiB: 100n, perHour: 10n }],
     policy: "no mail, no private networks",
+    closedPorts: [25, 465, 587],
     maxSessions: 10,
     sessions: 0,
     seq: BigInt(startMs),

@@ -19,6 +19,8 @@ describe("discovery/rank", (test) => {
       { city: "new york" },
       { peer: a.peerId },
       { service: "proxy" },
+      { networkKind: "datacenter" },
+      { openPorts: [80, 6881] },
       { maxPerGiB: 100n, maxPerHour: 10n },
     ])
       assert.equal(matches(offer, query), true, Object.keys(query).join());
@@ -27,6 +29,8 @@ describe("discovery/rank", (test) => {
       { city: "Boston" },
       { peer: b.peerId },
       { service: "wireguard" },
+      { networkKind: "residential" },
+      { openPorts: [80, 25] },
       { maxPerGiB: 99n },
       { maxPerHour: 9n },
       { exclude: [a.peerId] },

@@ -127,6 +127,19 @@ describe("services/proxy/policy: ports, the exit itself, the operator's lists", 
     for (const port of [1, 22, 53, 80, 143, 443, 993, 2525, 65_535]) assert.equal(reason("8.8.8.8", port), "ok");
   });
 
+  test("the operator says which ports are closed; a rule that names one opens it to what it names", () => {
+    const other = parsePolicy({ allow: ["10.1.1.1:6881"], block: [], closedPorts: [6881, 25] });
+    assert.equal(reason("8.8.8.8", 6881, [], other), "closed port");
+    assert.equal(reason("8.8.8.8", 25, [], other), "mail port");
+    assert.equal(reason("8.8.8.8", 587, [], other), "ok");
+    assert.equal(reason("10.1.1.1", 6881, [], other), "ok");
+    const open = parsePolicy({ allow: [], block: [], closedPorts: [] });
+    assert.equal(reason("8.8.8.8", 25, [], open), "ok");
+    assert.equal(reason("127.0.0.1", 25, [], open), "not a public address");
+    assert.equal(summary(other), "public addresses only; ports closed (25, 6881); 1 excepted");
+    assert.equal(summary(open), "public addresses only; all ports");
+  });
+
   test("the exit's own addresses are refused in every form", () => {
     const own = ["8.8.4.4", "2606:4700::9", "not an address"];
     for (const address of ["8.8.4.4", "::ffff:8.8.4.4", "64:ff9b::8.8.4.4", "2606:4700::9", "2606:4700:0:0:0:0:0:9"])

@@ -45,6 +45,7 @@ const exitConfig = z.strictObject({
   egressAddress: ipv4.optional(),
   allow: z.array(rule).max(500),
   block: z.array(rule).max(500),
+  closedPorts: z.array(port.min(1)).max(32).optional(),
 });
 const clientConfig = z.strictObject({ backend: backend.optional(), uid: z.int().min(0).max(0xff_ff_ff_fe), control });
 const upConfig = z.strictObject({ publicKey: key, presharedKey: key.optional(), endpoint, address: ipv4, dns: ipv4, mtu });

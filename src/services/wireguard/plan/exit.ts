@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { MystError } from "../../../lib/errors.ts";
-import { mailPorts, type Rule } from "../../policy.ts";
+import { mailPorts, type Policy } from "../../policy.ts";
 import { checkIfname, checkIPv4, checkMtu, checkPort } from "./check.ts";
 import { creditDefinitions, creditRules } from "./credit.ts";
 import { type Accept, exitTable, type HostPlan, type IpStep, replaceTable, ruleComment } from "./host-plan.ts";
@@ -18,13 +18,12 @@ export type ExitFacts = {
   egressAddress?: string;
   /** UDP and TCP port of the gateway address on which the DNS forwarder listens */
   dnsPort: number;
-  allow: Rule[];
-  block: Rule[];
   /** the host's own addresses; IPv6 ones are passed over */
   own: string[];
-};
+} & Omit<Policy, "closedPorts"> &
+  Partial<Pick<Policy, "closedPorts">>;
 
-const ports = (list: number[]): string => `{ ${list.join(", ")} }`;
+const ports = (list: number[]): string => `{ ${list.map(checkPort).join(", ")} }`;
 
 /**
  * The plan of an exit's host: forwarding on, the gateway's address on the tunnel, and table `inet mystnode`. Who sends from an address
@@ -111,7 +110,7 @@ const clamp = (mtu: number): string => `tcp flags & (syn | rst) == syn tcp optio
 const refusal = "reject with icmp type admin-prohibited";
 
 /** In the order of `judge`. Ports are those of TCP and UDP; other protocols meet the rules without a port. */
-function policyRules({ allow, block, own }: ExitFacts): string[] {
+function policyRules({ allow, block, closedPorts = mailPorts, own }: ExitFacts): string[] {
   const addresses = own.filter((address) => !address.includes(":")).map((address) => toNumber(checkIPv4(address)));
   return [
     ...matching(block, refusal),
@@ -119,8 +118,9 @@ function policyRules({ allow, block, own }: ExitFacts): string[] {
       allow.filter(({ port }) => port !== undefined),
       "goto pass",
     ),
-    `tcp dport ${ports(mailPorts)} reject with tcp reset`,
-    `udp dport ${ports(mailPorts)} ${refusal}`,
+    ...(closedPorts.length > 0
+      ? [`tcp dport ${ports(closedPorts)} reject with tcp reset`, `udp dport ${ports(closedPorts)} ${refusal}`]
+      : []),
     ...matching(
       allow.filter(({ port }) => port === undefined),
       "goto pass",
@@ -134,7 +134,7 @@ function policyRules({ allow, block, own }: ExitFacts): string[] {
 }
 
 /** One rule for all ranges that stand without a port, and one for each port. */
-function matching(rules: Rule[], verdict: string): string[] {
+function matching(rules: Policy["allow"], verdict: string): string[] {
   const byPort = Map.groupBy(rules, ({ port }) => port);
   return [...byPort].flatMap(([port, group]) =>
     within(group.flatMap(ruleRange), port === undefined ? verdict : `meta l4proto { tcp, udp } th dport ${checkPort(port)} ${verdict}`),

@@ -8,7 +8,7 @@ type Known = { offer: Offer };
 
 const offerOf = (peer: string, sessions = 0): Known => ({
   offer: {
-    ...{ peer, address: "0x", addresses: [], country: "US", networkKind: "unknown", policy: "", seq: 1n, expiresMs: 0 },
+    ...{ peer, address: "0x", addresses: [], country: "US", networkKind: "unknown", policy: "", closedPorts: [], seq: 1n, expiresMs: 0 },
     ...{ services: [{ kind: "proxy", perGiB: 100n, perHour: 10n }], maxSessions: 50, sessions },
   },
 });
