@@ -1,10 +1,9 @@
 import { createChain } from "./chain/client.ts";
-import type { Discovery } from "./discovery/discovery.ts";
 import { systemClock } from "./lib/clock.ts";
 import { MystError } from "./lib/errors.ts";
+import { deadline } from "./lib/lifecycle.ts";
 import { silentLogger } from "./lib/ports.ts";
 import { openStore } from "./lib/store.ts";
-import type { Network } from "./network/network.ts";
 import { ownAccount } from "./node/account.ts";
 import { bindNetwork, openOwner } from "./node/binding.ts";
 import { type ConnectingDeps, findExits } from "./node/connecting.ts";
@@ -12,7 +11,7 @@ import { consume } from "./node/consuming.ts";
 import { mindDoubt } from "./node/doubts.ts";
 import { endInOrder, trackWork } from "./node/ending.ts";
 import { createEvents } from "./node/events.ts";
-import { joinNetwork } from "./node/joining.ts";
+import { type Joined, joinNetwork } from "./node/joining.ts";
 import { type Judging, startJudging } from "./node/judging.ts";
 import { listExits } from "./node/listing.ts";
 import { lookForExits } from "./node/looking.ts";
@@ -43,6 +42,7 @@ const stopGraceMs = 5_000;
 /** how long the end of a part may take; sessions say goodbye to the other side, which may stand still */
 const partMs = 3_000;
 const sessionMs = 10_000;
+const standingMs = 1_000;
 const defaultProxy = "127.0.0.1:1080";
 
 /**
@@ -78,7 +78,7 @@ export async function createNode(options: NodeOptions): Promise<Node> {
   const stopping = new AbortController();
   const { underWay, tracked } = trackWork(stopping.signal);
   const startedMs = clock.nowMs();
-  let online: { network: Network; discovery: Discovery; judging: Judging; recall: ConnectingDeps["recall"] } | undefined;
+  let online: (Joined & { judging: Judging; recall: ConnectingDeps["recall"] }) | undefined;
   let providing: Providing | undefined;
   let settler: Settler | undefined;
   let connection: Connection | undefined;
@@ -120,16 +120,17 @@ export async function createNode(options: NodeOptions): Promise<Node> {
   const start = async () => {
     if (online) return;
     await tunnelling.adopt();
-    const { network, discovery } = await joinNetwork({ identity, store, clock, log, config, chain }, options);
+    const joined = await joinNetwork({ identity, store, clock, log, config, chain }, options);
+    const { network, discovery } = joined;
     discovery.onOffer(({ offer }, source) => events.emit({ type: "offer", peer: offer.peer, country: offer.country, source }));
     network.onDisconnect((peer) => events.emit({ type: "peer", peer, connected: false }));
     await answerResume({ network, ledger: payer, clock, onBehind: ({ code, message }) => events.emit({ type: "warning", code, message }) });
     const parts = { network, discovery, chain, payer, identity, store, clock, log };
-    online = { network, discovery, recall: createRecall({ network, ledger: payer }), judging: await startJudging(parts, config, options) };
+    online = { ...joined, recall: createRecall({ network, ledger: payer }), judging: await startJudging(parts, config, options) };
   };
 
   const serve = async (serveOptions: ServeOptions) => {
-    const { network, discovery } = requireOnline();
+    const { network, discovery, announcers } = requireOnline();
     settler = openSettler(serveOptions.settleAt, serveOptions.payout);
     providing = await provide(
       {
@@ -139,6 +140,7 @@ export async function createNode(options: NodeOptions): Promise<Node> {
       },
       serveOptions,
     );
+    if (serveOptions.services.length > 0) await announcers.check([address], deadline(standingMs, stopping.signal));
   };
 
   const connect = async (connectOptions: ConnectOptions): Promise<Connection> => {

@@ -201,6 +201,7 @@ export const nodeStatus = as<NodeStatus>()(
       })
       .optional(),
     conflicts: z.array(z.object({ signer: hex, sinceMs: z.number(), owed: decimal })).optional(),
+    announcing: z.enum(["bonded", "unbonded", "unknown"]).optional(),
     connection: sessionView.extend({ endpoint }).optional(),
     tunnel: z
       .object({

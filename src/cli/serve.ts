@@ -1,7 +1,8 @@
 import { setTimeout as wait } from "node:timers/promises";
 import { MystError } from "../lib/errors.ts";
 import { within } from "../lib/lifecycle.ts";
-import { formatBytes, formatDuration, type Unit } from "../lib/units.ts";
+import type { NetworkConfig } from "../lib/network-config.ts";
+import { formatAmount, formatBytes, formatDuration, type Unit } from "../lib/units.ts";
 import type { NodeOptions, NodeStatus, ServeOptions, ServiceKind, SessionView } from "../node/types.ts";
 import type { Settings } from "../options.ts";
 import type { Context, Run } from "./context.ts";
@@ -39,7 +40,7 @@ export const serve: Run<"serve"> = async (context) => {
   const status = await host.node.status();
   out.object({ type: "serving", ...status });
   const isPoor = options.watch !== undefined && (await hasNoGas(host));
-  out.print(facts(servingFacts(status, settings, options, network.token, isPoor)));
+  out.print(facts(servingFacts(status, settings, options, network, isPoor)));
   out.progress("Serving. Ctrl-C stops.");
   await Promise.race([follow(context, host, network.token, options.maxSessions), broken(host)]);
   out.endLive();
@@ -107,7 +108,8 @@ function relayText({ relay, relayData, relayTime }: Settings<"serve">): string |
   return `for peers without a public address, unpaid, ${limits.length > 0 ? `${limits.join(" and ")} for each connection` : "without limits"}`;
 }
 
-function servingFacts(status: NodeStatus, settings: Settings<"serve">, options: ServeOptions, unit: Unit, isPoor: boolean) {
+function servingFacts(status: NodeStatus, settings: Settings<"serve">, options: ServeOptions, network: NetworkConfig, isPoor: boolean) {
+  const unit = network.token;
   const [address] = status.addresses;
   const sold = status.serving?.services ?? [];
   const [service] = sold;
@@ -123,6 +125,7 @@ function servingFacts(status: NodeStatus, settings: Settings<"serve">, options: 
       ...(isPoor ? [`but cannot clear: send ${status.address} some of the chain's coin for fees`] : []),
     ],
     tunnel: sold.flatMap((one) => (one.kind === "wireguard" ? tunnelText(one) : [])),
+    heard: status.announcing === "unbonded" ? `not without a bond: ${bondText(network)}` : undefined,
     policy: service && [
       "no private or local networks",
       service.closedPorts?.length === 0 ? "all ports" : `no ports ${service.closedPorts?.join(", ") ?? "of mail"}`,
@@ -138,6 +141,9 @@ function servingFacts(status: NodeStatus, settings: Settings<"serve">, options: 
     join: address && `mystnode connect --network ${settings.network ?? "FILE"} --bootstrap ${address}`,
   };
 }
+
+const bondText = ({ minDeposit, minBond, token }: NetworkConfig): string =>
+  `run 'mystnode wallet deposit ${formatAmount(minDeposit, token).replace(" ", "").toLowerCase()}', which adds the ${formatAmount(minBond, token)} of bond`;
 
 const total = (sessions: SessionView[], pick: (session: SessionView) => bigint) => sessions.reduce((sum, one) => sum + pick(one), 0n);
 

@@ -133,13 +133,14 @@ async function startParts(
   const booting = starting(startBootstrap(around));
   // while that comes up
   const provided = starting(
-    Promise.all([
-      ...["consumer", "guest"].map((name) => openAccount(join(directory, name), { rpc: anvil.rpc, network, log })),
-      ...exits.map(({ name }) => giveGas(anvil.rpc, keyOf(keys, name).address)),
-    ]),
+    Promise.all([...["consumer", "guest"].map((name) => openAccount(join(directory, name), "payer", { rpc: anvil.rpc, network, log }))]),
+  );
+  const bonded = starting(
+    Promise.all(exits.map(({ name }) => openAccount(join(directory, name), "exit", { rpc: anvil.rpc, network, log }))),
   );
   const bootstrap = await booting;
   observer.node?.(bootstrap);
+  await bonded;
   network = { ...network, bootstrap: bootstrap.addresses };
   await writeFile(networkFile, networkText(network));
 
@@ -236,5 +237,5 @@ async function openNetwork(
       for (const part of ["db", "network.json"]) await rm(join(dataDir, part), { recursive: true, force: true });
   }
   await giveGas(rpc, identity.address);
-  return deployNetwork({ ...deployment, name: "devnet" });
+  return deployNetwork({ ...deployment, name: "devnet", freeAnnouncers: false });
 }

@@ -72,11 +72,13 @@ export const hasCode = async (rpc: string, address: Hex): Promise<boolean> =>
   (await ask(rpc, "eth_getCode", [address, "latest"]).catch(() => "0x")) !== "0x";
 
 /**
- * Gas, tokens and a deposit for the payer of a data directory, unless it has them from an earlier run. Its own ledger is told of
- * the deposit, before any node runs on it: a ledger that knows nothing of its account signs nothing.
+ * Gas, tokens and a deposit for the payer of a data directory, or gas and a bond for an exit, which is not heard without one; unless it has
+ * them from an earlier run. Its own ledger is told of the deposit, before any node runs on it: a ledger that knows nothing of its account
+ * signs nothing.
  */
 export async function openAccount(
   dataDir: string,
+  role: "payer" | "exit",
   { rpc, network, log }: { rpc: string; network: NetworkConfig; log: Logger },
 ): Promise<void> {
   const { identity } = await openIdentity(dataDir);
@@ -87,8 +89,10 @@ export async function openAccount(
   const account = await chain.account(identity.address);
   await ledger.reconcile(account);
   const whole = 10n ** BigInt(network.token.decimals);
-  if (account.closeAtMs !== undefined || account.balance >= (funding.deposit * whole) / 2n) return;
-  await fund(rpc, network, identity.address, funding.tokens * whole);
-  await chain.deposit(funding.deposit * whole, account.bond > 0n ? 0n : funding.bond * whole);
+  const deposit = role === "payer" ? funding.deposit * whole : network.minDeposit;
+  if (account.closeAtMs !== undefined || account.balance >= deposit / 2n) return void (await giveGas(rpc, identity.address));
+  const bond = account.bond > 0n ? 0n : funding.bond * whole;
+  await fund(rpc, network, identity.address, role === "payer" ? funding.tokens * whole : deposit + bond);
+  await chain.deposit(deposit, bond);
   await ledger.reconcile(await chain.account(identity.address));
 }

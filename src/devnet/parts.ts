@@ -62,7 +62,8 @@ async function start(around: Surroundings, name: string, args: string[]) {
   const { directory, ground, networkFile, discovery, log, signal, onProcess } = around;
   const dataDir = join(directory, name);
   const chosen = discovery?.flatMap((source) => ["--discovery", source]) ?? [];
-  const common = ["--network", networkFile, "--no-color", "--log-level", "info"];
+  // all of it is on this machine
+  const common = ["--network", networkFile, "--mdns", "off", "--no-color", "--log-level", "info"];
   const program = [...ground.at(name).enter, ...ground.program];
   const process = await spawnNode({ name, dataDir, args: [...args, ...chosen, ...common], program, log, signal, onProcess });
   return { name, dataDir, process, api: createApiClient({ socket: socketPathOf(dataDir) }) };

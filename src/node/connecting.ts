@@ -9,6 +9,7 @@ import { type Credit, creditOf, quantumLimit, quantumMoney } from "../payments/q
 import type { AccountView } from "../payments/settlement.ts";
 import type { Terms } from "../payments/terms.ts";
 import { type ConsumerDeps, type ConsumerSession, type ConsumerSessionOptions, openSession } from "../session/consumer-driver.ts";
+import { connectInvites } from "./invites.ts";
 import type { Judging } from "./judging.ts";
 import { neverOpened } from "./outcome.ts";
 import { inReach } from "./reaching.ts";
@@ -183,7 +184,7 @@ const termsFor = (exit: ExitView, budget: bigint, nowMs: number): Terms => ({
 /** Exits that match and fit the price caps, in the order in which to try them. @throws NO_MATCHING_EXIT, PRICE_OVER_CAP, EXIT_FULL, INTERRUPTED */
 export async function findExits(deps: FindingDeps, options: FindOptions, signal: AbortSignal): Promise<ExitView[]> {
   const { service, via, maxPerGiB, maxPerHour, minScore } = options;
-  await Promise.all((via ?? []).map((invite) => deps.network.connect(peerOf(invite), [invite], deadline(dialMs, signal))));
+  await connectInvites(deps.network, via ?? [], signal);
   const found = await deps.discovery.search(queryOf(deps, options), deadline(searchMs, signal));
   if (signal.aborted) throw new MystError("INTERRUPTED", "interrupted while looking for an exit");
   const exits = found.flatMap(exitViews).filter((exit) => exit.service === service);
@@ -229,16 +230,6 @@ const queryOf = (
   ...(openPorts !== undefined && { openPorts }),
   ...(peer !== undefined && { peer }),
 });
-
-/** @throws BAD_VALUE for a multiaddr that does not name its peer */
-function peerOf(address: string): string {
-  const peer = /\/p2p\/([A-Za-z0-9]+)$/.exec(address)?.[1];
-  if (peer === undefined)
-    throw new MystError("BAD_VALUE", "an address of a peer ends in /p2p/<peer id>", {
-      hint: "copy it from 'mystnode status' of that peer",
-    });
-  return peer;
-}
 
 function noneFound({ country, peer, service }: FindOptions, known: KnownOffer[]): MystError {
   const what = peer ? `exit ${peer}` : `exit${country ? ` in ${country}` : ""} with ${service}`;

@@ -1,4 +1,5 @@
 import type { Chain } from "../chain/chain.ts";
+import type { Announcers } from "../discovery/announcers.ts";
 import type { Discovery } from "../discovery/discovery.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Hex } from "../lib/codec.ts";
@@ -15,7 +16,9 @@ export type StatusOf = {
   startedMs: number;
   clock: Clock;
   chain: Pick<Chain, "status">;
-  online: { network: Pick<Network, "addresses" | "peers">; discovery: Pick<Discovery, "offers"> } | undefined;
+  online:
+    | { network: Pick<Network, "addresses" | "peers">; discovery: Pick<Discovery, "offers">; announcers: Pick<Announcers, "standing"> }
+    | undefined;
   providing: Providing | undefined;
   connection: Connection | undefined;
   tunnel?: TunnelView;
@@ -43,6 +46,7 @@ export const statusOf = ({
   peers: online?.network.peers() ?? [],
   exitsKnown: online?.discovery.offers().length ?? 0,
   ...(providing && { serving: providing.serving.view(), conflicts: providing.guarding.conflicts() }),
+  ...(online && providing?.serving.view().services.length && { announcing: online.announcers.standing(address) }),
   ...(tunnel && { tunnel }),
   ...(connection && { connection: { ...connection.session(), endpoint: connection.endpoint } }),
   chain: chain.status(),

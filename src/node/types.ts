@@ -206,6 +206,8 @@ export type NodeStatus = {
   serving?: ServingView;
   /** of a node that serves: payers that were found out */
   conflicts?: ConflictView[];
+  /** of a node that sells: whether it has the bond without which this network hears no exit */
+  announcing?: "bonded" | "unbonded" | "unknown";
   connection?: SessionView & { endpoint: Record<string, string> };
   /** of a node that may open tunnels: what was asked for, and what is */
   tunnel?: TunnelView;

@@ -8,8 +8,8 @@ import { fileURLToPath } from "node:url";
 
 const program = fileURLToPath(new URL("../../bin/mystnode.js", import.meta.url));
 
-/** Root's default is a tunnel, which changes the machine's network: a test that wants one names it, in a namespace of its own. */
-export const noTunnels = { MYSTNODE_CONNECT_SERVICE: "proxy", MYSTNODE_SERVE_SERVICE: "proxy" };
+/** Root's default is a tunnel, and everybody's to ask the local network: a test that wants either names it, in a namespace of its own. */
+export const noTunnels = { MYSTNODE_MDNS: "off", MYSTNODE_CONNECT_SERVICE: "proxy", MYSTNODE_SERVE_SERVICE: "proxy" };
 
 /** A home of its own for what a test runs: whatever a process writes outside of its data directory shows up in `strays`. */
 export type Place = AsyncDisposable & {
