@@ -54,6 +54,7 @@ export const commands = {
     group: keys,
     arguments: [{ name: "file", kind: "path", help: "the keystore (V3 JSON) or hex file", required: true }],
   },
+  "identity rotate": { summary: "go on with a new key, under which peers know this node as before", group: keys },
   init: { summary: "make an identity and remember a network", group: care },
   network: { summary: "show the network in use", group: care },
   "network create": { summary: "deploy the contract to a chain and write a network file", group: care },

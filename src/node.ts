@@ -117,10 +117,12 @@ export async function createNode(options: NodeOptions): Promise<Node> {
     log: log.child("tunnel"),
   });
 
+  const isPayer = (signer: `0x${string}`) => provider.account(signer) !== undefined;
+
   const start = async () => {
     if (online) return;
     await tunnelling.adopt();
-    const joined = await joinNetwork({ identity, store, clock, log, config, chain }, options);
+    const joined = await joinNetwork({ identity, store, clock, log, config, chain, isPayer }, options);
     const { network, discovery } = joined;
     discovery.onOffer(({ offer }, source) => events.emit({ type: "offer", peer: offer.peer, country: offer.country, source }));
     network.onDisconnect((peer) => events.emit({ type: "peer", peer, connected: false }));
@@ -169,6 +171,7 @@ export async function createNode(options: NodeOptions): Promise<Node> {
           ? await tunnelling.connect(connectOptions, by)
           : await by(createProxyConsumer({ network, log: log.child("proxy"), clock }, { listen: proxy }));
       connection = made;
+      requireOnline().discovery.used(made.exit.peer);
       const forget = () => {
         connection = undefined;
       };

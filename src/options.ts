@@ -70,7 +70,16 @@ const of = <const C extends OptionRow["commands"], const R extends readonly Opti
 
 const networkKinds = ["residential", "datacenter", "mobile", "unknown"] as const;
 const owners = ["wallet deposit", "wallet close", "wallet withdraw"] as const;
-const wallets = ["wallet", ...owners, "wallet channels", "wallet settle", "wallet consent", "wallet adopt", "wallet retire"] as const;
+const wallets = [
+  "wallet",
+  ...owners,
+  "wallet channels",
+  "wallet settle",
+  "wallet consent",
+  "wallet adopt",
+  "wallet retire",
+  "identity rotate",
+] as const;
 
 /**
  * Every option, once. The parser, `--help`, the environment variables, the schema of the config file and docs/cli.md all come
@@ -252,7 +261,9 @@ export const options = [
     { name: "for", kind: "account", once: true, help: "the account of this signer; default: this node's" },
     { name: "wait", kind: "flag", once: true, help: "when another wallet has to send it: return once it is on chain" },
   ]),
-  ...of([...owners, "wallet adopt", "wallet retire"], "Options", [{ name: "yes", kind: "flag", once: true, help: "do not ask" }]),
+  ...of([...owners, "wallet adopt", "wallet retire", "identity rotate"], "Options", [
+    { name: "yes", kind: "flag", once: true, help: "do not ask" },
+  ]),
   ...of(["init"], "Options", [{ name: "import", kind: "path", once: true, help: "take the key from this keystore or hex file" }]),
   ...of(["init", "identity import"], "Options", [
     { name: "import-password-file", kind: "path", once: true, help: "file with the imported keystore's passphrase; default: ask" },

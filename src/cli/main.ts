@@ -32,6 +32,7 @@ const loaders: { [C in CommandName]: () => Promise<Run<C>> } = {
   identity: async () => (await import("./identity.ts")).show,
   "identity show": async () => (await import("./identity.ts")).show,
   "identity export": async () => (await import("./identity.ts")).exportKey,
+  "identity rotate": async () => (await import("./wallet-retire.ts")).rotate,
   "identity import": async () => (await import("./identity.ts")).importKey,
   network: async () => (await import("./network.ts")).show,
   "network create": async () => (await import("./network.ts")).create,

@@ -1,4 +1,7 @@
-import { isRetiring, prepareNext, replaceIdentity, retiredFile } from "../identity/retiring.ts";
+import { signHandover } from "../identity/handover.ts";
+import type { Identity } from "../identity/identity.ts";
+import { readIdentity } from "../identity/open.ts";
+import { isRetiring, keepHandover, prepareNext, replaceIdentity, retiredFile } from "../identity/retiring.ts";
 import type { Hex } from "../lib/codec.ts";
 import { MystError } from "../lib/errors.ts";
 import type { NetworkConfig } from "../lib/network-config.ts";
@@ -11,8 +14,10 @@ import { confirm } from "./prompt.ts";
 import { fromText } from "./texts.ts";
 import { outsideText, sentText } from "./wallet-texts.ts";
 
+type Command = "wallet retire" | "identity rotate";
+
 /** The passphrase is asked for once, although several keys are opened with it. */
-const askedOnce = (context: Context<"wallet retire">) => {
+const askedOnce = (context: Context<Command>) => {
   const { prompt, ...source } = passphraseOf(context);
   let asked: Promise<string> | undefined;
   return {
@@ -26,15 +31,34 @@ const askedOnce = (context: Context<"wallet retire">) => {
   };
 };
 
+/** Closes the account of a key that signs nothing more, and begins with a new one. */
+export const retire: Run<"wallet retire"> = (context) =>
+  replaceKey(context, {
+    verb: "Retire",
+    isMoot: ({ line, promised, retired }) => {
+      if (line > 0n || promised > 0n) return false;
+      if (retired?.[0]) return true;
+      throw new MystError("NO_DEPOSIT", "there is nothing to retire: nothing was ever deposited for this key, or promised with it", {
+        hint: "make a deposit with 'mystnode wallet deposit'",
+      });
+    },
+  });
+
+/** Goes on with a new key, under which peers know this node as before. */
+export const rotate: Run<"identity rotate"> = (context) => replaceKey(context, { verb: "Rotate", isMoot: () => false });
+
+/** `isMoot`: it was done already, and there is nothing to do it with again. */
+type Replacing = { verb: "Retire" | "Rotate"; isMoot(wallet: WalletView): boolean };
+
 /**
- * Closes the account of a key that signs nothing more, and begins with a new one. Each step is done only where it is still missing, so
- * that it may be broken off anywhere and run again: the new key is on disk first and takes the old one's place last.
+ * Each step is done only where it is still missing, so that it may be broken off anywhere and run again: the new key is on disk first and takes
+ * the old one's place last. What the old key signs of the new one is on disk before that.
  */
-export const retire: Run<"wallet retire"> = async (context) => {
+async function replaceKey(context: Context<Command>, { verb, isMoot }: Replacing): Promise<void> {
   const { settings, out, interrupts } = context;
   const { dataDir } = settings;
   if (await runningNode(dataDir, interrupts.signal))
-    throw new MystError("DATA_DIR_LOCKED", "a node runs here with the key that is to be retired", {
+    throw new MystError("DATA_DIR_LOCKED", "a node runs here with the key that is to be replaced", {
       hint: "end it first, with 'mystnode disconnect' or where it serves, then run this again",
     });
   const network = await chooseNetwork(settings);
@@ -42,18 +66,15 @@ export const retire: Run<"wallet retire"> = async (context) => {
   const node = await openNode(context, network, { passphrase });
   try {
     const before = await node.wallet.show();
-    if (!(await isRetiring(dataDir)) && before.line === 0n && before.promised === 0n) {
-      const [last] = before.retired ?? [];
-      if (!last)
-        throw new MystError("NO_DEPOSIT", "there is nothing to retire: nothing was ever deposited for this key, or promised with it", {
-          hint: "make a deposit with 'mystnode wallet deposit'",
-        });
+    if (!(await isRetiring(dataDir)) && isMoot(before)) {
       out.progress("a key was retired here already; this one is new");
-      return tell(context, network, { old: last.signer, closeAtMs: last.closeAtMs, wallet: before, peer: node.peerId });
+      const [last] = before.retired ?? [];
+      return tell(context, network, { old: last?.signer, closeAtMs: last?.closeAtMs, wallet: before, peer: node.peerId });
     }
-    if (!settings.yes) await confirm(`${question(before, network)}\nRetire it?`, interrupts);
+    if (!settings.yes) await confirm(`${question(before, verb, network)}\n${verb} it?`, interrupts);
     const next = await prepareNext(dataDir, passphrase);
     const closeAtMs = await interrupts.race(windUp(context, node, network, before, next.address));
+    await handOver(dataDir, await readIdentity(dataDir, passphrase), next, network);
     await replaceIdentity(dataDir, node.address);
     const moved = (await node.wallet.balances(next.address)).tokens;
     const wallet = { address: next.address, tokens: moved };
@@ -61,18 +82,22 @@ export const retire: Run<"wallet retire"> = async (context) => {
   } finally {
     await node.stop();
   }
-};
+}
 
-const question = ({ address, deposit, bond }: WalletView, { token }: NetworkConfig): string =>
+const handOver = (dataDir: string, from: Identity, to: Identity, network: NetworkConfig): Promise<void> =>
+  keepHandover(dataDir, from.address, signHandover(from, to, network, Date.now()));
+
+const question = ({ address, deposit, bond }: WalletView, verb: Replacing["verb"], { token }: NetworkConfig): string =>
   [
-    `Retiring ${address} is for good: its account is closed, and`,
-    "this node goes on with a new key, so under a new peer id and address. The old key",
+    `${verb === "Retire" ? "Retiring" : "Rotating"} ${address} is for good: its account is closed, and`,
+    "this node goes on with a new key, so under a new peer id and address. Peers that know",
+    "the old one are shown who it is now, and refuse the old one from then on. The old key",
     `is kept for taking out what is left of ${formatAmount(deposit + bond, token)} three days later.`,
   ].join("\n");
 
 /** All that only the old key can do now. @returns when its account may be emptied; undefined when nothing is in it */
 async function windUp(
-  { out, interrupts }: Context<"wallet retire">,
+  { out, interrupts }: Context<Command>,
   node: Node,
   network: NetworkConfig,
   { owner, line, bond, closeAtMs, unsettled, credit, tokens }: WalletView,
@@ -107,10 +132,10 @@ async function windUp(
   return closesAtMs;
 }
 
-type Told = { old: Hex; closeAtMs: number | undefined; wallet: Pick<WalletView, "address" | "tokens">; peer: string };
+type Told = { old: Hex | undefined; closeAtMs: number | undefined; wallet: Pick<WalletView, "address" | "tokens">; peer: string };
 
 function tell(
-  { settings, out }: Context<"wallet retire">,
+  { settings, out }: Context<Command>,
   { token, chainId, minDeposit, minBond }: NetworkConfig,
   { old, closeAtMs, wallet, peer }: Told,
 ): void {
@@ -121,7 +146,7 @@ function tell(
     ...(missing > 0n && { tokens: `ethereum:${token.address}@${chainId}/transfer?address=${address}&uint256=${missing}` }),
     gas: `ethereum:${address}@${chainId}`,
   };
-  const keystore = retiredFile(settings.dataDir, old);
+  const keystore = old && retiredFile(settings.dataDir, old);
   out.object({ retired: old, keystore, address, peer, ...(closeAtMs !== undefined && { closeAtMs }), tokens, missing, links });
   out.print(
     facts({

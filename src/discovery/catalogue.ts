@@ -18,6 +18,8 @@ export type Catalogue = {
    */
   add(signed: SignedOffer, source: DiscoverySource): boolean;
   get(peer: string): KnownOffer | undefined;
+  /** Forgets a peer's offer. */
+  forget(peer: string): void;
   /** offers that have not expired, those of withdrawn exits (no services) too, by peer id */
   all(): KnownOffer[];
   /** Forgets what has expired and writes what has changed. */
@@ -104,6 +106,7 @@ export async function openCatalogue({ store, clock, network, announcers }: Deps,
       return held.has(peer);
     },
     get: (peer) => held.get(peer),
+    forget,
     all: () => {
       const nowMs = clock.nowMs();
       return [...held.values()]

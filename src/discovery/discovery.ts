@@ -9,10 +9,11 @@ import { createAnnouncer } from "./announcer.ts";
 import { type Announcers, everybody } from "./announcers.ts";
 import { openCatalogue } from "./catalogue.ts";
 import { createFinder } from "./finder.ts";
+import { followHandovers, type Handovers } from "./handovers.ts";
 import { createLooking } from "./looking.ts";
 import { openMemory } from "./memory.ts";
 import type { Offer, SignedOffer } from "./offer.ts";
-import { rank } from "./rank.ts";
+import { matches, rank } from "./rank.ts";
 
 /** `cache`: exits of an earlier run, asked themselves. */
 export type DiscoverySource = "gossip" | "snapshot" | "dht" | "cache";
@@ -66,6 +67,8 @@ export type Discovery = AsyncDisposable & {
   search(query: OfferQuery, signal: AbortSignal): Promise<KnownOffer[]>;
   /** This node has had a session with that exit: it is remembered before others. */
   used(peer: string): void;
+  /** who goes on under another key */
+  handovers: Pick<Handovers, "current" | "before">;
   /** called for each newer offer, with the source that brought it */
   onOffer(listener: OfferListener): () => void;
   stop(): Promise<void>;
@@ -80,6 +83,10 @@ export type DiscoveryDeps = {
   networkConfig: { chainId: number; contract: Hex };
   /** who may announce; default everybody */
   announcers?: Announcers;
+  /** signed when keys of this node were changed */
+  ownHandovers?: Uint8Array[];
+  /** is this peer known here in another way than by its offer? Then its hand-over matters, too */
+  isKnown?(peer: string): boolean;
 };
 
 export type DiscoveryOptions = {
@@ -97,8 +104,25 @@ export async function createDiscovery(deps: DiscoveryDeps, options: DiscoveryOpt
   let newsMs = 0;
   const catalogue = await openCatalogue({ store, clock, network: domain, announcers });
   const memory = await openMemory({ store, clock });
+  const handovers = await followHandovers(
+    {
+      ...{ network, store, clock, log, domain },
+      isKnown: (peer) => catalogue.get(peer) !== undefined || memory.has(peer) || (deps.isKnown?.(peer) ?? false),
+      onHandover: ({ from, to }) => {
+        catalogue.forget(from);
+        memory.moved(from, to);
+      },
+    },
+    deps.ownHandovers ?? [],
+  );
   const others = () => catalogue.all().filter(({ offer }) => offer.peer !== identity.peerId);
-  const offers = (query: OfferQuery = {}) => rank(others(), query);
+  /** who was known under an earlier key is meant as it is now */
+  const asNow = ({ peer, exclude, ...query }: OfferQuery): OfferQuery => ({
+    ...query,
+    ...(peer !== undefined && { peer: handovers.current(peer) }),
+    ...(exclude && { exclude: [...exclude, ...exclude.map(handovers.current)] }),
+  });
+  const offers = (query: OfferQuery = {}) => rank(others(), asNow(query));
 
   const announcer = await createAnnouncer({
     network,
@@ -118,6 +142,7 @@ export async function createDiscovery(deps: DiscoveryDeps, options: DiscoveryOpt
       catalogue,
       announcers,
       memory,
+      isRetired: handovers.isRetired,
       own: announcer,
       onOffer: (known, source) => {
         newsMs = clock.nowMs();
@@ -138,6 +163,7 @@ export async function createDiscovery(deps: DiscoveryDeps, options: DiscoveryOpt
 
   const looking = createLooking({
     ...{ offers, onOffer, finder, network, clock, announcers },
+    fits: ({ offer }, query) => offer.peer !== identity.peerId && matches(offer, asNow(query)),
     newsMs: () => newsMs,
   });
 
@@ -146,6 +172,7 @@ export async function createDiscovery(deps: DiscoveryDeps, options: DiscoveryOpt
     stopping ??= (async () => {
       await announcer.stop();
       await finder.stop();
+      await handovers.stop();
       await saving.stop();
       await save();
     })();
@@ -157,6 +184,7 @@ export async function createDiscovery(deps: DiscoveryDeps, options: DiscoveryOpt
     offers,
     ...looking,
     used: memory.used,
+    handovers,
     onOffer,
     stop,
     [Symbol.asyncDispose]: stop,

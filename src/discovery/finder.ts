@@ -21,6 +21,7 @@ type Deps = {
   catalogue: Catalogue;
   announcers: Announcers;
   memory: Pick<Memory, "recall">;
+  isRetired(peer: string): boolean;
   own: Pick<Announcer, "current" | "request">;
   onOffer: OfferListener;
 };
@@ -42,7 +43,7 @@ const maxPauseMs = 8_000;
 export async function createFinder(deps: Deps, sources: ReadonlySet<DiscoverySource>): Promise<Finder> {
   const { network, clock, log, catalogue, announcers, own } = deps;
   const stopped = new AbortController();
-  const intake = createIntake({ catalogue, announcers, clock, self: network.peerId, onOffer: deps.onOffer });
+  const intake = createIntake({ ...deps, self: network.peerId });
 
   await network.answer(offerProtocol, { maxQuestion: 0, maxAnswer: maxOfferBytes }, async () => {
     const offer = own.current();

@@ -17,12 +17,20 @@ export function createIntake(deps: {
   announcers: Pick<Announcers, "standing">;
   clock: Pick<Clock, "nowMs">;
   self: string;
+  /** its key was handed over: whoever signs with it now is somebody else, or late */
+  isRetired(peer: string): boolean;
   onOffer: OfferListener;
 }): Intake {
   const take = (signed: SignedOffer, source: DiscoverySource): boolean => {
     const { peer, address } = signed.offer;
     // our own comes back from others, and is older than what we know of ourselves
-    if (peer === deps.self || deps.announcers.standing(address) === "unbonded" || !deps.catalogue.add(signed, source)) return false;
+    if (
+      peer === deps.self ||
+      deps.isRetired(peer) ||
+      deps.announcers.standing(address) === "unbonded" ||
+      !deps.catalogue.add(signed, source)
+    )
+      return false;
     const known = deps.catalogue.get(signed.offer.peer);
     if (known) deps.onOffer(known, source);
     return true;

@@ -4,15 +4,16 @@ import type { Network } from "../network/network.ts";
 import type { Announcers } from "./announcers.ts";
 import type { Discovery, KnownOffer, OfferQuery } from "./discovery.ts";
 import type { Finder } from "./finder.ts";
-import { rank } from "./rank.ts";
 
 type Deps = Pick<Discovery, "onOffer"> & {
   /** what matches and is known now, best first */
   offers(query: OfferQuery): KnownOffer[];
+  /** is it an offer of somebody else that matches? */
+  fits(known: KnownOffer, query: OfferQuery): boolean;
   /** when the last news came */
   newsMs(): number;
   finder: Pick<Finder, "look" | "round">;
-  network: Pick<Network, "peerId" | "peers">;
+  network: Pick<Network, "peers">;
   announcers: Pick<Announcers, "standing" | "check">;
   clock: Clock;
 };
@@ -32,6 +33,7 @@ const maxVettings = 16;
 /** Looks for offers: for the first that fit, or for all there are. */
 export function createLooking({
   offers,
+  fits,
   onOffer,
   newsMs,
   finder,
@@ -48,7 +50,7 @@ export function createLooking({
     const waiting: KnownOffer[] = offers(query);
     let wake: () => void = () => undefined;
     const off = onOffer((known) => {
-      if (known.offer.peer !== network.peerId) waiting.push(...rank([known], query));
+      if (fits(known, query)) waiting.push(known);
       wake();
     });
     const done = new AbortController();

@@ -13,6 +13,9 @@ export type Memory = {
   recall(query: OfferQuery): { peer: string; addresses: string[] }[];
   /** Keeps what is current, in so far as it is news. */
   note(offers: Iterable<SignedOffer>): void;
+  has(peer: string): boolean;
+  /** An exit goes on under another key: it is most likely where it was. */
+  moved(from: string, to: string): void;
   /** This node has had a session with it: it is kept before others. */
   used(peer: string): void;
   save(): Promise<void>;
@@ -42,7 +45,7 @@ export async function openMemory(
     try {
       const { envelope, seenMs, used } = rowCodec.decode(Uint8Array.from(bytes));
       if (clock.nowMs() - seenMs > keepMs) throw new Error("too old");
-      entries.set(peer, { signed: readOffer(envelope), seenMs, used, order: orderOf(peer) });
+      entries.set(peer, { signed: movedTo(peer, readOffer(envelope)), seenMs, used, order: orderOf(peer) });
     } catch {
       changed.add(peer);
     }
@@ -70,6 +73,13 @@ export async function openMemory(
         .filter(({ signed }) => matches(signed.offer, { ...query, maxPerGiB: undefined, maxPerHour: undefined }))
         .sort((a, b) => Number(b.used) - Number(a.used) || b.seenMs - a.seenMs || a.order - b.order)
         .map(({ signed }) => ({ peer: signed.offer.peer, addresses: signed.offer.addresses })),
+    has: (peer) => entries.has(peer),
+    moved: (from, to) => {
+      const entry = entries.get(from);
+      if (!entry) return;
+      drop(from);
+      if (!entries.has(to)) keep(to, { ...entry, signed: movedTo(to, entry.signed) });
+    },
     note: (offers) => {
       const nowMs = clock.nowMs();
       for (const signed of offers) {
@@ -95,6 +105,13 @@ export async function openMemory(
       if (ops.length > 0) await store.writeLazily(ops);
     },
   };
+}
+
+/** An offer as it is remembered of whoever has taken its peer's place; what was signed stays as it is. */
+function movedTo(peer: string, signed: SignedOffer): SignedOffer {
+  const { offer } = signed;
+  const addresses = offer.addresses.map((address) => address.replace(`/p2p/${offer.peer}`, `/p2p/${peer}`));
+  return { ...signed, offer: { ...offer, peer, addresses } };
 }
 
 const where = ({ addresses, country, services }: Offer): string => JSON.stringify([addresses, country, services.map(({ kind }) => kind)]);

@@ -44,6 +44,19 @@ export async function replaceIdentity(dataDir: string, old: Hex): Promise<void> 
   await syncDirectory(join(dataDir, "identity"));
 }
 
+const handoverFile = (dataDir: string, address: Hex): string => join(retiredDirectory(dataDir), `${address}.handover`);
+
+/** Keeps what the old key has signed of the new one, for as long as the data directory is there. The same one when asked again. */
+export async function keepHandover(dataDir: string, old: Hex, handover: Uint8Array): Promise<void> {
+  await writeNew(handoverFile(dataDir, old), `${Buffer.from(handover).toString("base64")}\n`);
+}
+
+/** All that keys retired here have signed of those that took their places, in no order. */
+export async function keptHandovers(dataDir: string): Promise<Uint8Array[]> {
+  const texts = await Promise.all((await retiredAddresses(dataDir)).map((address) => readIfThere(handoverFile(dataDir, address))));
+  return texts.flatMap((text) => (text === undefined ? [] : [Uint8Array.from(Buffer.from(text, "base64"))]));
+}
+
 /** The addresses of keys that were retired here. */
 export async function retiredAddresses(dataDir: string): Promise<Hex[]> {
   const names = await readdir(retiredDirectory(dataDir)).catch((error: NodeJS.ErrnoException) => {

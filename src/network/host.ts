@@ -211,6 +211,10 @@ export async function createNetwork(deps: NetworkDeps, options: NetworkOptions):
     peers: peers.list,
     connect: peers.connect,
     complain,
+    refuse: (peer, why) => {
+      bans.deny(peer, Number.POSITIVE_INFINITY);
+      peers.hangUp(peer, new Error(why));
+    },
     onConnect: peers.onConnect,
     onDisconnect: peers.onDisconnect,
     ...createStreams({ host, name: named, log, clock }),

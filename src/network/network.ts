@@ -84,6 +84,8 @@ export type Network = AsyncDisposable & {
   findProviders(key: Uint8Array, signal: AbortSignal): AsyncIterable<{ peer: string; addresses: string[] }>;
   /** Says that a peer has sent what no honest one can have sent: a few times, and it is banned. */
   complain(peer: string, why: string): void;
+  /** Hangs up on a peer and speaks with it no more, as long as this network is up. */
+  refuse(peer: string, why: string): void;
   /** called when a peer is connected and has said which protocols it speaks */
   onConnect(listener: (peer: string) => void): () => void;
   /** called when the last connection to a peer has ended */

@@ -9,7 +9,7 @@ const dialMs = 5_000;
  * @throws BAD_VALUE for an address that does not name its peer; what the first one failed with where none answers
  */
 export async function connectInvites(network: Pick<Network, "connect">, invites: string[], signal: AbortSignal): Promise<void> {
-  const peers = invites.map(peerOf);
+  const peers = [...new Set(invites.map(peerOf))];
   const dials = await Promise.allSettled(
     peers.map((peer) =>
       network.connect(

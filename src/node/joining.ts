@@ -3,7 +3,9 @@ import { type Announcers, everybody, openAnnouncers } from "../discovery/announc
 import type { Discovery } from "../discovery/discovery.ts";
 import type { Identity } from "../identity/identity.ts";
 import { peerAddress } from "../identity/peer.ts";
+import { keptHandovers } from "../identity/retiring.ts";
 import type { Clock } from "../lib/clock.ts";
+import type { Hex } from "../lib/codec.ts";
 import type { NetworkConfig } from "../lib/network-config.ts";
 import type { Logger } from "../lib/ports.ts";
 import type { Store } from "../lib/store.ts";
@@ -17,6 +19,8 @@ export type JoiningDeps = {
   log: Logger;
   config: NetworkConfig;
   chain: Pick<Chain, "account">;
+  /** has this payer promised us anything? */
+  isPayer(address: Hex): boolean;
 };
 
 export type Joined = { network: Network; discovery: Discovery; announcers: Announcers };
@@ -40,7 +44,11 @@ export async function joinNetwork(deps: JoiningDeps, options: NodeOptions): Prom
     },
   );
   const discovery = await createDiscovery(
-    { network, identity, store, log: log.child("discovery"), clock, networkConfig: config, announcers },
+    {
+      ...{ network, identity, store, log: log.child("discovery"), clock, networkConfig: config, announcers },
+      ownHandovers: await keptHandovers(options.dataDir),
+      isKnown: (peer) => deps.isPayer(peerAddress(peer)),
+    },
     options.discovery ? { sources: options.discovery } : {},
   );
   return { network, discovery, announcers };
@@ -49,7 +57,7 @@ export async function joinNetwork(deps: JoiningDeps, options: NodeOptions): Prom
 /** Whom this network lets announce: everybody, or who has its bond on the chain. */
 async function announcersOf({ store, clock, config, chain }: JoiningDeps): Promise<Announcers> {
   if (config.freeAnnouncers || config.minBond === 0n) return everybody;
-  const isBonded = async (address: `0x${string}`) => {
+  const isBonded = async (address: Hex) => {
     const { bond, closeAtMs } = await chain.account(address);
     return bond >= config.minBond && closeAtMs === undefined;
   };

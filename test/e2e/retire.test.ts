@@ -4,6 +4,8 @@ import { join } from "node:path";
 import { deployNetwork } from "../../src/chain/deploy.ts";
 import { type Anvil, startAnvil } from "../../src/devnet/anvil.ts";
 import { ask, fund } from "../../src/devnet/funding.ts";
+import { openHandover } from "../../src/identity/handover.ts";
+import { keptHandovers } from "../../src/identity/retiring.ts";
 import type { Hex } from "../../src/lib/codec.ts";
 import { type NetworkConfig, networkText } from "../../src/lib/network-config.ts";
 import { silentLogger } from "../../src/lib/ports.ts";
@@ -62,7 +64,7 @@ describe("e2e/retire: a key that has lost its ledger", (register, { before, afte
 
     const again = await run(`wallet retire --yes ${at}`);
     assert.deepEqual([again.retired, again.address, again.closeAtMs], [address, done.address, done.closeAtMs]);
-    assert.deepEqual(readdirSync(join(identity, "retired")), [`${address}.json`]);
+    assert.deepEqual(readdirSync(join(identity, "retired")).sort(), [`${address}.handover`, `${address}.json`]);
 
     const early = await tried(`wallet withdraw --yes ${at}`);
     assert.match(early.stderr, /ACCOUNT_CLOSING[\s\S]*wallet withdraw/);
@@ -101,6 +103,24 @@ describe("e2e/retire: a key that has lost its ledger", (register, { before, afte
     assert.ok(!existsSync(join(identity, "next.json")) && existsSync(join(identity, "retired", `${address}.json`)));
     const { retired, tokens, unfinished } = await run(`wallet ${at}`);
     assert.deepEqual([retired.length, tokens, unfinished], [1, String(44n * myst), undefined]);
+  });
+
+  test("a key is rotated without anything being wrong with it; what it has signed of the new one is told to peers", async () => {
+    const at = "--data-dir $four";
+    const { address, peer } = await run(`init --network $net.json ${at}`);
+    const done = await run(`identity rotate --yes ${at}`);
+    assert.deepEqual([done.retired, (await run(`identity ${at}`)).address], [address, done.address]);
+    const again = await run(`identity rotate --yes ${at}`);
+    assert.equal(again.retired, done.address);
+    const kept = await keptHandovers(join(place.root, "four"));
+    const opened = kept.map((bytes) => openHandover(bytes, network)).sort((a, b) => a.atMs - b.atMs);
+    assert.deepEqual(
+      opened.map(({ from, to }) => [from, to]),
+      [
+        [peer, done.peer],
+        [done.peer, again.peer],
+      ],
+    );
   });
 
   test("what is said when there is nothing to retire, or a node runs, or nobody has agreed", async () => {

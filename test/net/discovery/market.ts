@@ -7,10 +7,19 @@ import { startPeer, type TestPeer } from "../support.ts";
 export const networkConfig = { chainId: 31337, contract: `0x${"ab".repeat(20)}` as Hex };
 
 export type Trader = TestPeer & { discovery: Discovery };
-type Options = Parameters<typeof startPeer>[0] & { sources?: DiscoverySource[]; networkConfig?: typeof networkConfig };
+type Options = Parameters<typeof startPeer>[0] & {
+  sources?: DiscoverySource[];
+  networkConfig?: typeof networkConfig;
+  ownHandovers?: Uint8Array[];
+};
 
 /** A peer with discovery; it closes as a whole. */
-export async function startTrader({ sources, networkConfig: config = networkConfig, ...options }: Options = {}): Promise<Trader> {
+export async function startTrader({
+  sources,
+  ownHandovers = [],
+  networkConfig: config = networkConfig,
+  ...options
+}: Options = {}): Promise<Trader> {
   const peer = await startPeer(options);
   const discovery = await createDiscovery(
     {
@@ -20,6 +29,7 @@ export async function startTrader({ sources, networkConfig: config = networkConf
       log: options.log ?? silentLogger,
       clock: options.clock ?? systemClock,
       networkConfig: config,
+      ownHandovers,
     },
     sources ? { sources } : {},
   );

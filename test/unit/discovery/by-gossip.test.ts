@@ -16,7 +16,7 @@ const validator = async (announcers: Announcers = everybody) => {
   const catalogue = await openCatalogue({ store: memoryStore(), clock, network: market, announcers });
   const heard: string[] = [];
   const intake = createIntake({
-    ...{ catalogue, announcers, clock, self: "me" },
+    ...{ catalogue, announcers, clock, self: "me", isRetired: () => false },
     onOffer: ({ offer }, source) => heard.push(`${offer.peer} ${source}`),
   });
   return { clock, catalogue, heard, validate: offerValidator({ catalogue, announcers, intake, clock }) };
@@ -101,7 +101,7 @@ describe("discovery/by-gossip: who asks and who answers", (test) => {
   const listen = async (neighbours: number) => {
     const clock = fakeClock();
     const catalogue = await openCatalogue({ store: memoryStore(), clock, network: market, announcers: everybody });
-    const intake = createIntake({ catalogue, announcers: everybody, clock, self: "me", onOffer: () => undefined });
+    const intake = createIntake({ catalogue, announcers: everybody, clock, self: "me", isRetired: () => false, onOffer: () => undefined });
     const topics = new Map<string, Topic<unknown>>();
     const subscribers = new Map<string, (peer: string) => void>();
     const published: { topic: string; bytes: Uint8Array }[] = [];

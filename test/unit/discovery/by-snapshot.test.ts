@@ -48,7 +48,7 @@ async function startNode(
       return () => undefined;
     },
   };
-  const intake = createIntake({ catalogue, announcers, clock, self: "me", onOffer: () => undefined });
+  const intake = createIntake({ catalogue, announcers, clock, self: "me", isRetired: () => false, onOffer: () => undefined });
   const snapshots = await createSnapshots(
     { network, clock, log: silentLogger, catalogue, announcers, intake, own: { current: () => own } },
     enabled,

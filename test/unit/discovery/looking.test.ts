@@ -28,6 +28,7 @@ function start({ standing = (): Standing => "bonded", check }: { standing?: Anno
       listeners.add(listener);
       return () => void listeners.delete(listener);
     },
+    fits: () => true,
     newsMs: () => 0,
     finder: {
       look: async () => undefined,
@@ -36,7 +37,7 @@ function start({ standing = (): Standing => "bonded", check }: { standing?: Anno
         return round();
       },
     },
-    network: { peerId: "me", peers: () => [{ peer: "somebody", addresses: [], direction: "outbound" }] },
+    network: { peers: () => [{ peer: "somebody", addresses: [], direction: "outbound" }] },
     announcers: { standing, check: check ?? (async () => undefined) },
     clock: systemClock,
   });

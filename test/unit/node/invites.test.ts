@@ -19,7 +19,7 @@ describe("node/invites", (test) => {
   test("one of several that answers is enough; all addresses of a peer are tried", async () => {
     const some = network("b");
     await connectInvites(some, [invite("a"), invite("b"), invite("b", 2)], signal);
-    assert.deepEqual(some.dialled, ["a 1", "b 2", "b 2"]);
+    assert.deepEqual(some.dialled, ["a 1", "b 2"]);
     await connectInvites(network(), [], signal);
   });
 
