@@ -1,4 +1,4 @@
-import type { OptionKind } from "./options.ts";
+import type { OptionKind } from "./option-kinds.ts";
 
 type ArgumentRow = { name: string; kind: OptionKind; help: string; required?: boolean };
 export type CommandRow = { summary: string; group: string; arguments?: readonly ArgumentRow[] };

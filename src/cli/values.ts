@@ -5,7 +5,7 @@ import type { Hex } from "../lib/codec.ts";
 import { parseCountry } from "../lib/countries.ts";
 import { type ErrorCode, MystError } from "../lib/errors.ts";
 import { parseAmount, type Unit } from "../lib/units.ts";
-import type { AmountSetting, OptionKind } from "../options.ts";
+import type { AmountSetting, OptionKind } from "../option-kinds.ts";
 import { machineUsers } from "./users.ts";
 
 export type Environment = Record<string, string | undefined>;

@@ -43,7 +43,7 @@ export function allImports(): Import[] {
 /** The row of ARCHITECTURE.md that a source file belongs to. */
 export function partOf(file: string): string {
   const part = (file.includes("/") ? file.slice(0, file.indexOf("/")) : file).replace(/\.ts$/, "");
-  return ({ commands: "options", "node-version": "index" } as Record<string, string>)[part] ?? part;
+  return ({ commands: "options", "option-kinds": "options", "node-version": "index" } as Record<string, string>)[part] ?? part;
 }
 
 /** part -> the parts it may import, from the table in ARCHITECTURE.md. */

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { parseValue } from "../../../src/cli/values.ts";
 import { isMystError } from "../../../src/lib/errors.ts";
-import type { OptionKind } from "../../../src/options.ts";
+import type { OptionKind } from "../../../src/option-kinds.ts";
 import { describe } from "../../support/harness.ts";
 
 const peer = "16Uiu2HAmGJjJq7CDqg6Z5T6DqZpccikMHyj7UraRjL58KNYUhmDk";
