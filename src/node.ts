@@ -132,7 +132,7 @@ export async function createNode(options: NodeOptions): Promise<Node> {
   };
 
   const serve = async (serveOptions: ServeOptions) => {
-    const { network, discovery, announcers } = requireOnline();
+    const { network, discovery, announcers, askFirst } = requireOnline();
     settler = openSettler(serveOptions.settleAt, serveOptions.payout);
     providing = await provide(
       {
@@ -142,6 +142,8 @@ export async function createNode(options: NodeOptions): Promise<Node> {
       },
       serveOptions,
     );
+    const { heads } = providing.guarding;
+    askFirst((signer) => heads.isBonded(signer, config.minBond));
     if (serveOptions.services.length > 0) await announcers.check([address], deadline(standingMs, stopping.signal));
   };
 

@@ -13,18 +13,27 @@ export type Announcers = {
   standing(address: Hex): Standing;
   /** Finds out about those that are unknown, as far as the rate allows: those that come first go first. Never throws. */
   check(addresses: Iterable<Hex>, signal: AbortSignal): Promise<void>;
+  /** The same as far as it can be found out here. */
+  review(addresses: Iterable<Hex>): Promise<void>;
   /** Writes what has changed. */
   save(): Promise<void>;
 };
 
 /** On a network that asks for no bond everybody may announce. */
-export const everybody: Announcers = { standing: () => "bonded", check: async () => undefined, save: async () => undefined };
+export const everybody: Announcers = {
+  standing: () => "bonded",
+  check: async () => undefined,
+  review: async () => undefined,
+  save: async () => undefined,
+};
 
 export type AnnouncersDeps = {
   store: Pick<Store, "table" | "writeLazily">;
   clock: Pick<Clock, "nowMs">;
   /** Has this account at least the network's bond, and is not closing? Rejects while no RPC answers. */
   isBonded(address: Hex): Promise<boolean>;
+  /** Is it known here that it has, by the contract's events? Costs no question to an RPC. */
+  registry?(address: Hex): Promise<boolean>;
 };
 
 /** What was found holds so long; who had no bond may have one soon. */
@@ -44,7 +53,7 @@ type Known = { bonded: boolean; atMs: number };
 const codec = cborCodec(z.number().int().nonnegative(), 20);
 
 /** Reads the table `bonded`: who was seen with a bond, and when. */
-export async function openAnnouncers({ store, clock, isBonded }: AnnouncersDeps): Promise<Announcers> {
+export async function openAnnouncers({ store, clock, isBonded, registry = async () => false }: AnnouncersDeps): Promise<Announcers> {
   const table = store.table("bonded");
   const known = new Map<Hex, Known>();
   const asking = new Map<Hex, Promise<void>>();
@@ -82,7 +91,17 @@ export async function openAnnouncers({ store, clock, isBonded }: AnnouncersDeps)
     return work;
   };
 
+  const staleOf = (addresses: Iterable<Hex>): Hex[] =>
+    [...new Set(addresses)].filter((address) => {
+      const entry = known.get(address);
+      return !entry || !isFresh(entry);
+    });
+  const review = async (addresses: Iterable<Hex>) => {
+    for (const address of staleOf(addresses)) if (await registry(address).catch(() => false)) learn(address, true);
+  };
+
   return {
+    review,
     standing: (address) => {
       const entry = known.get(address);
       if (!entry) return "unknown";
@@ -90,10 +109,8 @@ export async function openAnnouncers({ store, clock, isBonded }: AnnouncersDeps)
       return isFresh(entry) ? "unbonded" : "unknown";
     },
     check: async (addresses, signal) => {
-      const stale = [...new Set(addresses)].filter((address) => {
-        const entry = known.get(address);
-        return !entry || !isFresh(entry);
-      });
+      await review(addresses);
+      const stale = staleOf(addresses);
       const next = async (): Promise<void> => {
         for (let address = stale.shift(); address !== undefined && !signal.aborted; address = stale.shift()) {
           if (clock.nowMs() < pausedUntilMs) return;

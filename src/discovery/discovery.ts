@@ -95,6 +95,8 @@ export type DiscoveryOptions = {
 };
 
 const saveMs = 10_000;
+/** how soon it is known of those that snapshots have brought whether they may be told of to others */
+const reviewMs = 2_000;
 
 /** Joins the market of one network: announces, listens, looks, remembers. */
 export async function createDiscovery(deps: DiscoveryDeps, options: DiscoveryOptions = {}): Promise<Discovery> {
@@ -156,6 +158,12 @@ export async function createDiscovery(deps: DiscoveryDeps, options: DiscoveryOpt
     for (const part of [catalogue, memory, announcers]) await part.save();
   };
   const saving = every(clock, saveMs, save, (error) => log.warn("offers not saved", { error: (error as Error).message }));
+  const reviewing = every(
+    clock,
+    reviewMs,
+    () => announcers.review(catalogue.all().map(({ offer }) => offer.address)),
+    (error) => log.warn("bonds not looked up", { error: (error as Error).message }),
+  );
   const onOffer = (listener: OfferListener) => {
     listeners.add(listener);
     return () => void listeners.delete(listener);
@@ -173,7 +181,7 @@ export async function createDiscovery(deps: DiscoveryDeps, options: DiscoveryOpt
       await announcer.stop();
       await finder.stop();
       await handovers.stop();
-      await saving.stop();
+      await Promise.all([saving.stop(), reviewing.stop()]);
       await save();
     })();
     return stopping;

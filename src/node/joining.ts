@@ -23,13 +23,23 @@ export type JoiningDeps = {
   isPayer(address: Hex): boolean;
 };
 
-export type Joined = { network: Network; discovery: Discovery; announcers: Announcers };
+/** Who is known to have the network's bond, by the contract's events, without asking anybody. */
+export type BondRegistry = (address: Hex) => Promise<boolean>;
+
+export type Joined = {
+  network: Network;
+  discovery: Discovery;
+  announcers: Announcers;
+  /** From now on the chain is asked only for those whom this does not know. */
+  askFirst(registry: BondRegistry): void;
+};
 
 /** Brings a node into its network: libp2p, then discovery over it. A wallet needs none of that: it is loaded here. */
 export async function joinNetwork(deps: JoiningDeps, options: NodeOptions): Promise<Joined> {
   const { identity, store, clock, log, config } = deps;
   const [{ createNetwork }, { createDiscovery }] = await Promise.all([import("../network/host.ts"), import("../discovery/discovery.ts")]);
-  const announcers = await announcersOf(deps);
+  let registry: BondRegistry = async () => false;
+  const announcers = await announcersOf(deps, (address) => registry(address));
   const isBonded = (peer: string) => announcers.standing(peerAddress(peer)) === "bonded";
   const network = await createNetwork(
     { identity, store, log: log.child("network"), clock, isBonded },
@@ -51,15 +61,18 @@ export async function joinNetwork(deps: JoiningDeps, options: NodeOptions): Prom
     },
     options.discovery ? { sources: options.discovery } : {},
   );
-  return { network, discovery, announcers };
+  const askFirst = (better: BondRegistry) => {
+    registry = better;
+  };
+  return { network, discovery, announcers, askFirst };
 }
 
 /** Whom this network lets announce: everybody, or who has its bond on the chain. */
-async function announcersOf({ store, clock, config, chain }: JoiningDeps): Promise<Announcers> {
+async function announcersOf({ store, clock, config, chain }: JoiningDeps, registry: BondRegistry): Promise<Announcers> {
   if (config.freeAnnouncers || config.minBond === 0n) return everybody;
   const isBonded = async (address: Hex) => {
     const { bond, closeAtMs } = await chain.account(address);
     return bond >= config.minBond && closeAtMs === undefined;
   };
-  return openAnnouncers({ store, clock, isBonded });
+  return openAnnouncers({ store, clock, isBonded, registry });
 }

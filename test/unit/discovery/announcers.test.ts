@@ -73,6 +73,19 @@ describe("discovery/announcers", (test) => {
     assert.equal(asked.length, 84);
   });
 
+  test("whom the contract's events name nobody is asked for", async () => {
+    const asked: Hex[] = [];
+    const announcers = await openAnnouncers({
+      ...{ store: memoryStore(), clock: fakeClock() },
+      isBonded: async (signer) => asked.push(signer) > 100,
+      registry: async (signer) => signer === rich,
+    });
+    await announcers.review([rich, poor]);
+    assert.deepEqual([announcers.standing(rich), announcers.standing(poor), asked.length], ["bonded", "unknown", 0]);
+    await announcers.check([rich, poor], signal());
+    assert.deepEqual([announcers.standing(poor), asked], ["unbonded", [poor]]);
+  });
+
   test("a question that does not come back holds nobody up for longer than they wish", async () => {
     const announcers = await openAnnouncers({ store: memoryStore(), clock: fakeClock(), isBonded: () => new Promise(() => undefined) });
     await announcers.check([rich], AbortSignal.timeout(20));

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import type { Announcers, Standing } from "../../../src/discovery/announcers.ts";
+import { type Announcers, everybody, type Standing } from "../../../src/discovery/announcers.ts";
 import type { KnownOffer, OfferListener, OfferQuery } from "../../../src/discovery/discovery.ts";
 import { createLooking } from "../../../src/discovery/looking.ts";
 import { rank } from "../../../src/discovery/rank.ts";
@@ -38,7 +38,7 @@ function start({ standing = (): Standing => "bonded", check }: { standing?: Anno
       },
     },
     network: { peers: () => [{ peer: "somebody", addresses: [], direction: "outbound" }] },
-    announcers: { standing, check: check ?? (async () => undefined) },
+    announcers: { ...everybody, standing, check: check ?? everybody.check },
     clock: systemClock,
   });
   const take = (one: KnownOffer) => {
