@@ -60,6 +60,11 @@ export const options = [
       help: "take no exit that asks for more per hour; 0: none that charges for time",
     },
     { name: "budget", kind: "amount", default: "1", help: "the most this session may cost in all" },
+    {
+      name: "fresh-identity",
+      kind: "duration",
+      help: "pay under a key and a peer id of their own, new ones after each such time, for example 7d; see docs/privacy.md",
+    },
     { name: "dry-run", kind: "flag", once: true, help: "find the exit and show its price, pay nothing" },
   ]),
   ...of(["connect"], "Traffic", [

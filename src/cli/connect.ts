@@ -17,6 +17,16 @@ const redrawMs = 1000;
 
 /** Goes out through an exit until told to stop, by the node that runs or else by one in this process. */
 export const connect: Run<"connect"> = async (context) => {
+  const { freshIdentity, dataDir } = context.settings;
+  if (freshIdentity === undefined) return connectFrom(context);
+  const running = await runningNode(dataDir, context.interrupts.signal);
+  const network = running ? await networkOf(running) : await chooseNetwork(context.settings);
+  const { freshDataDir } = await import("./fresh.ts");
+  const fresh = await freshDataDir(context, network, freshIdentity);
+  return connectFrom({ ...context, settings: { ...context.settings, dataDir: fresh } });
+};
+
+const connectFrom: Run<"connect"> = async (context) => {
   const { settings, args, out, interrupts } = context;
   const running = await runningNode(settings.dataDir, interrupts.signal);
   const network = running ? await networkOf(running) : await chooseNetwork(settings);

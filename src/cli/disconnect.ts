@@ -1,6 +1,5 @@
-import { createApiClient } from "../api/client.ts";
-import { socketPathOf } from "../api/socket-path.ts";
 import { isMystError } from "../lib/errors.ts";
+import { connectedApi } from "./connected.ts";
 import type { Run } from "./context.ts";
 import { facts } from "./format.ts";
 import { networkOf } from "./hosting.ts";
@@ -27,13 +26,12 @@ function tellReleased(out: Output): void {
 /** Ends the connection of the running node, or what is left of one. */
 export const disconnect: Run<"disconnect"> = async (context) => {
   const { settings, out, interrupts } = context;
-  const api = createApiClient({ socket: socketPathOf(settings.dataDir) });
-  const network = await networkOf(api).catch(async (error) => {
+  const api = await connectedApi(settings.dataDir, interrupts.signal).catch(async (error) => {
     if (!isMystError(error, "NODE_NOT_RUNNING") || !(await lifted())) throw error;
     return undefined;
   });
-  if (!network) return tellReleased(out);
-  const { token } = network;
+  if (!api) return tellReleased(out);
+  const { token } = await networkOf(api);
   const { connection, tunnel } = await api.call("status", {}, interrupts.signal);
   if (!connection && tunnel?.intent === "secured" && (await api.call("unblock", {}, interrupts.signal)).released) return tellReleased(out);
   const end = settings.wait && connection ? api.call("sessionEnd", { id: connection.id }, interrupts.signal) : undefined;

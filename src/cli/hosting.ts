@@ -14,7 +14,8 @@ import { askSecret, canAsk } from "./prompt.ts";
 
 type Common = Context<CommandName>;
 
-const remembered = (dataDir: string) => join(dataDir, "network.json");
+/** where a data directory remembers its network */
+export const remembered = (dataDir: string) => join(dataDir, "network.json");
 
 /**
  * The network in use: the one named, else the one that the data directory remembers.

@@ -1,9 +1,8 @@
-import { createApiClient } from "../api/client.ts";
-import { socketPathOf } from "../api/socket-path.ts";
 import { isMystError, MystError } from "../lib/errors.ts";
 import { formatBytes, formatDuration, type Unit } from "../lib/units.ts";
 import { killSwitchStands } from "../node/helper.ts";
 import type { NodeStatus, WatchingView } from "../node/types.ts";
+import { connectedApi } from "./connected.ts";
 import type { Run } from "./context.ts";
 import { facts, shortPeer } from "./format.ts";
 import { networkOf } from "./hosting.ts";
@@ -11,10 +10,10 @@ import { percentText, priceText, roughAmount, tunnelText } from "./texts.ts";
 
 /** The running node at a glance. */
 export const status: Run<"status"> = async ({ settings, out, interrupts }) => {
-  const api = createApiClient({ socket: socketPathOf(settings.dataDir) });
-  const now = await api.call("status", {}, interrupts.signal).catch(async (error) => {
+  const api = await connectedApi(settings.dataDir, interrupts.signal).catch(async (error) => {
     throw isMystError(error, "NODE_NOT_RUNNING") && (await killSwitchStands()) ? cutOff() : error;
   });
+  const now = await api.call("status", {}, interrupts.signal);
   const { token } = await networkOf(api);
   out.object(now);
   out.print(facts(statusFacts(now, token)));

@@ -41,6 +41,8 @@ describe("architecture: the proxy runs wherever Node runs", (test) => {
 
   /** Lazy imports that a tunnel, or another command, has to be asked for to get. */
   const doors: Record<string, RegExp> = {
+    // runs other commands of this very program
+    "cli/connect.ts": /^cli\/fresh\.ts$/,
     "cli/main.ts": /^cli\/(?!connect\.ts|serve\.ts)/,
     "node/helper.ts": /^services\/wireguard\//,
     "node/selling.ts": /^services\/wireguard\//,
