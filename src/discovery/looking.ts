@@ -4,6 +4,7 @@ import type { Network } from "../network/network.ts";
 import type { Announcers } from "./announcers.ts";
 import type { Discovery, KnownOffer, OfferQuery } from "./discovery.ts";
 import type { Finder } from "./finder.ts";
+import { offerLifeMs } from "./offer.ts";
 
 type Deps = Pick<Discovery, "onOffer"> & {
   /** what matches and is known now, best first */
@@ -29,6 +30,8 @@ const connectedMs = 50;
 const vettedAtTop = 16;
 const vetMs = 2_000;
 const maxVettings = 16;
+/** Who announces does so every 4 min, give or take a fifth: one that has missed that is most likely gone. */
+const missedMs = 5.5 * 60_000;
 
 /** Looks for offers: for the first that fit, or for all there are. */
 export function createLooking({
@@ -104,7 +107,7 @@ export function createLooking({
   };
 
   const isUnknown = ({ offer }: KnownOffer) => announcers.standing(offer.address) === "unknown";
-  /** Without those at the top that turn out to have no bond; last those of which nobody can say. */
+  /** Without those that seem to be gone, or at the top turn out to have no bond; last those of which nobody can say. */
   const vetted = async (query: OfferQuery, signal: AbortSignal): Promise<KnownOffer[]> => {
     for (let vettings = 0; vettings < maxVettings && !signal.aborted; vettings += 1) {
       const unknown = offers(query).slice(0, vettedAtTop).filter(isUnknown);
@@ -114,8 +117,10 @@ export function createLooking({
       );
       if (unknown.length === 0 || unknown.every(isUnknown)) break;
     }
-    const found = offers(query);
-    return [...found.filter((known) => !isUnknown(known)), ...found.filter(isUnknown)];
+    const known = offers(query);
+    const lively = known.filter(({ offer }) => offer.expiresMs - clock.nowMs() > offerLifeMs - missedMs);
+    const found = lively.length > 0 ? lively : known;
+    return [...found.filter((one) => !isUnknown(one)), ...found.filter(isUnknown)];
   };
 
   return { find, sweep, search };

@@ -18,7 +18,8 @@ export type KnownPeers = {
   save(): Promise<void>;
 };
 
-type Entry = { addresses: string[]; seenMs: number; reached: boolean };
+type Stored = { addresses: string[]; seenMs: number; reached: boolean };
+type Entry = Stored & Pick<Member, "group" | "order">;
 
 const maxPeers = 64;
 const maxAddresses = 8;
@@ -39,25 +40,23 @@ export async function openKnownPeers(store: Pick<Store, "table" | "writeLazily">
   const peers = new Map<string, Entry>();
   const changed = new Set<string>();
   const orderOf = secretOrder();
+  const entryOf = (peer: string, stored: Stored): Entry => ({
+    ...stored,
+    group: networkOf(stored.addresses[0] ?? "") ?? "",
+    order: orderOf(peer),
+  });
   for await (const [peer, bytes] of table.entries()) {
     try {
       const entry = codec.decode(bytes);
       if (clock.nowMs() - entry.seenMs > keepMs) throw new Error("too old");
-      peers.set(peer, entry);
+      peers.set(peer, entryOf(peer, entry));
     } catch {
       changed.add(peer);
     }
   }
-  const memberOf = ([
-    peer,
-    {
-      addresses: [first = ""],
-      seenMs,
-      reached,
-    },
-  ]: [string, Entry]): Member => {
+  const memberOf = ([key, { seenMs, reached, group, order }]: [string, Entry]): Member => {
     const lately = clock.nowMs() - seenMs < latelyMs ? 1 : 0;
-    return { key: peer, group: networkOf(first) ?? "", weight: (reached ? 2 : 0) + lately, order: orderOf(peer) };
+    return { key, group, order, weight: (reached ? 2 : 0) + lately };
   };
   const forget = (peer: string) => {
     if (peers.delete(peer)) changed.add(peer);
@@ -73,7 +72,7 @@ export async function openKnownPeers(store: Pick<Store, "table" | "writeLazily">
       const before = peers.get(peer);
       const proven = before?.reached && !reached ? before.addresses.slice(0, 1) : [];
       const all = [...new Set([...proven, ...addresses])].slice(0, maxAddresses);
-      peers.set(peer, { addresses: all, seenMs: clock.nowMs(), reached: reached || proven.length > 0 });
+      peers.set(peer, entryOf(peer, { addresses: all, seenMs: clock.nowMs(), reached: reached || proven.length > 0 }));
       changed.add(peer);
       if (peers.size > maxPeers) for (const { key } of toEvict([...peers].map(memberOf), peers.size - maxPeers)) forget(key);
     },
@@ -82,7 +81,9 @@ export async function openKnownPeers(store: Pick<Store, "table" | "writeLazily">
       if (changed.size === 0) return;
       const ops = [...changed].map((peer) => {
         const entry = peers.get(peer);
-        return entry ? table.put(peer, codec.encode(entry)) : table.del(peer);
+        if (!entry) return table.del(peer);
+        const { addresses, seenMs, reached } = entry;
+        return table.put(peer, codec.encode({ addresses, seenMs, reached }));
       });
       changed.clear();
       await store.writeLazily(ops);

@@ -7,8 +7,8 @@ import { systemClock } from "../../../src/lib/clock.ts";
 import { describe } from "../../support/harness.ts";
 import { identity, signedBy } from "./offers.ts";
 
-const known = (number: number, perGiB = BigInt(number)): KnownOffer => ({
-  ...signedBy(identity(number), { services: [{ kind: "proxy", perGiB, perHour: 0n }] }),
+const known = (number: number, perGiB = BigInt(number), change = {}): KnownOffer => ({
+  ...signedBy(identity(number), { services: [{ kind: "proxy", perGiB, perHour: 0n }], expiresMs: Date.now() + 600_000, ...change }),
   sources: ["gossip"],
 });
 const signal = () => AbortSignal.timeout(10_000);
@@ -102,6 +102,16 @@ describe("discovery/looking", (test) => {
     assert.deepEqual(pricesOf(found).slice(0, 3), [41n, 42n, 43n]);
     assert.deepEqual(asked.slice(0, 3), [16, 16, 16]);
     assert.ok(found.slice(0, 16).every(({ offer }) => standings.get(offer.address) === "bonded"));
+  });
+
+  test("an exit that has missed to announce itself anew is left out while there are others", async () => {
+    const { search, take } = start();
+    const aged = (number: number, minutes: number) =>
+      known(number, BigInt(number), { seq: BigInt(number), expiresMs: Date.now() + (10 - minutes) * 60_000 });
+    take(aged(1, 6));
+    assert.deepEqual(pricesOf(await search({}, signal())), [1n], "rather than none");
+    take(aged(2, 5));
+    assert.deepEqual(pricesOf(await search({}, signal())), [2n]);
   });
 
   test("where the chain cannot be asked a search goes on with those it does not know, after those it does", async () => {
