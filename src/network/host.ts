@@ -14,6 +14,7 @@ import { MystError } from "../lib/errors.ts";
 import type { Logger } from "../lib/ports.ts";
 import type { Store } from "../lib/store.ts";
 import { openBans } from "./bans.ts";
+import { hardLimit } from "./crowding.ts";
 import { createDatastore } from "./datastore.ts";
 import { createDht, dhtService, guardTable } from "./dht.ts";
 import { isLoopback, networkOf } from "./diversity.ts";
@@ -116,7 +117,7 @@ export async function createNetwork(deps: NetworkDeps, options: NetworkOptions):
       },
     },
     connectionManager: {
-      maxConnections: 300,
+      maxConnections: hardLimit,
       maxIncomingPendingConnections: 64,
       inboundConnectionThreshold: loopback ? 10_000 : 20,
       reconnectRetries: 0,
@@ -144,7 +145,7 @@ export async function createNetwork(deps: NetworkDeps, options: NetworkOptions):
     nearby?: ReturnType<ReturnType<typeof nearbyService>>;
   };
 
-  const peers = createPeers({ host, known, clock, log, bootstrap, nearby: nearby.all, bans });
+  const peers = createPeers({ host, known, clock, log, bootstrap, nearby: nearby.all, bans, isBonded: deps.isBonded ?? (() => false) });
   /** a relay is not answerable for whom it connects */
   const directOf = (peer: string) => peers.addressesOf(peer).filter((address) => !isRelayed(address));
   const ban = (peer: string, why: string) => {

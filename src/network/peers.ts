@@ -5,7 +5,9 @@ import type { Clock } from "../lib/clock.ts";
 import { MystError } from "../lib/errors.ts";
 import { deadline, every, type Loop } from "../lib/lifecycle.ts";
 import type { Logger } from "../lib/ports.ts";
+import { secretOrder } from "../lib/sample.ts";
 import type { Bans } from "./bans.ts";
+import { tooMany } from "./crowding.ts";
 import type { KnownPeer, KnownPeers } from "./known-peers.ts";
 import { dialable } from "./multiaddrs.ts";
 import type { Network, PeerSummary } from "./network.ts";
@@ -23,6 +25,7 @@ type Deps = {
   /** those told of on the local network */
   nearby(): KnownPeer[];
   bans: Pick<Bans, "deny" | "denied" | "save">;
+  isBonded(peer: string): boolean;
 };
 
 export type Peers = Pick<Network, "connect" | "onConnect" | "onDisconnect"> & {
@@ -44,9 +47,11 @@ const dialMs = 10_000;
 const identifyMs = 10_000;
 const strangerMs = 60_000;
 const saveEveryMs = 30_000;
+/** in the name of the protocol by which sessions are held */
+const inUseMark = "/session/";
 
 /** Who is connected, and that somebody is. A peer counts once it has identified itself in our network's protocol. */
-export function createPeers({ host, known, clock, log, bootstrap, nearby, bans }: Deps): Peers {
+export function createPeers({ host, known, clock, log, bootstrap, nearby, bans, isBonded }: Deps): Peers {
   const identified = new Set<string>();
   const connectListeners = new Set<(peer: string) => void>();
   const disconnectListeners = new Set<(peer: string) => void>();
@@ -63,7 +68,16 @@ export function createPeers({ host, known, clock, log, bootstrap, nearby, bans }
     for (const connection of connectionsOf(peer)) connection.abort(error);
   };
 
+  const orderOf = secretOrder();
+  const makeRoom = () => {
+    const connections = host.getConnections().map(({ remotePeer, remoteAddr, direction, streams }) => ({
+      ...{ peer: remotePeer.toString(), address: remoteAddr.toString(), direction },
+      inUse: streams.some(({ protocol }) => protocol.includes(inUseMark)),
+    }));
+    for (const peer of tooMany(connections, (one) => Number(isBonded(one)), orderOf)) hangUp(peer, new Error("too many connections"));
+  };
   host.addEventListener("connection:open", ({ detail: connection }: CustomEvent<Connection>) => {
+    makeRoom();
     const peer = connection.remotePeer.toString();
     const timer = setTimeout(() => {
       if (identified.has(peer) || connection.status !== "open") return;
