@@ -26,6 +26,8 @@ type Deps = {
 export type Snapshots = {
   /** Asks some connected peers for all they know and we do not. */
   pull(signal: AbortSignal): Promise<void>;
+  /** Is somebody being asked, who has not been asked before? */
+  isPulling(): boolean;
   /** Hands our own offer to some connected peers. Never throws. */
   exchange(): Promise<void>;
   stop(): Promise<void>;
@@ -141,12 +143,16 @@ export async function createSnapshots(deps: Deps, enabled: boolean): Promise<Sna
   };
 
   const pulled = new Set<string>();
+  let pulling = 0;
   let turn: Promise<unknown> = Promise.resolve();
   const off = network.onConnect((peer) => {
     if (enabled && pulled.size < peersAsked && !pulled.has(peer)) {
       pulled.add(peer);
+      pulling += 1;
       turn = turn.then(() => {
-        const work = quietly(peer, pullFrom(peer, stopped.signal));
+        const work = quietly(peer, pullFrom(peer, stopped.signal)).finally(() => {
+          pulling -= 1;
+        });
         return Promise.race([work, clock.sleep(staggerMs, stopped.signal).catch(() => undefined)]);
       });
     } else if (own.current()) void quietly(peer, hand(peer));
@@ -161,6 +167,7 @@ export async function createSnapshots(deps: Deps, enabled: boolean): Promise<Sna
   );
   return {
     pull,
+    isPulling: () => pulling > 0,
     exchange: async () => {
       if (own.current()) await Promise.all(some().map(({ peer }) => quietly(peer, hand(peer))));
     },

@@ -29,6 +29,8 @@ type Deps = {
 export type Finder = {
   /** Looks in each source, again and again but ever less often, until something is found or the signal fires. Never throws. */
   look(query: OfferQuery, found: () => boolean, signal: AbortSignal): Promise<void>;
+  /** Has a peer that we have just met yet to say what it knows? */
+  isHearing(): boolean;
   /** Looks once in each source, to its end. Never throws. */
   round(query: OfferQuery, signal: AbortSignal): Promise<void>;
   /** Our own offer is new: hands it to neighbours, whom gossip may not reach. Never throws. */
@@ -71,6 +73,7 @@ export async function createFinder(deps: Deps, sources: ReadonlySet<DiscoverySou
   };
   return {
     exchange: snapshots.exchange,
+    isHearing: snapshots.isPulling,
     look: async (query, found, signal) => {
       const until = AbortSignal.any([signal, stopped.signal]);
       await Promise.all(waysTo(query, found, until).map((work) => inRounds(work, found, until)));

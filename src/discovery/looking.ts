@@ -13,14 +13,15 @@ type Deps = Pick<Discovery, "onOffer"> & {
   fits(known: KnownOffer, query: OfferQuery): boolean;
   /** when the last news came */
   newsMs(): number;
-  finder: Pick<Finder, "look" | "round">;
+  finder: Pick<Finder, "look" | "round" | "isHearing">;
   network: Pick<Network, "peers">;
   announcers: Pick<Announcers, "standing" | "check">;
   clock: Clock;
 };
 
-/** A choice by price, and not by who was fastest: it waits until no news has come for this long, but not for ever. */
+/** A choice by price, and not by who was fastest: it waits until no news has come for this long and those just met have spoken, but not for ever. */
 const settleMs = 150;
+const settleStepMs = 30;
 const maxSettleMs = 1000;
 /** A sweep ends so long after the last source has said all, or after the last news where one does not come to an end. */
 const sweptMs = 400;
@@ -101,8 +102,8 @@ export function createLooking({
   const search = async (query: OfferQuery, signal: AbortSignal) => {
     if (offers(query).length === 0) for await (const _ of find(query, signal)) break;
     const end = clock.nowMs() + maxSettleMs;
-    for (let nowMs = clock.nowMs(); nowMs < Math.min(newsMs() + settleMs, end) && !signal.aborted; nowMs = clock.nowMs())
-      await clock.sleep(newsMs() + settleMs - nowMs, signal).catch(() => undefined);
+    const isSettled = () => clock.nowMs() >= newsMs() + settleMs && !finder.isHearing();
+    while (clock.nowMs() < end && !isSettled() && !signal.aborted) await clock.sleep(settleStepMs, signal).catch(() => undefined);
     return vetted(query, signal);
   };
 

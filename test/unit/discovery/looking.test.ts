@@ -32,6 +32,7 @@ function start({ standing = (): Standing => "bonded", check }: { standing?: Anno
     newsMs: () => 0,
     finder: {
       look: async () => undefined,
+      isHearing: () => false,
       round: () => {
         rounds += 1;
         return round();
