@@ -2,8 +2,10 @@ import { createHash } from "node:crypto";
 import { MystError } from "../../../src/lib/errors.ts";
 import { deadline } from "../../../src/lib/lifecycle.ts";
 import { silentLogger } from "../../../src/lib/ports.ts";
+import { secretOrder } from "../../../src/lib/sample.ts";
 import type { Store } from "../../../src/lib/store.ts";
 import { openBans } from "../../../src/network/bans.ts";
+import { hardLimit, mostConnections, tooMany } from "../../../src/network/crowding.ts";
 import { isPublic, networkOf } from "../../../src/network/diversity.ts";
 import { type KnownPeer, openKnownPeers } from "../../../src/network/known-peers.ts";
 import { parseBootstrap } from "../../../src/network/multiaddrs.ts";
@@ -70,7 +72,6 @@ const lazyMs = 3_000;
 const seenMs = 120_000;
 const defaultAskQuota = { burst: 40, perSecond: 5 };
 const strikes = { burst: 5, perSecond: 1 / 60 };
-const maxConnections = 300;
 const maxInboundPerNetwork = 32;
 const askMs = 10_000;
 const kadMs = 2_000;
@@ -155,6 +156,16 @@ export function createSimNet(clock: VirtualClock): SimNet {
       return true;
     };
 
+    const orderOf = secretOrder();
+    const makeRoom = () => {
+      const all = [...links.values()].map(({ peer, ip: theirs, direction }) => ({
+        peer,
+        address: `/ip4/${theirs}/tcp/1`,
+        direction,
+        inUse: false,
+      }));
+      for (const peer of tooMany(all, (one) => Number(options.isBonded?.(one) ?? false), orderOf)) hangUp(peer);
+    };
     const host: Host = {
       peer: peerId,
       address,
@@ -164,13 +175,15 @@ export function createSimNet(clock: VirtualClock): SimNet {
       answers: new Map(),
       kad: undefined,
       admits: (peer, from) => {
-        if (bans.denied(peer) || bans.deniedHost(`/ip4/${from}`) || links.size >= maxConnections) return false;
+        if (bans.denied(peer) || bans.deniedHost(`/ip4/${from}`)) return false;
+        if (links.size >= (defended ? hardLimit : mostConnections)) return false;
         const network = networkOf(`/ip4/${from}/tcp/1`);
         const alike = [...links.values()].filter((link) => link.direction === "inbound" && networkOf(`/ip4/${link.ip}/tcp/1`) === network);
         return !defended || alike.length < maxInboundPerNetwork;
       },
       joined: (link) => {
         links.set(link.peer, link);
+        if (defended && links.size > mostConnections) makeRoom();
         const other = hosts.get(link.peer);
         if (other?.address) {
           known.remember(link.peer, [other.address], link.direction === "outbound");
