@@ -12,6 +12,9 @@ const ipOf = (address: string): string | undefined => {
   return (kind === "ip4" && isIPv4(ip)) || (kind === "ip6" && isIPv6(ip)) ? ip : undefined;
 };
 
+/** Does this multiaddr lead through a relay? Then it says where that is. */
+export const isRelayed = (address: string): boolean => address.includes("/p2p-circuit");
+
 /** Is this multiaddr on the machine itself? A name is not, whatever it resolves to. */
 export const isLoopback = (address: string): boolean => {
   const ip = ipOf(address);

@@ -17,7 +17,7 @@ import { openBans } from "./bans.ts";
 import { hardLimit } from "./crowding.ts";
 import { createDatastore } from "./datastore.ts";
 import { createDht, dhtService, guardTable } from "./dht.ts";
-import { isLoopback, networkOf } from "./diversity.ts";
+import { isLoopback, isRelayed, networkOf } from "./diversity.ts";
 import { createGater } from "./gater.ts";
 import { createGossip, gossipService } from "./gossip.ts";
 import { openKnownPeers } from "./known-peers.ts";
@@ -27,7 +27,7 @@ import type { Network } from "./network.ts";
 import { announceOwnAddresses } from "./own-addresses.ts";
 import { createPeers } from "./peers.ts";
 import { createQuota } from "./quota.ts";
-import { createRelayTransport, isRelayed, planListening, type RelayUse } from "./relay-client.ts";
+import { createRelayTransport, planListening, type RelayUse } from "./relay-client.ts";
 import { guardRelay, type RelayOffer, relayService, roomForReservation } from "./relay-server.ts";
 import { createStreams } from "./streams.ts";
 

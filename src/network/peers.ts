@@ -8,12 +8,12 @@ import type { Logger } from "../lib/ports.ts";
 import { secretOrder } from "../lib/sample.ts";
 import type { Bans } from "./bans.ts";
 import { tooMany } from "./crowding.ts";
+import { isRelayed } from "./diversity.ts";
 import type { KnownPeer, KnownPeers } from "./known-peers.ts";
 import { dialable } from "./multiaddrs.ts";
 import type { Network, PeerSummary } from "./network.ts";
 import { peerError } from "./peer-error.ts";
 import { keepConnected } from "./reconnect.ts";
-import { isRelayed } from "./relay-client.ts";
 import { leastRelayed } from "./relay-server.ts";
 
 type Deps = {

@@ -9,8 +9,6 @@ const anyRelay = "/p2p-circuit";
 /** relays at a time: when one goes the other is there */
 const wantedRelays = 2;
 
-export const isRelayed = (address: string): boolean => address.includes("/p2p-circuit");
-
 /** What a peer has to do with relays, see `NetworkOptions`. */
 export type RelayUse = "auto" | "use" | "none";
 

@@ -2,6 +2,7 @@ import type { Discovery, KnownOffer, OfferQuery } from "../discovery/discovery.t
 import { asMystError, isMystError, MystError } from "../lib/errors.ts";
 import { deadline } from "../lib/lifecycle.ts";
 import { formatAmount } from "../lib/units.ts";
+import { apart, isRelayed } from "../network/diversity.ts";
 import type { Network } from "../network/network.ts";
 import { channelCountsMs } from "../payments/heads/limits.ts";
 import type { PayerLedger } from "../payments/payer-ledger.ts";
@@ -42,6 +43,8 @@ const rounds = 3;
 const newsMs = 8_000;
 /** exits tried before giving up */
 const tries = 5;
+/** of one /24 or /48 among those that are tried first: who has many addresses there, or keeps us from one, is not all there is */
+const mostOfNetwork = 2;
 const validityMs = 7 * 86_400_000;
 const creditMs = 1_000;
 
@@ -174,6 +177,8 @@ function creditNow({ session: { ledger, clock }, discovery }: ConnectingDeps, bo
   };
 }
 
+const directOf = ({ addresses }: ExitView): string[] => addresses.filter((address) => !isRelayed(address));
+
 const termsFor = (exit: ExitView, budget: bigint, nowMs: number): Terms => ({
   perHour: exit.perHour,
   perGiB: exit.perGiB,
@@ -195,7 +200,7 @@ export async function findExits(deps: FindingDeps, options: FindOptions, signal:
   if (fitting.length > 0 && options.peer !== undefined) return fitting;
   if (fitting.length > 0) {
     const chosen = await deps.judging.choose(found, { ...queryOf(deps, options), maxPerGiB, maxPerHour }, minScore);
-    const order = chosen.flatMap(exitViews).filter(fits);
+    const order = apart(chosen.flatMap(exitViews).filter(fits), directOf, mostOfNetwork);
     if (order.length > 0) return [...(await deps.judging.shown(order.slice(0, tries))), ...order.slice(tries)];
     throw noneLeft(fitting, minScore);
   }

@@ -41,6 +41,17 @@ describe("node/connecting: which exits are tried", (test) => {
     assert.deepEqual(asked[0]?.query, { service: "proxy", exclude: ["me"], maxPerGiB: 1_000n, maxPerHour: 1_000n });
   });
 
+  test("among the first at most two of one network, for who has a whole one is not all there is; the order is kept otherwise", async () => {
+    const at = (number: number, ip: string) => known(number, { addresses: [`/ip4/${ip}/tcp/1/p2p/${peer(number)}`] });
+    const crowd = [1, 2, 3, 4].map((number) => at(number, `45.1.1.${number}`));
+    const { found } = find([...crowd, at(5, "45.1.2.1"), at(6, "45.1.3.1")]);
+    const order = (await found).map((exit) => exit.peer);
+    const chosen = [1, 2, 3, 4, 5, 6].map(peer).sort().reverse();
+    const ofCrowd = (name: string) => crowd.some(({ offer }) => offer.peer === name);
+    assert.deepEqual(order.slice(0, 4).filter(ofCrowd), chosen.filter(ofCrowd).slice(0, 2));
+    assert.deepEqual(order.slice(4), chosen.filter(ofCrowd).slice(2));
+  });
+
   test("all full: that is said, and not that there is none; one that is named is tried all the same", async () => {
     const full = { sessions: 10, maxSessions: 10 };
     await assert.rejects(find([known(1, full), known(2, full)]).found, code("EXIT_FULL"));
