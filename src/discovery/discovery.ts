@@ -68,7 +68,7 @@ export type Discovery = AsyncDisposable & {
   /** This node has had a session with that exit: it is remembered before others. */
   used(peer: string): void;
   /** who goes on under another key */
-  handovers: Pick<Handovers, "current" | "before">;
+  handovers: Pick<Handovers, "current" | "now" | "before">;
   /** called for each newer offer, with the source that brought it */
   onOffer(listener: OfferListener): () => void;
   stop(): Promise<void>;

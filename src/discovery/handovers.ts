@@ -16,6 +16,8 @@ export type Handovers = {
   isRetired(peer: string): boolean;
   /** the peer that this one is now, after any number of hand-overs; the same where there was none */
   current(peer: string): string;
+  /** the same of a peer's address */
+  now(address: Hex): Hex;
   /** the addresses that a peer's address had before, the latest first */
   before(address: Hex): Hex[];
   stop(): Promise<void>;
@@ -59,6 +61,7 @@ export async function followHandovers(deps: Deps, own: Uint8Array[]): Promise<Ha
   const table = store.table("handover");
   const byOld = new Map<string, Entry>();
   const byNew = new Map<Hex, string>();
+  const byOldAddress = new Map<Hex, string>();
   const orderOf = secretOrder();
 
   const current = (peer: string): string => {
@@ -69,11 +72,13 @@ export async function followHandovers(deps: Deps, own: Uint8Array[]): Promise<Ha
   const enter = (handover: Handover, bytes: Uint8Array) => {
     byOld.set(handover.from, { handover, bytes, order: orderOf(handover.from) });
     byNew.set(peerAddress(handover.to), handover.from);
+    byOldAddress.set(peerAddress(handover.from), handover.from);
     network.refuse(handover.from, "its key was handed over");
   };
   const drop = (peer: string) => {
     const entry = byOld.get(peer);
     if (entry) byNew.delete(peerAddress(entry.handover.to));
+    byOldAddress.delete(peerAddress(peer));
     byOld.delete(peer);
   };
   const memberOf = ([key, { order }]: [string, Entry]): Member => ({ key, group: "", weight: 0, order });
@@ -159,6 +164,10 @@ export async function followHandovers(deps: Deps, own: Uint8Array[]): Promise<Ha
   return {
     isRetired: (peer) => byOld.has(peer),
     current,
+    now: (address) => {
+      const peer = byOldAddress.get(address);
+      return peer === undefined ? address : peerAddress(current(peer));
+    },
     before: (address) => {
       const addresses: Hex[] = [];
       for (let peer = byNew.get(address); peer !== undefined; peer = byNew.get(addresses.at(-1) as Hex)) addresses.push(peerAddress(peer));

@@ -12,7 +12,7 @@ import { deadline } from "../lib/lifecycle.ts";
 import type { NetworkConfig } from "../lib/network-config.ts";
 import type { Logger } from "../lib/ports.ts";
 import type { Store } from "../lib/store.ts";
-import { networkOf } from "../network/diversity.ts";
+import { isRelayed, networkOf } from "../network/diversity.ts";
 import type { Network } from "../network/network.ts";
 import type { PayerLedger } from "../payments/payer-ledger.ts";
 import { channelId } from "../payments/promise.ts";
@@ -23,7 +23,7 @@ import type { ExitView, ExplainView, NodeOptions } from "./types.ts";
 
 export type JudgingDeps = {
   network: Network;
-  discovery: Pick<Discovery, "offers">;
+  discovery: Pick<Discovery, "offers" | "handovers">;
   chain: Pick<Chain, "events">;
   payer: Pick<PayerLedger, "channels">;
   identity: Identity;
@@ -62,6 +62,7 @@ export async function startJudging(deps: JudgingDeps, config: NetworkConfig, opt
       ...{ network, identity: deps.identity, store, clock, log, networkConfig: config, channelOf: channelId },
       channels: payer.channels,
       exits: () => discovery.offers().map(({ offer }) => offer.address),
+      names: discovery.handovers,
     },
     { share: options.shareRecords ?? true },
   );
@@ -81,7 +82,7 @@ export async function startJudging(deps: JudgingDeps, config: NetworkConfig, opt
     const placesOf = (peer: string): string[] => {
       const asn = of(peer)?.asn;
       // who is reached through a relay is not where that is
-      const direct = (exits.get(peer)?.addresses ?? []).filter((address) => !address.includes("/p2p-circuit"));
+      const direct = (exits.get(peer)?.addresses ?? []).filter((address) => !isRelayed(address));
       const networks = direct.map(networkOf).filter((name) => name !== undefined);
       return [...new Set([...networks, ...(asn === undefined ? [] : [`AS${asn}`])])];
     };

@@ -12,6 +12,7 @@ import { type Explanation, explained, type Judged, judgedBy, type Known } from "
 import { createIntake, isBacked } from "./intake.ts";
 import { openLedger } from "./ledger.ts";
 import { type OwnChannel, openOwnEvidence } from "./own.ts";
+import { type Names, renamed, sameNames } from "./renamed.ts";
 import { flowsOf } from "./score.ts";
 import type { OwnSession } from "./telling.ts";
 
@@ -30,6 +31,8 @@ export type ReputationDeps = {
   channels(): OwnChannel[];
   /** addresses of the exits that are offered now */
   exits(): Hex[];
+  /** who goes on under another key; default: nobody */
+  names?: Names;
 };
 
 export type ReputationOptions = {
@@ -65,7 +68,7 @@ const freshMs = 1_000;
 const writtenMs = 5_000;
 
 export async function createReputation(deps: ReputationDeps, options: ReputationOptions = {}): Promise<Reputation> {
-  const { network, identity, store, clock, log, networkConfig } = deps;
+  const { network, identity, store, clock, log, networkConfig, names = sameNames } = deps;
   const domain = { chainId: networkConfig.chainId, contract: networkConfig.contract };
   const tableOf = (kind: string) => store.table(`reputation-${kind}/${domain.chainId}/${domain.contract}`);
   const index = createClearedIndex(tableOf("cleared"));
@@ -97,10 +100,8 @@ export async function createReputation(deps: ReputationDeps, options: Reputation
   const look = async (): Promise<Known> => {
     const nowMs = clock.nowMs();
     if (known && Math.abs(nowMs - known.atMs) < freshMs) return known.held;
-    const ratings = ledger.ratings();
-    const dealings = await own.all();
-    const flows = flowsOf(identity.address, dealings, ratings);
-    const held = { own: dealings, ratings, flows, seen: own.seen, records: ledger.records };
+    const evidence = renamed({ own: await own.all(), ratings: ledger.ratings(), seen: own.seen, records: ledger.records }, names);
+    const held = { ...evidence, flows: flowsOf(identity.address, evidence.own, evidence.ratings) };
     known = { atMs: nowMs, held };
     return held;
   };

@@ -58,7 +58,10 @@ describe("node/judging: what a node thinks of exits, with a chain", (test, { bef
     const judging = await startJudging(
       {
         ...{ network, store, clock: systemClock, log: silentLogger, chain: payer.chain, identity: payer.identity },
-        discovery: { offers: (query: OfferQuery = {}) => rank(offers, query) },
+        discovery: {
+          offers: (query: OfferQuery = {}) => rank(offers, query),
+          handovers: { current: (peer) => peer, now: (address) => address, before: () => [] },
+        },
         payer: { channels: () => [{ ...channel, peer: used.identity.peerId, cumulative: 0n, consumed: 0n, openedMs: 0 }] },
       },
       rig.network,

@@ -77,7 +77,9 @@ describe("discovery/handovers", (test) => {
     }
     await using again = await start({ store, known: [] });
     assert.deepEqual(new Set(again.refused), new Set([alice.peerId, bob.peerId]));
-    const { current, before, isRetired } = again.handovers;
+    const { current, now, before, isRetired } = again.handovers;
+    assert.equal(now(alice.address), dave.address);
+    assert.equal(now(carol.address), carol.address);
     assert.equal(current(alice.peerId), dave.peerId);
     assert.equal(current(carol.peerId), carol.peerId);
     assert.deepEqual(before(dave.address), [bob.address, alice.address]);
