@@ -34,16 +34,11 @@ for (const wanted of positionals)
     report({ name: wanted, count: { passed: 0, failed: 1, skipped: 0 }, ms: 0, output: "", problems: ["no test file matches"] });
 
 for (const check of chosenChecks) report(await check.run(root));
-await inParallel(2, filesOf("unit"), run);
-// Those wait for blocks and for each other more than they compute; all others look at the whole machine, or need it.
-const shared = filesOf("chain", "net", "e2e").filter((file) => !file.includes("devnet"));
+// A devnet looks at the whole machine before and after, a measurement needs it; all others wait for each other more than they compute.
+const needsAll = (file: string) => kindOf(file) === "perf" || file.includes("devnet");
+const [alone, shared] = [files.filter(needsAll), files.filter((file) => !needsAll(file))];
 await inParallel(2, shared, run);
-const alone = filesOf(...kinds.filter((kind) => kind !== "unit"));
-await inParallel(
-  1,
-  alone.filter((file) => !shared.includes(file)),
-  run,
-);
+await inParallel(1, alone, run);
 
 for (const { name, output, problems } of failures) console.log(["", `==== ${name}`, output.trimEnd(), ...problems].join("\n"));
 if (failures.length > 0) console.log(`\nfailed: ${failures.map(({ name }) => name).join(", ")}`);
@@ -89,10 +84,6 @@ function allFiles(): string[] {
       .map((name) => relative(root, join(directory, name)))
       .sort();
   });
-}
-
-function filesOf(...wanted: string[]): string[] {
-  return files.filter((file) => wanted.includes(kindOf(file)));
 }
 
 function kindOf(file: string): string {
