@@ -87,8 +87,7 @@ async function follow({ out, interrupts }: Context<"exits">, api: ApiClient, que
 }
 
 const columns = (unit: Unit): Column<ExitView>[] => [
-  { title: "COUNTRY", cell: (exit) => exit.country },
-  { title: "CITY", cell: (exit) => exit.city ?? "-", flexible: true },
+  { title: "COUNTRY", cell: (exit) => [exit.country, exit.city].filter(Boolean).join(" "), flexible: true },
   { title: "SERVICE", cell: (exit) => exit.service },
   { title: "PER GIB", cell: (exit) => formatAmount(exit.perGiB, unit), right: true },
   { title: "PER HOUR", cell: (exit) => formatAmount(exit.perHour, unit), right: true },

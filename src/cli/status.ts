@@ -45,7 +45,8 @@ export function statusFacts(now: NodeStatus, unit: Unit): Record<string, string 
     ...watchingFacts(serving?.watching, unit),
     cheats: now.conflicts?.length ? now.conflicts.map((one) => conflictText(one, unit)) : undefined,
     connection: connection && [
-      `${connection.state}, ${connection.country ?? ""} exit ${connection.peer}`,
+      [connection.state, connection.country].filter(Boolean).join(", "),
+      `exit ${connection.peer}`,
       `${formatBytes(connection.usedBytes)}, ${roughAmount(connection.promised, unit)} promised`,
       ...Object.entries(connection.endpoint).map(([name, value]) => `${name} ${value}`),
     ],
