@@ -20,6 +20,8 @@ export type Kinds = {
   duration: number;
   /** bytes, from "64MiB" */
   size: bigint;
+  /** bits a second, from "20Mbit" */
+  speed: number;
   choice: string;
   /** http or https */
   url: string;

@@ -92,6 +92,8 @@ export const options = [
     { name: "block", kind: "destination", list: true, help: "never let clients reach this" },
     { name: "closed-ports", kind: "ports", default: "25,465,587", help: "ports that clients reach at no address; default: those of mail" },
     { name: "egress-address", kind: "ip", help: "local address that clients' connections leave from" },
+    { name: "speed-limit", kind: "speed", help: "the most for each client, each way, for example 20Mbit; default: any speed" },
+    { name: "speed-limit-all", kind: "speed", help: "the most for all clients together, each way, shared fairly; default: any speed" },
   ]),
   ...of(["serve"], "Tunnel", [
     { name: "listen-port", kind: "port", default: "51820", help: "UDP port of WireGuard; 0 is any that is free" },

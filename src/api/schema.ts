@@ -154,6 +154,7 @@ const sold = {
   block: z.array(z.string()),
   closedPorts: ports.optional(),
   egressAddress: z.string().optional(),
+  speed: z.object({ perClient: z.number().optional(), whole: z.number().optional() }).optional(),
 };
 const wireguardSold = z.object({
   kind: z.literal("wireguard"),

@@ -18,6 +18,7 @@ export const kindTexts: Record<OptionKind, { metavar: string; form: string }> = 
   flag: { metavar: "", form: "" },
   path: { metavar: "path", form: "of a file or directory; ~/ is the home directory" },
   duration: { metavar: "time", form: "a number and s, m, h or d" },
+  speed: { metavar: "speed", form: "a number and Kbit, Mbit or Gbit, each second" },
   size: { metavar: "size", form: "a number and KiB, MiB or GiB" },
   choice: { metavar: "choice", form: "one of those listed" },
   url: { metavar: "URL", form: "http or https" },

@@ -3,7 +3,7 @@ import { MystError } from "../lib/errors.ts";
 import { within } from "../lib/lifecycle.ts";
 import type { NetworkConfig } from "../lib/network-config.ts";
 import { formatAmount, formatBytes, formatDuration, type Unit } from "../lib/units.ts";
-import type { NodeOptions, NodeStatus, ServeOptions, ServiceKind, SessionView } from "../node/types.ts";
+import type { NodeOptions, NodeStatus, ServeOptions, ServeService, ServiceKind, SessionView } from "../node/types.ts";
 import type { Settings } from "../options.ts";
 import type { Context, Run } from "./context.ts";
 import { facts } from "./format.ts";
@@ -11,7 +11,7 @@ import { chooseNetwork, type Host, hostNode } from "./hosting.ts";
 import { mayOpenTunnels } from "./privileges.ts";
 import { defaultText, servicesToSell } from "./services.ts";
 import { chainText } from "./status.ts";
-import { percentText, priceText, roughAmount, tunnelText } from "./texts.ts";
+import { percentText, priceText, roughAmount, speedText, tunnelText } from "./texts.ts";
 
 const redrawMs = 1000;
 
@@ -55,7 +55,7 @@ const hasNoGas = async ({ node }: Host): Promise<boolean> => {
   return gas === 0n;
 };
 
-/** @throws USAGE without a country, and for a fee on what is not done */
+/** @throws USAGE without a country, for a fee on what is not done, and for a speed of what has none */
 export function serveOptions(settings: Settings<"serve">, kinds: ServiceKind[], unit: Unit): ServeOptions {
   const { country = "", city, networkKind, allow, block, closedPorts, maxSessions, payout } = settings;
   const { egressAddress, egressIf, endpoint, backend, listenPort, allowPayer, blockPayer } = settings;
@@ -63,12 +63,18 @@ export function serveOptions(settings: Settings<"serve">, kinds: ServiceKind[], 
     throw new MystError("USAGE", "an offer names the country that the exit is in", { hint: "add --country, for example --country DE" });
   if (settings.watchFee !== undefined && !settings.watch)
     throw new MystError("USAGE", "--watch-fee is for a node that clears for others, and this one does not", { hint: "add --watch" });
+  const speed = speedOf(settings);
+  if (speed && kinds.some((kind) => kind !== "wireguard"))
+    throw new MystError("USAGE", "speed limits are kept by the kernel, of what it carries: not of the proxy", {
+      hint: "add --service wireguard, or leave them out",
+    });
   const sold = {
     perGiB: settings.priceGib(unit),
     perHour: settings.priceHour(unit),
     allow,
     block,
     closedPorts,
+    ...(speed && { speed }),
     ...(egressAddress !== undefined && { egressAddress }),
   };
   const tunnel = {
@@ -91,6 +97,11 @@ export function serveOptions(settings: Settings<"serve">, kinds: ServiceKind[], 
     ...(blockPayer.length > 0 && { blockPayers: blockPayer }),
   };
 }
+
+const speedOf = ({ speedLimit: perClient, speedLimitAll: whole }: Settings<"serve">): ServeService["speed"] =>
+  perClient === undefined && whole === undefined
+    ? undefined
+    : { ...(perClient !== undefined && { perClient }), ...(whole !== undefined && { whole }) };
 
 /** @throws USAGE for limits of a relay that is none */
 export function relayUse({ relay, relayData, relayTime }: Settings<"serve">): NonNullable<NodeOptions["relay"]> {
@@ -132,6 +143,7 @@ function servingFacts(status: NodeStatus, settings: Settings<"serve">, options: 
       ...service.allow.map((destination) => `except ${destination}`),
       ...service.block.map((destination) => `nor ${destination}`),
     ],
+    speed: service && speedText(service),
     payers: service && [
       ...(options.allowPayers ?? []).map((payer) => `${payer} and no other that is not named here`),
       ...(options.blockPayers ?? []).map((payer) => `never ${payer}`),

@@ -6,7 +6,7 @@ import { connectedApi } from "./connected.ts";
 import type { Run } from "./context.ts";
 import { facts, shortPeer } from "./format.ts";
 import { networkOf } from "./hosting.ts";
-import { percentText, priceText, roughAmount, tunnelText } from "./texts.ts";
+import { percentText, priceText, roughAmount, speedText, tunnelText } from "./texts.ts";
 
 /** The running node at a glance. */
 export const status: Run<"status"> = async ({ settings, out, interrupts }) => {
@@ -39,6 +39,7 @@ export function statusFacts(now: NodeStatus, unit: Unit): Record<string, string 
       ...serving.services.flatMap((service) => [
         `${service.kind} in ${serving.country} at ${priceText(service, unit)}`,
         ...(service.kind === "wireguard" ? [tunnelText(service)] : []),
+        ...[speedText(service)].filter((text) => text !== undefined),
       ]),
       `${serving.sessions} of ${serving.maxSessions} sessions`,
     ],

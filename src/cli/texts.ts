@@ -48,6 +48,26 @@ export const tunnelText = ({ backend, listenPort, egressIf, endpoint }: Extract<
     .filter(Boolean)
     .join(", ");
 
+/** "20 Mbit/s" */
+export const rateText = (bits: number): string => {
+  const [power, name] = (
+    [
+      [1e9, "Gbit/s"],
+      [1e6, "Mbit/s"],
+    ] as const
+  ).find(([least]) => bits >= least) ?? [1e3, "Kbit/s"];
+  return `${Math.round((bits / power) * 100) / 100} ${name}`;
+};
+
+/** "up to 20 Mbit/s for each client, 100 Mbit/s in all, each way" */
+export function speedText({ speed: { perClient, whole } = {} }: Pick<ServeService, "speed">): string | undefined {
+  const limits = [
+    perClient !== undefined && `${rateText(perClient)} for each client`,
+    whole !== undefined && `${rateText(whole)} for all together`,
+  ].filter(Boolean);
+  return limits.length > 0 ? `up to ${limits.join(", ")}, each way` : undefined;
+}
+
 /** What a session was and cost, as name and value. */
 export const sessionFacts = (session: SessionView, unit: Unit, nowMs: number): Record<string, string | undefined> => ({
   session: session.id,

@@ -4,7 +4,7 @@ import { join, resolve } from "node:path";
 import type { Hex } from "../lib/codec.ts";
 import { parseCountry } from "../lib/countries.ts";
 import { type ErrorCode, MystError } from "../lib/errors.ts";
-import { parseAmount, type Unit } from "../lib/units.ts";
+import { parseAmount, speedMax, speedMin, type Unit } from "../lib/units.ts";
 import type { AmountSetting, OptionKind } from "../option-kinds.ts";
 import { machineUsers } from "./users.ts";
 
@@ -19,6 +19,7 @@ const listenPattern = /^\/(ip4|ip6|dns|dns4|dns6)\/([^/\s]+)\/tcp\/(\d{1,5})$/;
 /** what the kernel takes for one, without what would need quoting somewhere */
 const interfacePattern = /^[a-z][a-z0-9_.-]{0,14}$/i;
 const scales = { "": 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
+const powers = { k: 1e3, m: 1e6, g: 1e9 } as const;
 const sizes = { "": 0n, KiB: 10n, MiB: 20n, GiB: 30n } as const;
 
 const isPort = (text: string | undefined): boolean => text !== undefined && /^\d{1,5}$/.test(text) && Number(text) <= 65_535;
@@ -107,6 +108,13 @@ export function parseValue(kind: OptionKind, text: string, origin: Origin): unkn
       const [, count, unit = ""] = /^(\d{1,12})(KiB|MiB|GiB)?$/.exec(text) ?? [];
       if (count === undefined || BigInt(count) === 0n) throw bad("a size", "write a number and KiB, MiB or GiB, for example 64MiB");
       return BigInt(count) << sizes[unit as keyof typeof sizes];
+    }
+    case "speed": {
+      const [, count, unit = ""] = /^(\d{1,9})([kmg])bit$/i.exec(text) ?? [];
+      const speed = Number(count) * powers[unit.toLowerCase() as keyof typeof powers];
+      if (count === undefined || speed < speedMin || speed > speedMax)
+        throw bad("a speed", "write a number and Kbit, Mbit or Gbit (a second), from 64Kbit to 100Gbit, for example 20Mbit");
+      return speed;
     }
     case "choice":
       if (!origin.choices?.includes(text)) throw bad("one of the choices", `use ${origin.choices?.join(", ")}`);

@@ -3,6 +3,9 @@ import { MystError } from "./errors.ts";
 export const GiB = 1n << 30n;
 export const MiB = 1n << 20n;
 export const hourMs = 3_600_000;
+/** Speed limits in bits a second: the least is what a session needs to say anything at all, the most is more than a machine forwards. */
+export const speedMin = 64_000;
+export const speedMax = 100_000_000_000;
 
 /** A token as people write it: `symbol` is matched without regard to case, `decimals` as ERC-20 has them. */
 export type Unit = { symbol: string; decimals: number };

@@ -40,7 +40,7 @@ async function openWireguard({ helper, log, clock }: SellingDeps, wanted: Extrac
     import("../services/wireguard/provider.ts"),
     import("../services/wireguard/dns-forwarder.ts"),
   ]);
-  const { listenPort, backend, endpoint, egressIf, egressAddress, allow, block, closedPorts } = wanted;
+  const { listenPort, backend, endpoint, egressIf, egressAddress, allow, block, closedPorts, speed } = wanted;
   return openWireguardProvider(
     { helper, clock, log: log.child("wireguard"), serveDns: (gateway) => serveDns({ log: log.child("dns"), clock }, { address: gateway }) },
     {
@@ -49,6 +49,7 @@ async function openWireguard({ helper, log, clock }: SellingDeps, wanted: Extrac
       block,
       ...(closedPorts && { closedPorts }),
       ...(backend !== undefined && { backend }),
+      ...(speed !== undefined && { speed }),
       ...(egressIf !== undefined && { egressIf }),
       ...(egressAddress !== undefined && { egressAddress }),
       ...(endpoint !== undefined && { endpoint: await resolved(endpoint) }),

@@ -82,6 +82,8 @@ type Sold = {
   closedPorts?: number[];
   /** local address that clients' traffic leaves from */
   egressAddress?: string;
+  /** bits a second in each direction; absent: any speed */
+  speed?: { perClient?: number; whole?: number };
 };
 
 export type ServeService =

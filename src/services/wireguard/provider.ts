@@ -18,7 +18,10 @@ export type WireguardProviderDeps = {
   clock: Pick<Clock, "nowMs">;
 };
 
-export type WireguardProviderOptions = Pick<ExitConfig, "listenPort" | "egressIf" | "egressAddress" | "allow" | "block" | "closedPorts"> & {
+export type WireguardProviderOptions = Pick<
+  ExitConfig,
+  "listenPort" | "egressIf" | "egressAddress" | "allow" | "block" | "closedPorts" | "speed"
+> & {
   backend?: BackendKind;
   /** where clients reach WireGuard, when it is not the address of this peer and the port that it listens on */
   endpoint?: { host: string; port: number };

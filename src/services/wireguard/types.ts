@@ -98,6 +98,8 @@ export type ExitConfig = {
   block: string[];
   /** ports refused at every address; default those of mail */
   closedPorts?: number[];
+  /** bits a second in each direction, for each client and for all together; absent: any speed */
+  speed?: { perClient?: number; whole?: number };
 };
 
 export type ExitTunnel = {

@@ -8,6 +8,8 @@ import { childOf, exitConfig, helperOf, type Market, openMarket, processes, sett
 
 const skip = enterNamespaces(fileURLToPath(import.meta.url));
 const MiB = 1024 * 1024;
+/** with all that an exit can set up */
+const limited = { ...exitConfig, speed: { perClient: 1e9, whole: 2e9 } };
 
 /** all that a helper may change on a host; without link-local addresses, which come a moment after their interface */
 const look = (host: Host): string =>
@@ -28,7 +30,7 @@ describe("helper: what ends, and what remains", (test, { before, after }) => {
   };
 
   before(async () => {
-    market = await openMarket(["one"], (host) => looks.set(host.name, look(host)));
+    market = await openMarket(["one"], { onHost: (host) => looks.set(host.name, look(host)), config: limited });
     await market.credit("one", 50 * MiB);
   });
   after(() => market?.end());
@@ -112,7 +114,7 @@ describe("helper: what ends, and what remains", (test, { before, after }) => {
       const gone = await market.exit.ask({ do: "ended" });
       assert.match(gone, /SIGKILL/);
       await until(() => !processes(/./).some(({ pid }) => pid === tunnel || pid === nft));
-      await assert.rejects(market.exit.ask({ do: "openExit", config: exitConfig }), { code: "TUNNEL_FAILED" });
+      await assert.rejects(market.exit.ask({ do: "openExit", config: limited }), { code: "TUNNEL_FAILED" });
       await market.exit.ask({ do: "start" });
       await market.openExit();
       await market.exit.ask({ do: "closeExit" });

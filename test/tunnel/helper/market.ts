@@ -4,6 +4,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { quotaName } from "../../../src/services/wireguard/plan/credit.ts";
 import { exitTable } from "../../../src/services/wireguard/plan/host-plan.ts";
+import type { ExitConfig } from "../../../src/services/wireguard/types.ts";
 import { type Agent, startAgent } from "../support/agents.ts";
 import { type Host, inside, openInternet } from "../support/internet.ts";
 import type { Order, Reply } from "./node-side.ts";
@@ -87,10 +88,13 @@ export type Market = {
   end(): void;
 };
 
-export const exitConfig = { listenPort: 51_820, mtu: 1280, allow: [], block: [] };
+export const exitConfig: ExitConfig = { listenPort: 51_820, mtu: 1280, allow: [], block: [] };
 
 /** An exit and clients on hosts of their own, each with its helper, and a target beyond the exit. */
-export async function openMarket(names: string[], onHost?: (host: Host) => void): Promise<Market> {
+export async function openMarket(
+  names: string[],
+  { onHost, config = exitConfig }: { onHost?: (host: Host) => void; config?: ExitConfig } = {},
+): Promise<Market> {
   const hosts = openInternet(["exit", "target", ...names]);
   const host = (name: string) => hosts.get(name) as Host;
   for (const one of hosts.values()) onHost?.(one);
@@ -106,7 +110,7 @@ export async function openMarket(names: string[], onHost?: (host: Host) => void)
     exit: await startNodeSide(host("exit")),
     opened: { publicKey: "", listenPort: 0, gateway: "", mtu: 0, ifname: "" },
     openExit: async () => {
-      market.opened = await market.exit.ask({ do: "openExit", config: exitConfig });
+      market.opened = await market.exit.ask({ do: "openExit", config });
     },
     connect: async (name) => {
       const { publicKey, listenPort, gateway, mtu } = market.opened;

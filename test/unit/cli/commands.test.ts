@@ -96,6 +96,9 @@ describe("cli/serve: what is offered", (test) => {
   test("to clear for others needs a country, too, and no service beside; a fee without it is a mistake", () => {
     assert.throws(() => serveOptions(settings("serve", { watch: true }), [], myst), code("USAGE"));
     assert.throws(() => serveOptions(settings("serve", { country: "DE", "watch-fee": "1%" }), ["proxy"], myst), code("USAGE"));
+    const limited = settings("serve", { country: "DE", "speed-limit": "20Mbit" });
+    assert.throws(() => serveOptions(limited, ["wireguard", "proxy"], myst), code("USAGE"));
+    assert.deepEqual(serveOptions(limited, ["wireguard"], myst).services[0]?.speed, { perClient: 20e6 });
     const alone = serveOptions(settings("serve", { watch: true, country: "DE" }), [], myst);
     assert.deepEqual([alone.services, alone.watch, alone.maxWatchFeeBps], [[], { feeBps: 200 }, 200]);
     const beside = serveOptions(

@@ -53,6 +53,17 @@ const cases: [kind: OptionKind, code: string, good: [text: string, value: unknow
     ["2", "%", "-1%", "100.01%", "1000%", "0.001%", "1,5%", "2bps"],
   ],
   [
+    "speed",
+    "BAD_VALUE",
+    [
+      ["64Kbit", 64_000],
+      ["20Mbit", 20_000_000],
+      ["1gbit", 1_000_000_000],
+      ["100Gbit", 100_000_000_000],
+    ],
+    ["63Kbit", "101Gbit", "20", "20MB", "20Mbit/s", "-1Mbit", "1.5Mbit", "Mbit", "", "0Mbit"],
+  ],
+  [
     "size",
     "BAD_VALUE",
     [

@@ -9,6 +9,7 @@ const packages: Record<string, string> = {
   wg: "wireguard-tools",
   "wireguard-go": "wireguard-go",
   ip: "iproute2",
+  tc: "iproute2",
   nft: "nftables",
   sysctl: "procps",
   conntrack: "conntrack",

@@ -81,9 +81,19 @@ export function createCore(deps: CoreDeps): Core {
       const egressIf = config.egressIf ?? found.egressIf ?? noWayOut();
       for (const chain of forwardDrops) log("warn", `the firewall's chain ${chain} drops what is forwarded; let ${ifname} pass there`);
       const pool = poolOf(choosePool(networks));
-      const { mtu, egressAddress } = config;
+      const { mtu, egressAddress, speed } = config;
       const policy = parsePolicy(config);
-      const facts = { ifname, pool: pool.cidr, mtu, egressIf, dnsPort, own, ...policy, ...(egressAddress && { egressAddress }) };
+      const facts = {
+        ifname,
+        pool: pool.cidr,
+        mtu,
+        egressIf,
+        dnsPort,
+        own,
+        ...policy,
+        ...(egressAddress && { egressAddress }),
+        ...(speed && { speed }),
+      };
       exit = await openExit(
         {
           backend,

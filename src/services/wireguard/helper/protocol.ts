@@ -1,5 +1,6 @@
 import { isIP, isIPv4 } from "node:net";
 import { z } from "zod";
+import { speedMax, speedMin } from "../../../lib/units.ts";
 import { parseRule } from "../../policy.ts";
 import { isKey } from "../backend/keys.ts";
 
@@ -37,6 +38,8 @@ const rule = z
 const endpoint = z.strictObject({ address, port: port.min(1), protocol: z.enum(["tcp", "udp"]) });
 const control = z.array(endpoint).max(500);
 
+const speed = z.int().min(speedMin).max(speedMax);
+
 const exitConfig = z.strictObject({
   backend: backend.optional(),
   listenPort: port,
@@ -46,6 +49,7 @@ const exitConfig = z.strictObject({
   allow: z.array(rule).max(500),
   block: z.array(rule).max(500),
   closedPorts: z.array(port.min(1)).max(32).optional(),
+  speed: z.strictObject({ perClient: speed.optional(), whole: speed.optional() }).optional(),
 });
 const clientConfig = z.strictObject({ backend: backend.optional(), uid: z.int().min(0).max(0xff_ff_ff_fe), control });
 const upConfig = z.strictObject({ publicKey: key, presharedKey: key.optional(), endpoint, address: ipv4, dns: ipv4, mtu });

@@ -59,7 +59,7 @@ export async function exitTunnel(calls: Calls, config: ExitConfig): Promise<Exit
 }
 
 /** the fields that there are: the helper takes no others */
-const pick = ({ backend, listenPort, mtu, egressIf, egressAddress, allow, block, closedPorts }: ExitConfig) => {
+const pick = ({ backend, listenPort, mtu, egressIf, egressAddress, allow, block, closedPorts, speed }: ExitConfig) => {
   if (backend === "fake") throw new MystError("BAD_VALUE", "the helper has no such backend");
   return {
     ...(backend && { backend }),
@@ -70,5 +70,6 @@ const pick = ({ backend, listenPort, mtu, egressIf, egressAddress, allow, block,
     allow,
     block,
     ...(closedPorts && { closedPorts }),
+    ...(speed && { speed }),
   };
 };

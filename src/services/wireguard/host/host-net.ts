@@ -4,6 +4,7 @@ import { exitTable, type HostPlan, type IpStep, killSwitchTable, type PlanKind, 
 import { clientTable } from "../plan/routes.ts";
 import { createLooking, type Looking } from "./looking.ts";
 import { insertAccepts, missingAccepts, removeAccepts } from "./other-chains.ts";
+import { applyShaping, seenShaping } from "./queues.ts";
 import { isWhole, type Look, leftRules, looking, seen, seenByIp, seenTable } from "./seen.ts";
 import { type HostState, processBegan, stateFile } from "./state-file.ts";
 import { recordSysctls, restoreSysctls } from "./sysctls.ts";
@@ -76,6 +77,7 @@ export function createHostNet({ log, run, sysctl = procSysctl, stateDirectory = 
     const before = files[kind].read();
     const was = applied.get(kind);
     const kept = was?.stands ? keeps(was.plan.steps, plan.steps) : [];
+    const isShaped = was?.stands === true && JSON.stringify(was.plan.shaping) === JSON.stringify(plan.shaping);
     applied.delete(kind);
     const fresh = plan.steps.filter((step) => !kept.some((one) => sameStep(one, step)));
     const stale = (before?.undo ?? []).filter(({ del, family }) => !plan.steps.some((one) => one.del === del && one.family === family));
@@ -94,9 +96,11 @@ export function createHostNet({ log, run, sysctl = procSysctl, stateDirectory = 
     if (routed.status === "rejected") throw routed.reason;
     if (table.status === "rejected") throw table.reason;
     if (table.value === "") throw new MystError("TUNNEL_FAILED", `the nft table ${plan.table} was loaded and does not stand`);
+    if (plan.shaping && !isShaped) await applyShaping(tool, plan.shaping);
+    const shaped = await seenShaping(tool, plan.shaping);
     for (const { key, value } of plan.sysctls) if (sysctl.read(key) !== value) writeSysctl(key, value);
     files[kind].write({ ...state, undo });
-    applied.set(kind, { plan, looks: { "the nft table": table.value, ...routed.value }, stands: true });
+    applied.set(kind, { plan, looks: { "the nft table": table.value, ...routed.value, ...shaped }, stands: true });
   }
 
   /**
@@ -152,7 +156,8 @@ export function createHostNet({ log, run, sysctl = procSysctl, stateDirectory = 
     const was = applied.get(kind);
     if (!was) return ["nothing is applied"];
     if (!run) looks ??= createLooking();
-    const now = Object.entries(await seen(looks ?? tool, was.plan, families)) as [keyof Look, string][];
+    const looked = { ...(await seen(looks ?? tool, was.plan, families)), ...(await seenShaping(tool, was.plan.shaping)) };
+    const now = Object.entries(looked) as [keyof Look, string][];
     const problems = now.filter(([what, look]) => look !== was.looks[what]).map(([what]) => `${what} of ${was.plan.ifname} changed`);
     for (const { key, value } of was.plan.sysctls)
       if (sysctl.read(key) !== value) problems.push(`${key.replaceAll("/", ".")} is no longer ${value}`);

@@ -3,7 +3,13 @@ import { clientMark, clientTable, preference } from "../plan/routes.ts";
 import type { IpLine, Tools } from "./tools.ts";
 
 /** How the parts of a plan look on the host now, to be compared with how they looked. What was not looked at is absent. */
-export type Look = { "the nft table"?: string; "the routes"?: string; "the IPv6 routes"?: string; "the address"?: string };
+export type Look = {
+  "the nft table"?: string;
+  "the routes"?: string;
+  "the IPv6 routes"?: string;
+  "the address"?: string;
+  "the speed limits"?: string;
+};
 
 /** What looks; a process for each look, or one that stays (`createLooking`). */
 type Looks = Pick<Tools, "table" | "ip">;

@@ -45,6 +45,10 @@ export type Tools = {
   ip(lines: IpLine[]): Promise<{ 4?: string; 6?: string }>;
   /** goes on after lines that fail, such as those that remove what has gone by itself */
   ipAnyway(lines: IpLine[]): Promise<void>;
+  /** One `tc -batch`; the first line that fails ends it. Resolves with what it prints. */
+  tc(lines: string[]): Promise<string>;
+  /** goes on after lines that fail */
+  tcAnyway(lines: string[]): Promise<void>;
   /** one nft table of family inet as text, without counters and the contents of sets; "" where there is none of this name */
   table(name: string): Promise<string>;
   /** what it prints; "" where it fails, as it does for a table or a device that is not there */
@@ -78,6 +82,8 @@ export function tools(run: Run = runTool): Tools {
     nft: async (text) => void (await checked("nft", ["-f", "-"], { input: text, timeoutMs: 20_000 })),
     ip: (lines) => batch(lines),
     ipAnyway: async (lines) => void (await batch(lines, "-force").catch(onlyFailed)),
+    tc: (lines) => checked("tc", ["-batch", "-"], { input: `${lines.join("\n")}\n`, timeoutMs: 20_000 }),
+    tcAnyway: async (lines) => void (await checked("tc", ["-force", "-batch", "-"], { input: `${lines.join("\n")}\n` }).catch(onlyFailed)),
     table: (name) => print("nft", "-s", "-t", "list", "table", "inet", name),
     print,
   };

@@ -6,6 +6,7 @@ import { creditDefinitions, creditRules } from "./credit.ts";
 import { type Accept, exitTable, type HostPlan, type IpStep, replaceTable, ruleComment } from "./host-plan.ts";
 import { type Pool, poolOf } from "./pool.ts";
 import { elements, type Range, ruleRange, specialRanges, toNumber } from "./ranges.ts";
+import { type SpeedLimits, shapingOf, uplinkSteps } from "./shaping.ts";
 
 export type ExitFacts = {
   ifname: string;
@@ -20,6 +21,8 @@ export type ExitFacts = {
   dnsPort: number;
   /** the host's own addresses; IPv6 ones are passed over */
   own: string[];
+  /** absent: any speed */
+  speed?: SpeedLimits;
 } & Omit<Policy, "closedPorts"> &
   Partial<Pick<Policy, "closedPorts">>;
 
@@ -83,12 +86,14 @@ export function exitPlan(facts: ExitFacts): HostPlan {
     ]),
   ];
   const lines = tableOf(markOf(tableOf("").join("\n")));
+  const isLimited = facts.speed?.perClient !== undefined || facts.speed?.whole !== undefined;
   return {
     kind: "exit",
     ifname: tun,
     table: exitTable,
     nft: replaceTable(exitTable, lines.join("\n")),
-    steps: exitSteps(tun, pool, mtu),
+    steps: [...(isLimited ? uplinkSteps(tun) : []), ...exitSteps(tun, pool, mtu)],
+    ...(isLimited && { shaping: shapingOf(tun, pool, facts.speed ?? {}) }),
     sysctls: [{ key: "net/ipv4/ip_forward", value: "1" }],
     accepts: exitAccepts(tun),
   };

@@ -1,3 +1,5 @@
+import type { Shaping } from "./shaping.ts";
+
 /**
  * What the product wants of a host's network, as data: nothing here does anything. `createHostNet` (../host) applies it, looks whether
  * it still stands, and takes it back.
@@ -12,6 +14,8 @@ export type HostPlan = {
   nft: string;
   /** in this order, each applied once */
   steps: IpStep[];
+  /** queues that hold back what is too fast; absent where nothing is limited */
+  shaping?: Shaping;
   /** in this order; read first, written only where different */
   sysctls: Sysctl[];
   /** what other firewalls must let pass; empty for a client */

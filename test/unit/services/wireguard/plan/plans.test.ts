@@ -64,6 +64,27 @@ describe("plans", (test) => {
     assert.throws(() => killSwitchPlan({ ...client, control: [{ address: "1.2.3.4", port: 1, protocol }] }), refused);
   });
 
+  test("a speed limit makes a queue for each client, and one for what comes from them; none makes nothing", () => {
+    assert.equal(exitPlan(exit).shaping, undefined);
+    assert.equal(exitPlan({ ...exit, speed: {} }).shaping, undefined);
+    const { steps, shaping } = exitPlan({ ...exit, speed: { perClient: 20e6, whole: 100e6 } });
+    assert.deepEqual(shaping?.devices, ["mystnode0", "mystnode0u"]);
+    const made: string[] = shaping?.lines ?? [];
+    for (const device of shaping?.devices ?? []) {
+      const { size } = poolOf(exit.pool);
+      const classes = made.filter((line) => line.startsWith(`class add dev ${device} parent 1:1 `));
+      assert.equal(classes.length, size);
+      // what they have for sure is within what all have
+      const sure = classes.map((line) => Number(/ rate (\d+)bit ceil 20000000bit /.exec(line)?.[1]));
+      assert.ok(sure.reduce((sum, rate) => sum + rate) <= 100e6);
+    }
+    assert.ok(steps.some(({ del }) => del === "link del dev mystnode0u"));
+    for (const bad of [0, -1, 63_999, 1.5, 1e12, Number.NaN, "1mbit; reboot" as unknown as number]) {
+      assert.throws(() => exitPlan({ ...exit, speed: { perClient: bad } }), refused);
+      assert.throws(() => exitPlan({ ...exit, speed: { whole: bad } }), refused);
+    }
+  });
+
   test("each replaces its table in one transaction", () => {
     for (const { nft, table } of [exitPlan(exit), killSwitchPlan(client), killSwitchPlan({ ...client, tunnel })]) {
       assert.ok(nft.startsWith(`add table inet ${table}\ndelete table inet ${table}\ntable inet ${table} {\n`));
