@@ -98,6 +98,7 @@ export const options = [
   ...of(["serve"], "Tunnel", [
     { name: "listen-port", kind: "port", default: "51820", help: "UDP port of WireGuard; 0 is any that is free" },
     { name: "endpoint", kind: "hostport", help: "where clients reach WireGuard; default: this peer's address, that port" },
+    { name: "flow-limit", kind: "integer", default: "100", help: "so many new connections a second for each client" },
     { name: "egress-if", kind: "interface", help: "interface that clients' traffic leaves by; default: the default route's" },
   ]),
   ...of(["connect"], "Tunnel", [

@@ -163,6 +163,7 @@ const wireguardSold = z.object({
   backend: backend.optional(),
   endpoint: z.string().optional(),
   egressIf: z.string().optional(),
+  flowLimit: z.number().optional(),
 });
 
 const watching = z.object({

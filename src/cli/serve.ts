@@ -58,7 +58,7 @@ const hasNoGas = async ({ node }: Host): Promise<boolean> => {
 /** @throws USAGE without a country, for a fee on what is not done, and for a speed of what has none */
 export function serveOptions(settings: Settings<"serve">, kinds: ServiceKind[], unit: Unit): ServeOptions {
   const { country = "", city, networkKind, allow, block, closedPorts, maxSessions, payout } = settings;
-  const { egressAddress, egressIf, endpoint, backend, listenPort, allowPayer, blockPayer } = settings;
+  const { egressAddress, egressIf, endpoint, backend, listenPort, flowLimit, allowPayer, blockPayer } = settings;
   if ((kinds.length > 0 || settings.watch) && country === "")
     throw new MystError("USAGE", "an offer names the country that the exit is in", { hint: "add --country, for example --country DE" });
   if (settings.watchFee !== undefined && !settings.watch)
@@ -79,6 +79,7 @@ export function serveOptions(settings: Settings<"serve">, kinds: ServiceKind[], 
   };
   const tunnel = {
     listenPort,
+    flowLimit,
     ...(backend !== undefined && { backend }),
     ...(endpoint !== undefined && { endpoint }),
     ...(egressIf !== undefined && { egressIf }),

@@ -40,7 +40,7 @@ async function openWireguard({ helper, log, clock }: SellingDeps, wanted: Extrac
     import("../services/wireguard/provider.ts"),
     import("../services/wireguard/dns-forwarder.ts"),
   ]);
-  const { listenPort, backend, endpoint, egressIf, egressAddress, allow, block, closedPorts, speed } = wanted;
+  const { listenPort, backend, endpoint, egressIf, egressAddress, allow, block, closedPorts, speed, flowLimit } = wanted;
   return openWireguardProvider(
     { helper, clock, log: log.child("wireguard"), serveDns: (gateway) => serveDns({ log: log.child("dns"), clock }, { address: gateway }) },
     {
@@ -50,6 +50,7 @@ async function openWireguard({ helper, log, clock }: SellingDeps, wanted: Extrac
       ...(closedPorts && { closedPorts }),
       ...(backend !== undefined && { backend }),
       ...(speed !== undefined && { speed }),
+      ...(flowLimit !== undefined && { flowLimit }),
       ...(egressIf !== undefined && { egressIf }),
       ...(egressAddress !== undefined && { egressAddress }),
       ...(endpoint !== undefined && { endpoint: await resolved(endpoint) }),

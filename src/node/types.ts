@@ -98,6 +98,8 @@ export type ServeService =
       endpoint?: string;
       /** interface that clients' traffic leaves by; default: the default route's */
       egressIf?: string;
+      /** connections that one client may open each second; absent: any number */
+      flowLimit?: number;
     });
 
 export type ConnectOptions = {

@@ -20,7 +20,7 @@ export type WireguardProviderDeps = {
 
 export type WireguardProviderOptions = Pick<
   ExitConfig,
-  "listenPort" | "egressIf" | "egressAddress" | "allow" | "block" | "closedPorts" | "speed"
+  "listenPort" | "egressIf" | "egressAddress" | "allow" | "block" | "closedPorts" | "speed" | "flowLimit"
 > & {
   backend?: BackendKind;
   /** where clients reach WireGuard, when it is not the address of this peer and the port that it listens on */

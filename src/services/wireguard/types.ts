@@ -100,6 +100,8 @@ export type ExitConfig = {
   closedPorts?: number[];
   /** bits a second in each direction, for each client and for all together; absent: any speed */
   speed?: { perClient?: number; whole?: number };
+  /** connections that one client may open each second; absent: any number */
+  flowLimit?: number;
 };
 
 export type ExitTunnel = {

@@ -9,7 +9,7 @@ import { childOf, exitConfig, helperOf, type Market, openMarket, processes, sett
 const skip = enterNamespaces(fileURLToPath(import.meta.url));
 const MiB = 1024 * 1024;
 /** with all that an exit can set up */
-const limited = { ...exitConfig, speed: { perClient: 1e9, whole: 2e9 } };
+const limited = { ...exitConfig, speed: { perClient: 1e9, whole: 2e9 }, flowLimit: 1000 };
 
 /** all that a helper may change on a host; without link-local addresses, which come a moment after their interface */
 const look = (host: Host): string =>

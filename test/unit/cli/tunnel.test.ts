@@ -45,6 +45,7 @@ describe("cli/services: which service", (test) => {
       listenPort: 0,
       endpoint: "vpn.example.org:443",
       egressIf: "eth1",
+      flowLimit: 100,
       backend: "kernel",
     });
     assert.ok(proxy && !("listenPort" in proxy));

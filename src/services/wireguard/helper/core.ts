@@ -81,18 +81,13 @@ export function createCore(deps: CoreDeps): Core {
       const egressIf = config.egressIf ?? found.egressIf ?? noWayOut();
       for (const chain of forwardDrops) log("warn", `the firewall's chain ${chain} drops what is forwarded; let ${ifname} pass there`);
       const pool = poolOf(choosePool(networks));
-      const { mtu, egressAddress, speed } = config;
+      const { mtu, egressAddress, speed, flowLimit } = config;
       const policy = parsePolicy(config);
       const facts = {
-        ifname,
-        pool: pool.cidr,
-        mtu,
-        egressIf,
-        dnsPort,
-        own,
-        ...policy,
+        ...{ ifname, pool: pool.cidr, mtu, egressIf, dnsPort, own, ...policy },
         ...(egressAddress && { egressAddress }),
         ...(speed && { speed }),
+        ...(flowLimit && { flowLimit }),
       };
       exit = await openExit(
         {

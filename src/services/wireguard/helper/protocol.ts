@@ -3,6 +3,7 @@ import { z } from "zod";
 import { speedMax, speedMin } from "../../../lib/units.ts";
 import { parseRule } from "../../policy.ts";
 import { isKey } from "../backend/keys.ts";
+import { flowLimitMax } from "../plan/flows.ts";
 
 /**
  * What node and helper tell each other: a line of JSON each. A request has a number, and exactly one answer with that number. Each side
@@ -50,6 +51,7 @@ const exitConfig = z.strictObject({
   block: z.array(rule).max(500),
   closedPorts: z.array(port.min(1)).max(32).optional(),
   speed: z.strictObject({ perClient: speed.optional(), whole: speed.optional() }).optional(),
+  flowLimit: z.int().min(1).max(flowLimitMax).optional(),
 });
 const clientConfig = z.strictObject({ backend: backend.optional(), uid: z.int().min(0).max(0xff_ff_ff_fe), control });
 const upConfig = z.strictObject({ publicKey: key, presharedKey: key.optional(), endpoint, address: ipv4, dns: ipv4, mtu });

@@ -59,7 +59,7 @@ export async function exitTunnel(calls: Calls, config: ExitConfig): Promise<Exit
 }
 
 /** the fields that there are: the helper takes no others */
-const pick = ({ backend, listenPort, mtu, egressIf, egressAddress, allow, block, closedPorts, speed }: ExitConfig) => {
+const pick = ({ backend, listenPort, mtu, egressIf, egressAddress, allow, block, closedPorts, speed, flowLimit }: ExitConfig) => {
   if (backend === "fake") throw new MystError("BAD_VALUE", "the helper has no such backend");
   return {
     ...(backend && { backend }),
@@ -71,5 +71,6 @@ const pick = ({ backend, listenPort, mtu, egressIf, egressAddress, allow, block,
     block,
     ...(closedPorts && { closedPorts }),
     ...(speed && { speed }),
+    ...(flowLimit && { flowLimit }),
   };
 };

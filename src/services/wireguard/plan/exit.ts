@@ -1,8 +1,9 @@
 import { createHash } from "node:crypto";
 import { MystError } from "../../../lib/errors.ts";
 import { mailPorts, type Policy } from "../../policy.ts";
-import { checkIfname, checkIPv4, checkMtu, checkPort } from "./check.ts";
+import { checkIfname, checkIPv4, checkMtu, checkNumber, checkPort } from "./check.ts";
 import { creditDefinitions, creditRules } from "./credit.ts";
+import { flowDefinitions, flowLimitMax, opening } from "./flows.ts";
 import { type Accept, exitTable, type HostPlan, type IpStep, replaceTable, ruleComment } from "./host-plan.ts";
 import { type Pool, poolOf } from "./pool.ts";
 import { elements, type Range, ruleRange, specialRanges, toNumber } from "./ranges.ts";
@@ -23,6 +24,8 @@ export type ExitFacts = {
   own: string[];
   /** absent: any speed */
   speed?: SpeedLimits;
+  /** connections that a client may open each second; absent: any number */
+  flowLimit?: number;
 } & Omit<Policy, "closedPorts"> &
   Partial<Pick<Policy, "closedPorts">>;
 
@@ -43,8 +46,11 @@ export function exitPlan(facts: ExitFacts): HostPlan {
   const dns = checkPort(facts.dnsPort);
   const pool = poolOf(facts.pool);
   const source = facts.egressAddress === undefined ? undefined : checkIPv4(facts.egressAddress);
+  const limit = facts.flowLimit === undefined ? undefined : checkNumber("flow limit", facts.flowLimit, 1, flowLimitMax);
+  const counted = limit === undefined ? [] : [opening];
   const tableOf = (mark: string) => [
     ...creditDefinitions(pool),
+    ...flowDefinitions(limit),
     ...chain("antispoof", "type filter hook prerouting priority raw; policy accept;", [
       `iifname "${tun}" goto from_client_raw`,
       `ip daddr ${pool.cidr} iifname != "lo" drop`,
@@ -52,6 +58,7 @@ export function exitPlan(facts: ExitFacts): HostPlan {
     ...chain("from_client_raw", "", [`ip saddr != ${pool.first}-${pool.last} drop`, "meta nfproto != ipv4 drop", ...creditRules("saddr")]),
     ...chain("input", "type filter hook input priority filter; policy accept;", [`iifname "${tun}" goto from_client_in`]),
     ...chain("from_client_in", "", [
+      ...counted,
       `ip daddr ${pool.gateway} meta l4proto { tcp, udp } th dport ${dns} accept`,
       `ip daddr ${pool.gateway} icmp type echo-request accept`,
       "ct state invalid drop",
@@ -68,6 +75,7 @@ export function exitPlan(facts: ExitFacts): HostPlan {
       // neither to another client, which would be out of the tunnel again
       `oifname != "${out}" ${refusal}`,
       clamp(mtu),
+      ...counted,
       "jump destination",
       "goto pass",
     ]),
