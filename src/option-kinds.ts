@@ -1,4 +1,5 @@
 import type { Hex } from "./lib/codec.ts";
+import type { Schedule } from "./lib/schedule.ts";
 import type { Unit } from "./lib/units.ts";
 
 /** Amounts name their unit, which only the network knows: a setting of kind `amount` is a function of it, giving base units. */
@@ -20,6 +21,8 @@ export type Kinds = {
   duration: number;
   /** bytes, from "64MiB" */
   size: bigint;
+  /** times of the week, from "mon-fri 18:00-23:30" */
+  hours: Schedule;
   /** bits a second, from "20Mbit" */
   speed: number;
   choice: string;

@@ -199,6 +199,9 @@ export const nodeStatus = as<NodeStatus>()(
         services: z.array(z.discriminatedUnion("kind", [z.object({ kind: z.literal("proxy"), ...sold }), wireguardSold])),
         sessions: z.number(),
         maxSessions: z.number(),
+        carried: decimal,
+        monthlyCap: decimal.optional(),
+        closed: z.string().optional(),
         watching: watching.optional(),
       })
       .optional(),

@@ -11,7 +11,7 @@ import { chooseNetwork, type Host, hostNode } from "./hosting.ts";
 import { mayOpenTunnels } from "./privileges.ts";
 import { defaultText, servicesToSell } from "./services.ts";
 import { chainText } from "./status.ts";
-import { percentText, priceText, roughAmount, speedText, tunnelText } from "./texts.ts";
+import { capText, percentText, priceText, roughAmount, speedText, tunnelText } from "./texts.ts";
 
 const redrawMs = 1000;
 
@@ -59,6 +59,7 @@ const hasNoGas = async ({ node }: Host): Promise<boolean> => {
 export function serveOptions(settings: Settings<"serve">, kinds: ServiceKind[], unit: Unit): ServeOptions {
   const { country = "", city, networkKind, allow, block, closedPorts, maxSessions, payout } = settings;
   const { egressAddress, egressIf, endpoint, backend, listenPort, flowLimit, allowPayer, blockPayer } = settings;
+  const { monthlyCap, schedule } = settings;
   if ((kinds.length > 0 || settings.watch) && country === "")
     throw new MystError("USAGE", "an offer names the country that the exit is in", { hint: "add --country, for example --country DE" });
   if (settings.watchFee !== undefined && !settings.watch)
@@ -92,6 +93,8 @@ export function serveOptions(settings: Settings<"serve">, kinds: ServiceKind[], 
     settleAt: settings.settleAt(unit),
     ...(settings.watch && { watch: { feeBps: settings.watchFee ?? defaultWatchFeeBps } }),
     maxWatchFeeBps: settings.watchMaxFee,
+    ...(monthlyCap !== undefined && { monthlyCap }),
+    ...(schedule.length > 0 && { schedule: schedule.flat() }),
     ...(city !== undefined && { city }),
     ...(payout !== undefined && { payout }),
     ...(allowPayer.length > 0 && { allowPayers: allowPayer }),
@@ -145,6 +148,8 @@ function servingFacts(status: NodeStatus, settings: Settings<"serve">, options: 
       ...service.block.map((destination) => `nor ${destination}`),
     ],
     speed: service && speedText(service),
+    cap: status.serving && capText(status.serving),
+    closed: status.serving?.closed,
     payers: service && [
       ...(options.allowPayers ?? []).map((payer) => `${payer} and no other that is not named here`),
       ...(options.blockPayers ?? []).map((payer) => `never ${payer}`),
@@ -185,6 +190,7 @@ const broken = ({ node }: Host) =>
 async function follow({ out, interrupts }: Context<"serve">, { node }: Host, unit: Unit, max: number): Promise<void> {
   const startedMs = Date.now();
   let told = "";
+  let closed = (await node.status()).serving?.closed;
   while (!interrupts.signal.aborted) {
     const { serving, addresses } = await node.status();
     const relayed = addresses.filter((address) => address.includes("/p2p-circuit/"));
@@ -192,6 +198,11 @@ async function follow({ out, interrupts }: Context<"serve">, { node }: Host, uni
       out.endLive();
       out.progress(relayed.length > 0 ? `reached through a relay at ${relayed.join(" ")}` : "no relay reaches this peer any more");
       told = relayed.join();
+    }
+    if (serving?.closed !== closed) {
+      closed = serving?.closed;
+      out.endLive();
+      out.progress(closed ?? "this exit serves again");
     }
     if (out.interactive) {
       const sessions = (await node.sessions()).filter((one) => one.role === "provider" && one.startedMs >= startedMs);

@@ -6,7 +6,7 @@ import { connectedApi } from "./connected.ts";
 import type { Run } from "./context.ts";
 import { facts, shortPeer } from "./format.ts";
 import { networkOf } from "./hosting.ts";
-import { percentText, priceText, roughAmount, speedText, tunnelText } from "./texts.ts";
+import { capText, percentText, priceText, roughAmount, speedText, tunnelText } from "./texts.ts";
 
 /** The running node at a glance. */
 export const status: Run<"status"> = async ({ settings, out, interrupts }) => {
@@ -42,6 +42,7 @@ export function statusFacts(now: NodeStatus, unit: Unit): Record<string, string 
         ...[speedText(service)].filter((text) => text !== undefined),
       ]),
       `${serving.sessions} of ${serving.maxSessions} sessions`,
+      ...[capText(serving), serving.closed].filter((text) => text !== undefined),
     ],
     ...watchingFacts(serving?.watching, unit),
     cheats: now.conflicts?.length ? now.conflicts.map((one) => conflictText(one, unit)) : undefined,

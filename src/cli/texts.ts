@@ -1,5 +1,5 @@
 import { formatAmount, formatBytes, formatDuration, GiB, type Unit } from "../lib/units.ts";
-import type { ServeService, SessionView } from "../node/types.ts";
+import type { ServeService, ServingView, SessionView } from "../node/types.ts";
 
 type Price = { perGiB: bigint; perHour: bigint };
 
@@ -67,6 +67,10 @@ export function speedText({ speed: { perClient, whole } = {} }: Pick<ServeServic
   ].filter(Boolean);
   return limits.length > 0 ? `up to ${limits.join(", ")}, each way` : undefined;
 }
+
+/** "12.3 GiB of 500 GiB carried this month" */
+export const capText = ({ carried, monthlyCap }: ServingView): string | undefined =>
+  monthlyCap === undefined ? undefined : `${formatBytes(carried)} of ${formatBytes(monthlyCap)} carried this month`;
 
 /** What a session was and cost, as name and value. */
 export const sessionFacts = (session: SessionView, unit: Unit, nowMs: number): Record<string, string | undefined> => ({

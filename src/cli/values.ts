@@ -3,7 +3,8 @@ import { homedir, userInfo } from "node:os";
 import { join, resolve } from "node:path";
 import type { Hex } from "../lib/codec.ts";
 import { parseCountry } from "../lib/countries.ts";
-import { type ErrorCode, MystError } from "../lib/errors.ts";
+import { asMystError, type ErrorCode, MystError } from "../lib/errors.ts";
+import { parseSchedule, type Schedule } from "../lib/schedule.ts";
 import { parseAmount, speedMax, speedMin, type Unit } from "../lib/units.ts";
 import type { AmountSetting, OptionKind } from "../option-kinds.ts";
 import { machineUsers } from "./users.ts";
@@ -20,7 +21,7 @@ const listenPattern = /^\/(ip4|ip6|dns|dns4|dns6)\/([^/\s]+)\/tcp\/(\d{1,5})$/;
 const interfacePattern = /^[a-z][a-z0-9_.-]{0,14}$/i;
 const scales = { "": 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
 const powers = { k: 1e3, m: 1e6, g: 1e9 } as const;
-const sizes = { "": 0n, KiB: 10n, MiB: 20n, GiB: 30n } as const;
+const sizes = { "": 0n, KiB: 10n, MiB: 20n, GiB: 30n, TiB: 40n } as const;
 
 const isPort = (text: string | undefined): boolean => text !== undefined && /^\d{1,5}$/.test(text) && Number(text) <= 65_535;
 const isHost = (text: string): boolean => isIP(text) !== 0 || /^[a-z0-9]([a-z0-9.-]{0,252}[a-z0-9])?$/i.test(text);
@@ -105,10 +106,12 @@ export function parseValue(kind: OptionKind, text: string, origin: Origin): unkn
       return Number(count) * scales[unit as keyof typeof scales];
     }
     case "size": {
-      const [, count, unit = ""] = /^(\d{1,12})(KiB|MiB|GiB)?$/.exec(text) ?? [];
-      if (count === undefined || BigInt(count) === 0n) throw bad("a size", "write a number and KiB, MiB or GiB, for example 64MiB");
+      const [, count, unit = ""] = /^(\d{1,12})(KiB|MiB|GiB|TiB)?$/.exec(text) ?? [];
+      if (count === undefined || BigInt(count) === 0n) throw bad("a size", "write a number and KiB, MiB, GiB or TiB, for example 64MiB");
       return BigInt(count) << sizes[unit as keyof typeof sizes];
     }
+    case "hours":
+      return hoursOf(text, bad);
     case "speed": {
       const [, count, unit = ""] = /^(\d{1,9})([kmg])bit$/i.exec(text) ?? [];
       const speed = Number(count) * powers[unit.toLowerCase() as keyof typeof powers];
@@ -162,6 +165,14 @@ export function parseValue(kind: OptionKind, text: string, origin: Origin): unkn
       if (width < 0 || !fits) throw bad("a destination", "write it like 192.0.2.7:8080 or 192.0.2.0/24", "BAD_ADDRESS");
       return text;
     }
+  }
+}
+
+function hoursOf(text: string, bad: (expected: string, hint: string) => MystError): Schedule {
+  try {
+    return parseSchedule(text);
+  } catch (error) {
+    throw bad("a time of the week", asMystError(error).hint ?? "");
   }
 }
 

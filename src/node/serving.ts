@@ -1,13 +1,15 @@
 import type { Discovery, OfferContent } from "../discovery/discovery.ts";
 import { assertCurveSpeed } from "../identity/curve-speed.ts";
 import { asMystError, MystError } from "../lib/errors.ts";
-import { within } from "../lib/lifecycle.ts";
+import { every, within } from "../lib/lifecycle.ts";
 import type { Network } from "../network/network.ts";
 import type { Settler } from "../payments/settler.ts";
 import type { Helper } from "../services/wireguard/types.ts";
 import type { ProviderSession } from "../session/provider-driver.ts";
 import { answerHeld, resumeLost } from "../session/resume.ts";
 import { createSessionServer, type ServerDeps } from "../session/server.ts";
+import { openCarried } from "./carried.ts";
+import { createOpening } from "./opening.ts";
 import { openSellable, type Sellable } from "./selling.ts";
 import type { ServeOptions, ServingView } from "./types.ts";
 import { openWatchers, type Watchers, type WatchersDeps } from "./watchers.ts";
@@ -35,6 +37,9 @@ export type Serving = {
 /** how long it may take at the end to hand out checks for what is not cleared */
 const lastHandingMs = 2_000;
 
+/** how often it is looked whether the hours have begun or ended */
+const openingMs = 10_000;
+
 /** Opens what is sold, answers proposals, and announces the offer; in this order, so that nothing is offered that is not there. */
 export async function startServing(deps: ServingDeps, options: ServeOptions): Promise<Serving> {
   const slow = assertCurveSpeed();
@@ -47,15 +52,33 @@ export async function startServing(deps: ServingDeps, options: ServeOptions): Pr
     sold.push(one);
   }
   const watchers = undo.use(await openWatchers(deps, options));
+  const carried = await openCarried(deps);
+  undo.defer(carried.close);
+  const opening = createOpening({ clock: deps.clock, carried }, options, (closed) => {
+    announce();
+    if (closed && !closed.fillsUp)
+      for (const session of server.sessions()) session.send({ type: "expelled", code: "EXIT_FULL", message: closed.why });
+  });
+  const counted = new Map<string, bigint>();
+  const count = ({ id, state }: ProviderSession) => {
+    const { bytes } = state().used;
+    opening.carried(bytes - (counted.get(id) ?? 0n));
+    counted.set(id, bytes);
+  };
   const server = await createSessionServer(deps, {
     services: sold,
     maxSessions: options.maxSessions,
+    closed: () => opening.closed()?.why,
     allowPayers: options.allowPayers,
     blockPayers: options.blockPayers,
     onChange: (session, event) => {
       deps.onSession(session);
+      if (event.type === "used" || event.type === "ended") count(session);
       if (event.type === "admitted" || event.type === "ended") announce();
-      if (event.type === "ended") void watchers.handOut();
+      if (event.type === "ended") {
+        counted.delete(session.id);
+        void watchers.handOut();
+      }
     },
   });
   const content = (): OfferContent => ({
@@ -67,7 +90,8 @@ export async function startServing(deps: ServingDeps, options: ServeOptions): Pr
     policy: [...new Set(sold.map(({ service }) => service.policySummary()))].join("; "),
     closedPorts: [...new Set(sold.flatMap(({ service }) => service.closedPorts()))].sort((a, b) => a - b),
     maxSessions: options.maxSessions,
-    sessions: server.sessions().length,
+    // what may not begin finds no room
+    sessions: opening.closed() ? options.maxSessions : server.sessions().length,
   });
   const announce = () => {
     deps.discovery.announce(content()).catch((error) => deps.log.warn("the offer was not announced", { error: String(error) }));
@@ -79,6 +103,14 @@ export async function startServing(deps: ServingDeps, options: ServeOptions): Pr
   const resuming = new AbortController();
   undo.defer(() => resuming.abort());
   resumeLost({ ...deps, signal: resuming.signal });
+  undo.use(
+    every(
+      deps.clock,
+      openingMs,
+      async () => opening.look(),
+      () => undefined,
+    ),
+  );
   const opened = undo.move();
   let stopping: Promise<void> | undefined;
   const stop = async () => {
@@ -97,10 +129,16 @@ export async function startServing(deps: ServingDeps, options: ServeOptions): Pr
       deps.onBroken(new MystError("TUNNEL_FAILED", `the tunnel's helper has ended: ${reason}`, { hint: "see 'mystnode doctor'" }));
       stopOnce().catch((error) => deps.log.warn("serving did not end in order", { code: asMystError(error).code }));
     });
-  const view = (): ServingView => ({
-    ...{ country: options.country, services: sold.map((one) => one.view), maxSessions: options.maxSessions },
-    sessions: server.sessions().length,
-    watching: watchers.view(),
-  });
+  const view = (): ServingView => {
+    const closed = opening.closed()?.why;
+    return {
+      ...{ country: options.country, services: sold.map((one) => one.view), maxSessions: options.maxSessions },
+      sessions: server.sessions().length,
+      carried: carried.bytes(),
+      ...(options.monthlyCap !== undefined && { monthlyCap: options.monthlyCap }),
+      ...(closed !== undefined && { closed }),
+      watching: watchers.view(),
+    };
+  };
   return { options, view, sessions: server.sessions, watchers, stop: stopOnce };
 }

@@ -3,6 +3,7 @@ import type { Clock } from "../lib/clock.ts";
 import type { Hex } from "../lib/codec.ts";
 import type { NetworkConfig } from "../lib/network-config.ts";
 import type { Logger } from "../lib/ports.ts";
+import type { Schedule } from "../lib/schedule.ts";
 import type { PeerSummary } from "../network/network.ts";
 import type { BackendKind, Helper, TunnelState } from "../services/wireguard/types.ts";
 import type { DiscoverySource, ExitChange, ExitQuery, ExitView, ExplainView, LookOptions } from "./exit-types.ts";
@@ -47,6 +48,10 @@ export type ServeOptions = {
   /** kinds of service; empty: help the network only */
   services: ServeService[];
   maxSessions: number;
+  /** bytes that may be carried in a month (UTC), both directions together, as sessions count them; then it is full. Default: any number */
+  monthlyCap?: bigint;
+  /** when it serves, by this machine's time; outside of it is full. Default: always */
+  schedule?: Schedule;
   /** settle a channel once this much is unsettled, base units */
   settleAt: bigint;
   /** where settled money goes; default the node's own address */
@@ -196,7 +201,18 @@ export type SessionView = {
   reason?: string;
 };
 
-export type ServingView = { country: string; services: ServeService[]; sessions: number; maxSessions: number; watching?: WatchingView };
+export type ServingView = {
+  country: string;
+  services: ServeService[];
+  sessions: number;
+  maxSessions: number;
+  /** carried in this month (UTC), bytes */
+  carried: bigint;
+  monthlyCap?: bigint;
+  /** why no session may begin now, in words for people */
+  closed?: string;
+  watching?: WatchingView;
+};
 
 export type NodeStatus = {
   version: string;

@@ -91,7 +91,7 @@ function received(state: ConsumerState, message: ToConsumer, elapsedMs: number):
       if (state.phase !== "QUOTED") return stay(state);
       return { state: { ...state, phase: "OPEN", pending: undefined }, effects: [{ type: "openService", connection: message.connection }] };
     case "refused": {
-      const code = message.code === "PAYER_CONFLICT" ? "PAYER_CONFLICT" : "PEER_REFUSED";
+      const code = (["PAYER_CONFLICT", "EXIT_FULL"] as const).find((known) => known === message.code) ?? "PEER_REFUSED";
       const reason = { code, message: `${message.code}: ${message.message}` } as const;
       return state.phase === "QUOTED" ? finish({ ...state, reason }) : leave(state, reason);
     }

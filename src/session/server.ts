@@ -26,6 +26,8 @@ export type ServedService = { service: ServiceProvider; perGiB: bigint; perHour:
 export type ServerOptions = {
   services: ServedService[];
   maxSessions: number;
+  /** in words for people, why no session may begin now; default: it may */
+  closed?(): string | undefined;
   /** nobody but these payers is served; default everybody */
   allowPayers?: readonly Hex[] | undefined;
   /** these never are */
@@ -71,6 +73,8 @@ export async function createSessionServer(given: ServerDeps, options: ServerOpti
       open.delete(other.id);
     }
     if (stopped) throw refused("EXIT_FULL", "this exit is shutting down");
+    const closed = options.closed?.();
+    if (closed !== undefined) throw refused("EXIT_FULL", closed);
     if (open.size >= options.maxSessions) throw refused("EXIT_FULL", `all ${options.maxSessions} places are taken`);
     const session = startProviderSession(deps, stream, proposal, served.service, options.onChange);
     open.set(id, session);

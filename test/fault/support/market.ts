@@ -66,6 +66,8 @@ export type MarketOptions = {
   payers?: number;
   /** what the exit lets its clients reach beside the web server, host:port */
   allow?: string[];
+  /** further options of the exit's `serve` */
+  serving?: string[];
 };
 
 const readyMs = 60_000;
@@ -74,7 +76,7 @@ const bond = 1n * myst;
 
 /** A chain, a web server, one exit and its payers, on loopback alone. Nothing runs yet but the chain and the web server. */
 export async function openMarket(options: MarketOptions = {}): Promise<Market> {
-  const { priceGib = "0.1", priceHour = "0.01", settleAt = "1", payers: count = 1, allow = [] } = options;
+  const { priceGib = "0.1", priceHour = "0.01", settleAt = "1", payers: count = 1, allow = [], serving = [] } = options;
   await using undo = new AsyncDisposableStack();
   // short: sockets are in it
   const directory = await mkdtemp(join(tmpdir(), "mf-"));
@@ -133,7 +135,11 @@ export async function openMarket(options: MarketOptions = {}): Promise<Market> {
   const invite = `/ip4/127.0.0.1/tcp/${await freePort()}/p2p/${identity.peerId}`;
   const sold = ["--price-gib", `${priceGib}myst`, "--price-hour", `${priceHour}myst`, "--settle-at", `${settleAt}myst`];
   const at = ["--listen", invite.replace(/\/p2p\/.*/, ""), ...[web.hostPort, ...allow].flatMap((to) => ["--allow", to])];
-  const exit = part("exit", ["serve", "--service", "proxy", "--country", "US", ...sold, ...at], ({ serving }) => serving !== undefined);
+  const exit = part(
+    "exit",
+    ["serve", "--service", "proxy", "--country", "US", ...sold, ...at, ...serving],
+    ({ serving }) => serving !== undefined,
+  );
   await giveGas(anvil.rpc, identity.address);
 
   const payers: Part[] = [];

@@ -128,7 +128,7 @@ describe("cli/status", (test) => {
     assert.ok(connected.connection?.includes("socks 127.0.0.1:1080"));
     const forOthers = { feeBps: 150, channels: 1, providers: 1, amount: milli(100n), cleared: 2, earned: milli(3n) };
     const byOthers = { channels: 2, amount: milli(52n), by: ["16Uiu2HAmAbcdefgh"] };
-    const serving = { country: "DE", services: [], sessions: 0, maxSessions: 5, watching: { forOthers, byOthers } };
+    const serving = { country: "DE", services: [], sessions: 0, maxSessions: 5, carried: 0n, watching: { forOthers, byOthers } };
     const watching = statusFacts({ ...now, serving }, myst);
     assert.deepEqual(watching.watching, ["0.1 MYST on 1 channel of 1 exit, for 1.5 %", "2 cleared since the start, 0.003 MYST earned"]);
     assert.equal(watching.watched, "0.052 MYST on 2 channels by …Abcdefgh");

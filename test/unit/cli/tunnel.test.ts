@@ -73,8 +73,17 @@ describe("cli: what is told of a tunnel", (test) => {
     const tunnel = { kind: "wireguard" as const, perGiB: 0n, perHour: 0n, allow: [], block: [], listenPort: 51_820 };
     assert.equal(tunnelText({ ...tunnel, backend: "kernel", egressIf: "eth0" }), "kernel on UDP 51820, out by eth0");
     const now = await fakeNode().node.status();
-    const shown = statusFacts({ ...now, serving: { country: "DE", services: [tunnel], sessions: 1, maxSessions: 5 } }, myst).serving;
+    const serving = { country: "DE", services: [tunnel], sessions: 1, maxSessions: 5, carried: 3n << 29n };
+    const shown = statusFacts({ ...now, serving }, myst).serving;
     assert.deepEqual(shown, ["wireguard in DE at free", "wireguard on UDP 51820", "1 of 5 sessions"]);
+    const limited = { ...tunnel, speed: { perClient: 20e6, whole: 1.5e9 } };
+    const closed = { ...serving, services: [limited], monthlyCap: 1n << 40n, closed: "this exit is closed" };
+    assert.deepEqual(statusFacts({ ...now, serving: closed }, myst).serving?.slice(2), [
+      "up to 20 Mbit/s for each client, 1.5 Gbit/s for all together, each way",
+      "1 of 5 sessions",
+      "1.50 GiB of 1.00 TiB carried this month",
+      "this exit is closed",
+    ]);
   });
 });
 

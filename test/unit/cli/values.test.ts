@@ -52,6 +52,7 @@ const cases: [kind: OptionKind, code: string, good: [text: string, value: unknow
     ],
     ["2", "%", "-1%", "100.01%", "1000%", "0.001%", "1,5%", "2bps"],
   ],
+  ["hours", "BAD_VALUE", [["tue 1:00-2:00", [{ from: 1500, to: 1560 }]]], ["mond", "18:00", ""]],
   [
     "speed",
     "BAD_VALUE",

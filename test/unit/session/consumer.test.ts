@@ -203,7 +203,8 @@ describe("session/consumer", (test) => {
     const refusal: ConsumerEvent = { type: "received", message: { t: "refused", code: "EXIT_FULL", message: "full" } };
     const proposed = run(fresh(), begun[0] as ConsumerEvent, begun[1] as ConsumerEvent, refusal);
     assert.deepEqual(types(proposed.effects), ["finish"]);
-    assert.deepEqual(types(run(active(), refusal).effects), ["closeService"]);
+    const left = run(active(), refusal);
+    assert.deepEqual([types(left.effects), left.state.reason], [["closeService"], { code: "EXIT_FULL", message: "EXIT_FULL: full" }]);
   });
 
   test("no event in any phase makes an amount fall or something happen after the end", () => {
