@@ -84,11 +84,7 @@ export const options = [
     { name: "price-gib", kind: "amount", default: "0.1", help: "price per GiB, both directions together; 0 is allowed" },
     { name: "price-hour", kind: "amount", default: "0.01", help: "price per hour; 0 is allowed" },
     { name: "max-sessions", kind: "integer", default: "50", help: "serve this many at a time" },
-    {
-      name: "monthly-cap",
-      kind: "size",
-      help: "carry so much in a month (UTC), both directions together, and no more; default: any amount",
-    },
+    { name: "monthly-cap", kind: "size", help: "carry so much in a month (UTC), both ways together, and no more; default: any amount" },
     { name: "schedule", kind: "hours", list: true, help: "serve only then, by this machine's time, for example 'mon-fri 18:00-23:30'" },
     { name: "allow-payer", kind: "account", list: true, help: "serve this payer, and none that is not named so" },
     { name: "block-payer", kind: "account", list: true, help: "never serve this payer" },

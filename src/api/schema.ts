@@ -1,5 +1,4 @@
 import { z } from "zod";
-import type { Hex } from "../lib/codec.ts";
 import type {
   Connection,
   ConnectOptions,
@@ -14,15 +13,9 @@ import type {
   NodeStatus,
   SessionView,
 } from "../node/types.ts";
+import { servingView } from "./serving-schema.ts";
+import { as, backend, decimal, hex, ports } from "./values.ts";
 
-/**
- * What goes over the socket, both ways: amounts and byte counts are decimal strings there and bigint on either side. Unknown
- * members of an answer are dropped, so that an older client can read a newer node.
- */
-export const decimal = z.codec(z.string().regex(/^\d{1,78}$/, "expected base units as a decimal string"), z.bigint(), {
-  decode: BigInt,
-  encode: String,
-});
 /** a share in a query string, 0 to 1 */
 const share = z.codec(z.string().regex(/^(0(\.\d{1,17})?|1(\.0*)?)$/, "expected a number from 0 to 1"), z.number().min(0).max(1), {
   decode: Number,
@@ -30,7 +23,6 @@ const share = z.codec(z.string().regex(/^(0(\.\d{1,17})?|1(\.0*)?)$/, "expected 
 });
 /** a number in a query string */
 const numeric = z.codec(z.string().regex(/^\d{1,9}$/), z.number().int().nonnegative(), { decode: Number, encode: String });
-export const hex = z.custom<Hex>((value) => /^0x[0-9a-f]*$/.test(String(value)), "expected lower-case hex");
 /** several in a query string, with commas */
 const portList = z.codec(z.string().regex(/^\d{1,5}(,\d{1,5}){0,31}$/), z.array(z.number()), {
   decode: (text) => text.split(",").map(Number),
@@ -39,14 +31,7 @@ const portList = z.codec(z.string().regex(/^\d{1,5}(,\d{1,5}){0,31}$/), z.array(
 const name = z.string().min(1).max(200);
 const names = z.array(name).max(100);
 const source = z.enum(["gossip", "snapshot", "dht", "cache"]);
-const ports = z.array(z.number().int().min(0).max(65_535)).max(100);
 const endpoint = z.record(z.string(), z.string());
-
-/** Keeps a schema and the type it stands for in step: the compiler refuses a member that only one of them has. */
-export const as =
-  <T>() =>
-  <S extends z.ZodType<T>>(schema: keyof T extends keyof z.output<S> ? S : never): S =>
-    schema;
 
 export const exitView = as<ExitView>()(
   z.object({
@@ -146,36 +131,6 @@ export const sessionView = as<SessionView>()(
   }),
 );
 
-const backend = z.enum(["kernel", "wireguard-go", "wireguard-go-wg", "fake"]);
-const sold = {
-  perGiB: decimal,
-  perHour: decimal,
-  allow: z.array(z.string()),
-  block: z.array(z.string()),
-  closedPorts: ports.optional(),
-  egressAddress: z.string().optional(),
-  speed: z.object({ perClient: z.number().optional(), whole: z.number().optional() }).optional(),
-};
-const wireguardSold = z.object({
-  kind: z.literal("wireguard"),
-  ...sold,
-  listenPort: z.number(),
-  backend: backend.optional(),
-  endpoint: z.string().optional(),
-  egressIf: z.string().optional(),
-  flowLimit: z.number().optional(),
-});
-
-const watching = z.object({
-  forOthers: z
-    .object({
-      ...{ feeBps: z.number(), channels: z.number(), providers: z.number(), cleared: z.number() },
-      ...{ amount: decimal, earned: decimal },
-    })
-    .optional(),
-  byOthers: z.object({ channels: z.number(), amount: decimal, by: z.array(z.string()) }).optional(),
-});
-
 export const nodeStatus = as<NodeStatus>()(
   z.object({
     version: z.string(),
@@ -193,18 +148,7 @@ export const nodeStatus = as<NodeStatus>()(
       }),
     ),
     exitsKnown: z.number(),
-    serving: z
-      .object({
-        country: z.string(),
-        services: z.array(z.discriminatedUnion("kind", [z.object({ kind: z.literal("proxy"), ...sold }), wireguardSold])),
-        sessions: z.number(),
-        maxSessions: z.number(),
-        carried: decimal,
-        monthlyCap: decimal.optional(),
-        closed: z.string().optional(),
-        watching: watching.optional(),
-      })
-      .optional(),
+    serving: servingView.optional(),
     conflicts: z.array(z.object({ signer: hex, sinceMs: z.number(), owed: decimal })).optional(),
     announcing: z.enum(["bonded", "unbonded", "unknown"]).optional(),
     connection: sessionView.extend({ endpoint }).optional(),

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import type { Hex } from "../lib/codec.ts";
 import type { AccountSummary, ChannelView, OutsideRequest, OutsideView, SentView, SettleView, WalletView } from "../node/types.ts";
-import { as, decimal, hex } from "./schema.ts";
+import { as, decimal, hex } from "./values.ts";
 
 const sentWhat = z.enum(["approve", "deposit", "close", "withdraw", "collect", "move", "settle"]);
 const address = z.custom<Hex>((value) => /^0x[0-9a-f]{40}$/.test(String(value)), "expected an address in lower-case hex");
