@@ -30,9 +30,9 @@ type Internals = {
 };
 
 /** Messages of one topic that all neighbours of one /24 or /48 may hand us together. */
-const networkQuota = { burst: 800, perSecond: 200 };
+export const networkQuota = { burst: 800, perSecond: 200 };
 /** More than this in all is no passing on of what others have said: each had to pass the neighbour's own quotas first. */
-const floodQuota = { burst: 5000, perSecond: 1000 };
+export const floodQuota = { burst: 5000, perSecond: 1000 };
 
 const verdicts: Record<Validity, TopicValidatorResult> = {
   accept: TopicValidatorResult.Accept,

@@ -2,6 +2,7 @@ import { createDiscovery, type Discovery, type DiscoverySource, type OfferConten
 import { systemClock } from "../../../src/lib/clock.ts";
 import type { Hex } from "../../../src/lib/codec.ts";
 import { silentLogger } from "../../../src/lib/ports.ts";
+import type { Network } from "../../../src/network/network.ts";
 import { startPeer, type TestPeer } from "../support.ts";
 
 export const networkConfig = { chainId: 31337, contract: `0x${"ab".repeat(20)}` as Hex };
@@ -11,19 +12,22 @@ type Options = Parameters<typeof startPeer>[0] & {
   sources?: DiscoverySource[];
   networkConfig?: typeof networkConfig;
   ownHandovers?: Uint8Array[];
+  /** what discovery has for its network, where that is to be another */
+  around?(network: Network): Network;
 };
 
 /** A peer with discovery; it closes as a whole. */
 export async function startTrader({
   sources,
   ownHandovers = [],
+  around = (network) => network,
   networkConfig: config = networkConfig,
   ...options
 }: Options = {}): Promise<Trader> {
   const peer = await startPeer(options);
   const discovery = await createDiscovery(
     {
-      network: peer.network,
+      network: around(peer.network),
       identity: peer.identity,
       store: peer.store,
       log: options.log ?? silentLogger,

@@ -1,10 +1,7 @@
-import { mkdtempSync } from "node:fs";
-import { rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
 import { systemClock } from "../../../../src/lib/clock.ts";
 import { startTrader } from "../../../net/discovery/market.ts";
+import { ownTmpdir } from "../../../support/own-tmpdir.ts";
 import { type Group, startGroup } from "./group.ts";
 import { type Churn, findLiving, type Tried } from "./simulated.ts";
 
@@ -16,10 +13,7 @@ const tryMs = 20_000;
  * The same with real peers in processes of their own, `perGroup` in each: a group is killed and replaced at a time. The one with the bootstrap peers stays.
  */
 export async function runRealChurn(options: Churn, signal: AbortSignal, log: (line: string) => void): Promise<Tried[]> {
-  const directory = mkdtempSync(join(tmpdir(), "mystnode-churn-"));
-  // what is killed leaves its databases behind: all of them below one directory
-  const { TMPDIR } = process.env;
-  process.env.TMPDIR = directory;
+  await using _ = ownTmpdir("churn");
   const groups: Group[] = [];
   try {
     const countryOf = (index: number) => options.countries[index % options.countries.length] as string;
@@ -69,8 +63,5 @@ export async function runRealChurn(options: Churn, signal: AbortSignal, log: (li
     return found;
   } finally {
     await Promise.all(groups.map((group) => group.kill()));
-    if (TMPDIR === undefined) delete process.env.TMPDIR;
-    else process.env.TMPDIR = TMPDIR;
-    await rm(directory, { recursive: true, force: true });
   }
 }
