@@ -14,8 +14,8 @@ type Asked<Question> = { id: number; question: Question };
 type Told<Answer> = { id: number; answer?: Answer; error?: string };
 
 /** Starts `program`, which calls `answerParent`; its bytes and bigints arrive as they are. It ends with this process. */
-export function startForked<Question, Answer>(program: string): Forked<Question, Answer> {
-  const child: ChildProcess = fork(program, { stdio: ["ignore", "ignore", "inherit", "ipc"], serialization: "advanced" });
+export function startForked<Question, Answer>(program: string, execArgv: string[] = []): Forked<Question, Answer> {
+  const child: ChildProcess = fork(program, { execArgv, stdio: ["ignore", "ignore", "inherit", "ipc"], serialization: "advanced" });
   const gone = once(child, "exit");
   const waiting = new Map<number, { resolve(answer: Answer): void; reject(error: Error): void }>();
   let isGone = false;
