@@ -1,5 +1,8 @@
-import { type KillSwitchFacts, killSwitchPlan, type TunnelFacts } from "../../../src/services/wireguard/plan/client.ts";
+import { createToolSession } from "../../../src/services/wireguard/backend/tool-session.ts";
+import { createHold } from "../../../src/services/wireguard/host/hold.ts";
+import { type KillSwitchFacts, killSwitchPlan, type Standing, type TunnelFacts } from "../../../src/services/wireguard/plan/client.ts";
 import { clientMark } from "../../../src/services/wireguard/plan/routes.ts";
+import { until } from "../../support/until.ts";
 import { cable, type Namespace, openNamespace } from "../support/namespaces.ts";
 
 export const own = "10.182.0.2";
@@ -28,8 +31,10 @@ export type KillSwitchRig = {
   container: Namespace;
   facts: KillSwitchFacts;
   /** loads the plan, routes and all */
-  load(tunnel?: TunnelFacts): void;
-  unload(): void;
+  load(standing: Standing): Promise<void>;
+  unload(what?: { routes: boolean }): Promise<void>;
+  /** what another program may do, and what the rig itself needs of it made anew */
+  flush(): void;
   /** what the consumer has sent by its cable since the last call: [what may leave, all else] in packets */
   seen(): { wireguard: number; control: number; dhcp: number; ndp: number; other: number };
   end(): Promise<void>;
@@ -48,8 +53,12 @@ export async function openKillSwitchRig(): Promise<KillSwitchRig> {
   cable(consumer, "docker0", container, "eth0");
   consumer.run(`ip addr add 11.0.0.1/24 dev eth0; ip addr add fd00::1/64 dev eth0 nodad; ip route add default via ${lan}; ip -6 route add default via fd00::2
     ip link set mystnode0 down; ip addr add 172.17.0.1/24 dev docker0
-    sysctl -qw net.ipv4.ip_forward=1 net.ipv4.conf.all.rp_filter=1 net.ipv4.conf.eth0.rp_filter=1 net.ipv4.conf.mystnode0.rp_filter=1
-    nft add table inet marker; nft add chain inet marker out '{ type route hook output priority -300; }'; nft add rule inet marker out udp sport ${markedPort} meta mark set ${clientMark}`);
+    sysctl -qw net.ipv4.ip_forward=1 net.ipv4.conf.all.rp_filter=1 net.ipv4.conf.eth0.rp_filter=1 net.ipv4.conf.mystnode0.rp_filter=1`);
+  const marker = () =>
+    consumer.run(
+      `nft add table inet marker; nft add chain inet marker out '{ type route hook output priority -300; }'; nft add rule inet marker out udp sport ${markedPort} meta mark set ${clientMark}`,
+    );
+  marker();
   container.run("ip addr add 172.17.0.2/24 dev eth0; ip route add default via 172.17.0.1");
   outside.run(`ip addr add ${lan}/24 dev eth0; ip addr add fd00::2/64 dev eth0 nodad; ip route add 172.17.0.0/24 via 11.0.0.1; ip -6 addr add 2a00::1/128 dev lo
     for address in ${internet} ${resolver} ${controlPeer} ${exitAddress} ${otherExit} ${lastingPeer}; do ip addr add $address/32 dev lo; done`);
@@ -78,9 +87,13 @@ export async function openKillSwitchRig(): Promise<KillSwitchRig> {
   await exit.ask({ do: "listen", tcp: [], udp: [80], address: internet });
   await consumer.ask({ do: "listen", tcp: [80], udp: [80] });
   const facts: KillSwitchFacts = { ifname: "mystnode0", uid, control: [{ address: controlPeer, port: 4001, protocol: "tcp" }], ipv6: true };
-  let loaded = killSwitchPlan(facts);
-  const unload = () => {
-    for (const { family, del } of loaded.steps.toReversed()) consumer.run(`ip -${family} ${del} 2>/dev/null || true`);
+  let loaded = killSwitchPlan(facts, { state: "down" });
+  const hold = createHold(createToolSession("nsenter", ["--net=/run/netns/consumer", "nft", "-s", "-t", "-i"]));
+  const unload = async ({ routes } = { routes: true }) => {
+    hold.close();
+    // a table of its own goes once its owner has ended
+    await until(() => !consumer.run("nft list tables").includes("mystnode_hold"));
+    for (const { family, del } of routes ? loaded.steps.toReversed() : []) consumer.run(`ip -${family} ${del} 2>/dev/null || true`);
     consumer.run(`nft 'add table inet ${loaded.table}; delete table inet ${loaded.table}'`);
   };
   return {
@@ -90,15 +103,20 @@ export async function openKillSwitchRig(): Promise<KillSwitchRig> {
     exit,
     container,
     facts,
-    load: (to) => {
-      const plan = killSwitchPlan({ ...facts, ...(to && { tunnel: to }) });
+    load: async (standing) => {
+      const plan = killSwitchPlan(facts, standing);
       consumer.run("nft -f -", plan.nft);
       for (const { family, del } of loaded.steps.toReversed()) consumer.run(`ip -${family} ${del} 2>/dev/null || true`);
       for (const { family, add } of plan.steps) consumer.run(`ip -${family} ${add}`);
+      if (plan.hold && !(await hold.set(plan.hold))) throw new Error("there is no table for us alone");
       consumer.run("sysctl -qw net.ipv4.conf.all.src_valid_mark=1");
       loaded = plan;
     },
     unload,
+    flush: () => {
+      consumer.run("nft flush ruleset");
+      marker();
+    },
     seen: () => {
       const text = outside.run("nft reset counters table inet tap");
       const packets = (name: string) => Number(new RegExp(`counter ${name} \\{\\s+packets (\\d+)`).exec(text)?.[1]);
@@ -110,6 +128,9 @@ export async function openKillSwitchRig(): Promise<KillSwitchRig> {
         other: packets("other"),
       };
     },
-    end: async () => void (await Promise.all([consumer, node, outside, exit, container].map((host) => host.end()))),
+    end: async () => {
+      hold.close();
+      await Promise.all([consumer, node, outside, exit, container].map((host) => host.end()));
+    },
   };
 }

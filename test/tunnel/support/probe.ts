@@ -1,6 +1,8 @@
+import { execFile } from "node:child_process";
 import { createSocket } from "node:dgram";
 import { once } from "node:events";
 import { connect, createServer } from "node:net";
+import { echoOnce } from "./echo.ts";
 
 /**
  * A process on one host that listens, and tries to reach others, as it is told by messages. What came of a try is "open …" with what
@@ -11,6 +13,8 @@ export type Probe =
   | { do: "listen"; tcp: number[]; udp: number[]; address?: string }
   | { do: "tcp"; host: string; port: number; from?: string }
   | { do: "udp"; host: string; port: number; from?: string; bytes?: number; times?: number }
+  /** an ICMP echo request, as root */
+  | { do: "icmp"; host: string }
   /** another user from now on */
   | { do: "become"; uid: number };
 export type Asked = { id: number; probe: Probe };
@@ -77,10 +81,15 @@ function tryUdp(host: string, port: number, from?: string, bytes = 8, times = 1)
   });
 }
 
+/** Node has no raw sockets. */
+const tryIcmp = (host: string): Promise<string> =>
+  new Promise((resolve) => execFile(...echoOnce(host, silenceMs), (error, said) => resolve(error ? error.message : said)));
+
 async function perform(probe: Probe): Promise<string> {
   if (probe.do === "listen") return listen(probe.tcp, probe.udp, probe.address);
   if (probe.do === "tcp") return tryTcp(probe.host, probe.port, probe.from);
   if (probe.do === "udp") return tryUdp(probe.host, probe.port, probe.from, probe.bytes, probe.times);
+  if (probe.do === "icmp") return tryIcmp(probe.host);
   process.setuid?.(probe.uid);
   return "changed";
 }

@@ -1,7 +1,7 @@
 import { setTimeout as wait } from "node:timers/promises";
 import { MystError } from "../../../lib/errors.ts";
 import { makeKeyPair } from "../backend/keys.ts";
-import { type KillSwitchFacts, killSwitchPlan } from "../plan/client.ts";
+import { killSwitchPlan, type Standing } from "../plan/client.ts";
 import { receiveBuffer } from "../plan/host-plan.ts";
 import { clientMark } from "../plan/routes.ts";
 import type { BackendKind, ClientCounters, Endpoint, TunnelState, WgBackend, WgDevice, WgKey } from "../types.ts";
@@ -35,7 +35,8 @@ export type HelperClient = {
 };
 
 const handshakeMs = 10_000;
-const watchMs = 1000;
+/** in case the kernel's word is lost: what others change is put right within a second */
+const watchMs = 500;
 const restartsMax = 5;
 /** less than what NAT on the way forgets after */
 const keepaliveS = 25;
@@ -51,12 +52,12 @@ export function openClient(deps: ClientDeps, settings: ClientSettings): HelperCl
   let dropped = 0n;
   let device: WgDevice | undefined;
   /** what the routes and rules are made for at the moment */
-  let applied: KillSwitchFacts["tunnel"];
+  let applied: Standing = { state: "down" };
   /** what the kill switch lets be reached at the moment */
   let reached: Endpoint[] | undefined;
-  let watch: NodeJS.Timeout | undefined;
-  /** the kill switch is looked at each time, routes of IPv4 and IPv6 by turns: two processes a look */
-  let looks = 0;
+  let watch: { end(): void } | undefined;
+  /** the kernel has told of a change, or it is time to look */
+  let awaited = false;
   let tail: Promise<unknown> = Promise.resolve();
 
   const note = (event: ClientEvent) => {
@@ -70,10 +71,10 @@ export function openClient(deps: ClientDeps, settings: ClientSettings): HelperCl
     tail = done.catch(() => undefined);
     return done;
   };
-  const protect = async (tunnel: KillSwitchFacts["tunnel"]) => {
+  const protect = async (standing: Standing) => {
     reached = undefined;
-    await host.apply(killSwitchPlan({ ifname, uid, control, ipv6, ...(tunnel && { tunnel }) }));
-    applied = tunnel;
+    await host.apply(killSwitchPlan({ ifname, uid, control, ipv6 }, standing));
+    applied = standing;
     reached = control;
   };
   const read = async (from: WgDevice, key: WgKey, quick = false) => {
@@ -103,8 +104,8 @@ export function openClient(deps: ClientDeps, settings: ClientSettings): HelperCl
   let peer: WgKey | undefined;
   let drops: SocketDrops = { more: () => 0n };
 
-  const block = async (problem: string) => {
-    await protect(undefined);
+  const block = async (problem: string, state: "blocked" | "down" = "blocked") => {
+    await protect({ state });
     await closeDevice(peer);
     note({ type: "blocked", problem });
   };
@@ -116,7 +117,7 @@ export function openClient(deps: ClientDeps, settings: ClientSettings): HelperCl
     secured();
     const { endpoint, address, dns, mtu } = exit;
     // the way out of an earlier tunnel is closed before a new one is opened
-    if (device || applied) await block("another exit is being opened");
+    if (device || applied.tunnel) await block("another exit is being opened");
     note({ type: "handshaking" });
     try {
       const opened = await backend.open({
@@ -130,7 +131,8 @@ export function openClient(deps: ClientDeps, settings: ClientSettings): HelperCl
       opened.onExit((reason) => {
         if (opened === device) void inTurn(() => recover(opened, exit, reason));
       });
-      await protect({ exit: { address: endpoint.address, port: endpoint.port }, address, dns, mtu });
+      // what it says of "up" is the same: WireGuard itself holds back until the exit has answered
+      await protect({ state: "handshaking", tunnel: { exit: { address: endpoint.address, port: endpoint.port }, address, dns, mtu } });
       // a keepalive is also what makes it shake hands now, not with the first packet
       await opened.addPeer({
         publicKey: exit.publicKey,
@@ -151,6 +153,7 @@ export function openClient(deps: ClientDeps, settings: ClientSettings): HelperCl
     const end = performance.now() + handshakeMs;
     const since = account.total.handshakeMs;
     while (account.total.handshakeMs <= since) {
+      if (awaited) await look();
       if (opened !== device) throw new MystError("TUNNEL_FAILED", "the tunnel went before it was up");
       if (performance.now() > end)
         throw new MystError("PEER_TIMEOUT", `the exit did not answer WireGuard's handshake within ${handshakeMs / 1000} s`, {
@@ -173,10 +176,10 @@ export function openClient(deps: ClientDeps, settings: ClientSettings): HelperCl
     }
   };
   const look = async () => {
+    awaited = false;
     if (state.intent !== "secured") return;
     try {
-      looks += 1;
-      const problems = await host.verify([ipv6 && looks % 2 === 0 ? 6 : 4]);
+      const problems = await host.verify();
       if (problems.length > 0) {
         log("warn", `changed by somebody else and put up again: ${problems.join("; ")}`);
         await protect(applied);
@@ -186,9 +189,27 @@ export function openClient(deps: ClientDeps, settings: ClientSettings): HelperCl
       note({ type: "unprotected", problem: (error as Error).message });
     }
   };
+  /** Looks as soon as the kernel tells of a change, one look for those that come together, and now and then in any case. */
+  const startWatch = () => {
+    const soon = () => {
+      if (awaited) return;
+      awaited = true;
+      void inTurn(async () => {
+        if (awaited) await look();
+      });
+    };
+    const timer = setInterval(soon, watchMs);
+    const endChanges = host.watch(soon);
+    return {
+      end: () => {
+        clearInterval(timer);
+        endChanges();
+      },
+    };
+  };
   const leave = async () => {
-    clearInterval(watch);
-    if (device) await block("the node has ended");
+    watch?.end();
+    if (state.intent === "secured") await block("the node has ended", "down");
   };
 
   return {
@@ -200,13 +221,13 @@ export function openClient(deps: ClientDeps, settings: ClientSettings): HelperCl
         note({ type: "securing" });
         try {
           // it looks whether the kill switch stands
-          await protect(undefined);
+          await protect({ state: "securing" });
         } catch (error) {
           await host.revert().catch(() => undefined);
           note({ type: "released" });
           throw error;
         }
-        watch = setInterval(() => void inTurn(look), watchMs);
+        watch = startWatch();
       }),
     up: (exit) => inTurn(() => up(exit)),
     control: (endpoints) =>
@@ -222,10 +243,10 @@ export function openClient(deps: ClientDeps, settings: ClientSettings): HelperCl
       }),
     release: () =>
       inTurn(async () => {
-        clearInterval(watch);
+        watch?.end();
         await closeDevice(peer);
         if (state.intent === "secured") await host.revert();
-        applied = undefined;
+        applied = { state: "down" };
         reached = undefined;
         note({ type: "released" });
       }),

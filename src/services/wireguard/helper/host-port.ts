@@ -9,6 +9,8 @@ export type HostPort = {
   apply(plan: HostPlan): Promise<void>;
   /** What is no longer as it was applied, in words; empty when all is. Of rules and routes, those of the families named (default: both). */
   verify(families?: readonly (4 | 6)[]): Promise<string[]>;
+  /** Calls back when somebody may have changed what was applied; ends with what it returns. */
+  watch(onChange: () => void): () => void;
   /** Takes back what was applied. */
   revert(): Promise<void>;
   /** Does `work` for the interface with one of the kernel's settings raised. */
@@ -34,6 +36,7 @@ export function hostPort(host: HostNet): HostPorts {
     of: (kind) => ({
       apply: (plan) => inTurn(() => host.apply(plan)),
       verify: (families) => inTurn(() => host.verify(kind, families)),
+      watch: (onChange) => host.watch(kind, onChange),
       revert: () => inTurn(() => host.revert(kind)),
       raising: (ifname, setting, work) => inTurn(() => host.raising({ kind, ifname }, setting, work)),
     }),

@@ -2,6 +2,8 @@ import { asMystError, MystError } from "../../../lib/errors.ts";
 import type { Logger } from "../../../lib/ports.ts";
 import { exitTable, type HostPlan, type IpStep, killSwitchTable, type PlanKind, removeTable, type Sysctl } from "../plan/host-plan.ts";
 import { clientTable } from "../plan/routes.ts";
+import { watchChanges } from "./changes.ts";
+import { createHold, type Hold } from "./hold.ts";
 import { createLooking, type Looking } from "./looking.ts";
 import { insertAccepts, missingAccepts, removeAccepts } from "./other-chains.ts";
 import { applyShaping, seenShaping } from "./queues.ts";
@@ -23,6 +25,11 @@ export type HostNet = {
    * always looked at, rules and routes of both families or of those named. What has changed is made anew by the next `apply`.
    */
   verify(kind: PlanKind, families?: readonly (4 | 6)[]): Promise<string[]>;
+  /**
+   * Calls back soon after somebody has changed something of what was applied last, as far as the kernel tells; for nothing at times. Ends with
+   * what it returns.
+   */
+  watch(kind: PlanKind, onChange: () => void): () => void;
   /**
    * Does `work` with one of the kernel's settings at least as high as given, and puts it back after that, or after a crash as what a plan has
    * changed. Where it may not be written (as in containers) the work is done without.
@@ -66,10 +73,11 @@ function keeps(before: IpStep[], next: IpStep[]): IpStep[] {
 export function createHostNet({ log, run, sysctl = procSysctl, stateDirectory = "/run/mystnode" }: HostNetDeps): HostNet {
   const tool = tools(run);
   const files = { exit: stateFile(stateDirectory, "exit"), client: stateFile(stateDirectory, "client") };
-  /** what this process has applied, how it looked right after, and whether it has looked so since */
+  /** what this process has applied, how it looked right after, and whether its routes, rules and addresses have looked so since */
   const applied = new Map<PlanKind, { plan: HostPlan; looks: Look; stands: boolean }>();
   /** for who looks again and again; where tools are run in a way of one's own each look is a run */
   let looks: Looking | undefined;
+  let hold: Hold | undefined;
   const owner = { pid: process.pid, began: processBegan(process.pid) ?? "" };
 
   async function apply(plan: HostPlan): Promise<void> {
@@ -92,7 +100,7 @@ export function createHostNet({ log, run, sysctl = procSysctl, stateDirectory = 
     files[kind].write(state);
     await tool.nft(plan.nft);
     await insertAccepts(tool, plan.accepts);
-    const [table, routed] = await Promise.allSettled([seenTable(tool, plan), takeSteps(plan, removing(stale), fresh)]);
+    const [table, routed] = await Promise.allSettled([seenTable(tool, plan), takeSteps(plan, removing(stale), fresh), keep(plan)]);
     if (routed.status === "rejected") throw routed.reason;
     if (table.status === "rejected") throw table.reason;
     if (table.value === "") throw new MystError("TUNNEL_FAILED", `the nft table ${plan.table} was loaded and does not stand`);
@@ -101,6 +109,12 @@ export function createHostNet({ log, run, sysctl = procSysctl, stateDirectory = 
     for (const { key, value } of plan.sysctls) if (sysctl.read(key) !== value) writeSysctl(key, value);
     files[kind].write({ ...state, undo });
     applied.set(kind, { plan, looks: { "the nft table": table.value, ...routed.value, ...shaped }, stands: true });
+  }
+
+  async function keep(plan: HostPlan): Promise<void> {
+    if (!plan.hold || run) return;
+    hold ??= createHold();
+    if (!(await hold.set(plan.hold))) log.debug("the kernel keeps no table for us alone", { table: plan.hold.table });
   }
 
   /**
@@ -158,11 +172,13 @@ export function createHostNet({ log, run, sysctl = procSysctl, stateDirectory = 
     if (!run) looks ??= createLooking();
     const looked = { ...(await seen(looks ?? tool, was.plan, families)), ...(await seenShaping(tool, was.plan.shaping)) };
     const now = Object.entries(looked) as [keyof Look, string][];
-    const problems = now.filter(([what, look]) => look !== was.looks[what]).map(([what]) => `${what} of ${was.plan.ifname} changed`);
+    const changed = now.filter(([what, look]) => look !== was.looks[what]).map(([what]) => what);
+    if (changed.some((what) => what !== "the nft table")) was.stands = false;
+    const problems = changed.map((what) => `${what} of ${was.plan.ifname} changed`);
     for (const { key, value } of was.plan.sysctls)
       if (sysctl.read(key) !== value) problems.push(`${key.replaceAll("/", ".")} is no longer ${value}`);
+    if (was.plan.hold && hold && !(await hold.stands())) problems.push(`the nft table ${was.plan.hold.table} is gone`);
     if ((await missingAccepts(tool, was.plan.accepts)) > 0) problems.push("the host's firewall no longer lets clients' traffic pass");
-    if (problems.length > 0) was.stands = false;
     return problems;
   }
 
@@ -186,6 +202,7 @@ export function createHostNet({ log, run, sysctl = procSysctl, stateDirectory = 
       await tool.nft(removeTable(tables[kind]));
       removed.push(`nft table ${tables[kind]}`);
     }
+    if (kind === "client") hold?.close();
     files[kind].remove();
     if (state) removed.push(`routes and settings of ${state.ifname}`);
     return removed;
@@ -206,6 +223,10 @@ export function createHostNet({ log, run, sysctl = procSysctl, stateDirectory = 
     apply,
     raising,
     verify,
+    watch: (kind, onChange) => {
+      const plan = applied.get(kind)?.plan;
+      return plan && !run ? watchChanges(plan, onChange).close : () => undefined;
+    },
     revert: async (kind) => void (await takeBack(kind, files[kind].read())),
     reconcile: async (of = kinds) => {
       const removed: string[] = [];

@@ -1,7 +1,8 @@
 import type { Endpoint } from "../types.ts";
 import { checkIfname, checkIPv4, checkMtu, checkPort, checkUid } from "./check.ts";
-import { type HostPlan, killSwitchTable, replaceTable } from "./host-plan.ts";
+import { type HostPlan, holdTable, killSwitchTable, replaceTable } from "./host-plan.ts";
 import { blockingSteps, clientMark, controlEndpoints, controlSteps, tunnelSteps } from "./routes.ts";
+import { type ShieldState, verdict } from "./shield.ts";
 
 export type KillSwitchFacts = {
   ifname: string;
@@ -10,9 +11,12 @@ export type KillSwitchFacts = {
   control: Endpoint[];
   /** whether this kernel has IPv6 at all */
   ipv6: boolean;
-  /** absent: nothing but loopback and `control` passes */
-  tunnel?: TunnelFacts;
 };
+
+/** The state that the host is to be in, with the tunnel where that has one. */
+export type Standing =
+  | { state: Exclude<ShieldState, "handshaking" | "up">; tunnel?: undefined }
+  | { state: "handshaking" | "up"; tunnel: TunnelFacts };
 
 export type TunnelFacts = {
   /** where WireGuard's packets go, always UDP */
@@ -25,50 +29,42 @@ export type TunnelFacts = {
 };
 
 /**
- * The plan of a client's host: table `inet mystnode_ks`, which replaces itself in one transaction, and the routes. Without `tunnel` it is
- * the kill switch alone: to be applied before anything else, and again when the tunnel goes. What may leave by a device that is
+ * The plan of a client's host: what the table of `shield` says for a state, as table `inet mystnode_ks`, which replaces itself in one
+ * transaction, and the routes. To be applied before anything else, and again when the tunnel goes. What may leave by a device that is
  * neither loopback nor the tunnel is judged twice: in `output`, where it can be refused so that programs need not wait, and in
  * postrouting, where the device is the one that it will really leave by (a dnat in the output hook changes the route, and `oifname`
- * still names the old device there).
+ * still names the old device there). The latter stands a second time in a table that only we may change.
  * @throws BAD_VALUE for a fact that is not what it should be
  */
-export function killSwitchPlan(facts: KillSwitchFacts): HostPlan {
+export function killSwitchPlan(facts: KillSwitchFacts, standing: Standing): HostPlan {
   const tun = checkIfname(facts.ifname);
-  const uid = checkUid(facts.uid);
-  const { tunnel } = facts;
+  const { state, tunnel } = standing;
+  const control = verdict("control", state) === "passes" ? controlEndpoints(facts.control) : [];
+  const leaving = leavingChains(tun, { ...facts, control }, standing);
   const lines = [
-    ...controlSet(controlEndpoints(facts.control)),
+    ...leaving,
     ...chain("arrive", "type filter hook prerouting priority mangle; policy accept;", [
       `ct mark ${mark} meta mark set ${mark}`,
       ...(tunnel ? [antispoof(tun, checkIPv4(tunnel.address))] : []),
     ]),
     ...chain("input", "type filter hook input priority filter; policy drop;", inputRules(tun, tunnel !== undefined)),
     ...(tunnel ? chain("from_tunnel", "", fromTunnel) : []),
-    ...chain("forward", "type filter hook forward priority filter; policy drop;", tunnel ? forwardRules(tun) : []),
+    ...chain(
+      "forward",
+      "type filter hook forward priority filter; policy drop;",
+      verdict("forwarded", state) === "in the tunnel" ? forwardRules(tun) : [],
+    ),
     ...chain("output", "type filter hook output priority filter; policy drop;", [
+      ...(verdict("internet", state) === "in the tunnel" ? [`oifname "${tun}" meta nfproto ipv4 accept`] : []),
       // what bears the mark is the tunnel's own, and judged by where it goes when it leaves
-      ...(tunnel ? [`oifname "${tun}" meta nfproto ipv4 accept`, `meta mark ${mark} accept`] : []),
+      ...(verdict("exit", state) === "passes" ? [`meta mark ${mark} accept`] : []),
       'oifname "lo" accept',
-      ...(tunnel ? [`ip daddr ${checkIPv4(tunnel.dns)} ct status dnat accept`] : []),
+      ...(tunnel && verdict("dns", state) === "to the tunnel's resolver"
+        ? [`ip daddr ${checkIPv4(tunnel.dns)} ct status dnat accept`]
+        : []),
       "jump may_leave",
       "meta l4proto tcp reject with tcp reset",
       "reject with icmpx type admin-prohibited",
-    ]),
-    ...chain("leave", "type filter hook postrouting priority 300; policy drop;", [
-      ...(tunnel ? [`oifname "${tun}" goto into_tunnel`, `${wireGuard(tunnel.exit)} ct mark set ${mark} accept`] : []),
-      'oifname "lo" accept',
-      // answers out of the tunnel to a container, whose source address is ours in the tunnel; `forward` has let them in
-      ...(tunnel ? ["ct direction reply ct status snat accept"] : []),
-      "jump may_leave",
-    ]),
-    ...(tunnel ? chain("into_tunnel", "", [`ip saddr ${tunnel.address} accept`, "drop"]) : []),
-    ...chain("may_leave", "", [
-      "meta l4proto { tcp, udp } th dport { 53, 853 } return",
-      `meta skuid ${uid} ip daddr . meta l4proto . th dport @control ct mark set ${mark} accept`,
-      // the last packets of a connection whose socket has been closed belong to no user any more
-      `ip daddr . meta l4proto . th dport @control ct mark ${mark} ct state established accept`,
-      "udp sport 68 udp dport 67 accept",
-      `icmpv6 type ${ndp} ip6 hoplimit 255 accept`,
     ]),
     ...(tunnel ? natChains(tun, tunnel) : []),
   ];
@@ -77,14 +73,40 @@ export function killSwitchPlan(facts: KillSwitchFacts): HostPlan {
     ifname: tun,
     table: killSwitchTable,
     nft: replaceTable(killSwitchTable, lines.join("\n")),
+    hold: { table: holdTable, body: leaving.join("\n") },
     steps: [
-      ...controlSteps(facts),
+      ...controlSteps({ uid: facts.uid, control }),
       ...(tunnel ? tunnelSteps({ ...tunnel, ifname: tun, mtu: checkMtu(tunnel.mtu), ipv6: facts.ipv6 }) : blockingSteps(facts.ipv6)),
     ],
     // the reverse path of what comes to the mark's own connections is looked up with the mark
     sysctls: [{ key: "net/ipv4/conf/all/src_valid_mark", value: "1" }],
     accepts: [],
   };
+}
+
+/** What may leave, by the device that it really leaves by. */
+function leavingChains(tun: string, { uid, control }: KillSwitchFacts, { state, tunnel }: Standing): string[] {
+  const exit = tunnel && verdict("exit", state) === "passes" ? [`${wireGuard(tunnel.exit)} ct mark set ${mark} accept`] : [];
+  return [
+    ...controlSet(control),
+    ...(tunnel ? chain("into_tunnel", "", [`ip saddr ${checkIPv4(tunnel.address)} accept`, "drop"]) : []),
+    ...chain("may_leave", "", [
+      "meta l4proto { tcp, udp } th dport { 53, 853 } return",
+      `meta skuid ${checkUid(uid)} ip daddr . meta l4proto . th dport @control ct mark set ${mark} accept`,
+      // the last packets of a connection whose socket has been closed belong to no user any more
+      `ip daddr . meta l4proto . th dport @control ct mark ${mark} ct state established accept`,
+      "udp sport 68 udp dport 67 accept",
+      `icmpv6 type ${ndp} ip6 hoplimit 255 accept`,
+    ]),
+    ...chain("leave", "type filter hook postrouting priority 300; policy drop;", [
+      ...(tunnel ? [`oifname "${tun}" goto into_tunnel`] : []),
+      ...exit,
+      'oifname "lo" accept',
+      // answers out of the tunnel to a container, whose source address is ours in the tunnel; `forward` has let them in
+      ...(tunnel ? ["ct direction reply ct status snat accept"] : []),
+      "jump may_leave",
+    ]),
+  ];
 }
 
 const mark = `0x${clientMark.toString(16)}`;

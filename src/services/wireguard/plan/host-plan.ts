@@ -12,6 +12,11 @@ export type HostPlan = {
   table: string;
   /** one transaction for `nft -f -`: makes the table anew, whether it was there or not */
   nft: string;
+  /**
+   * The part of it that must never be missing, once more in a table of its own that only the process may change which has made it; it goes with that
+   * process. So neither `nft flush ruleset` nor the end of that process leaves nothing. Absent for an exit.
+   */
+  hold?: { table: string; body: string };
   /** in this order, each applied once */
   steps: IpStep[];
   /** queues that hold back what is too fast; absent where nothing is limited */
@@ -41,6 +46,7 @@ export type Accept = { chain: string; rule: string };
 
 export const exitTable = "mystnode";
 export const killSwitchTable = "mystnode_ks";
+export const holdTable = "mystnode_hold";
 /** What our rules in chains of others are found by, when they are to go. */
 export const ruleComment = "mystnode";
 

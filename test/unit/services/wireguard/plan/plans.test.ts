@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { judge, parsePolicy } from "../../../../../src/services/policy.ts";
-import { type KillSwitchFacts, killSwitchPlan } from "../../../../../src/services/wireguard/plan/client.ts";
+import { type KillSwitchFacts, killSwitchPlan, type Standing } from "../../../../../src/services/wireguard/plan/client.ts";
 import { quotaName, smallPackets } from "../../../../../src/services/wireguard/plan/credit.ts";
 import { type ExitFacts, exitPlan } from "../../../../../src/services/wireguard/plan/exit.ts";
 import { choosePool, poolAddresses, poolOf } from "../../../../../src/services/wireguard/plan/pool.ts";
@@ -26,6 +26,8 @@ const client: KillSwitchFacts = {
 };
 const tunnel = { exit: { address: "11.0.0.8", port: 51_820 }, address: "10.182.0.2", dns: "10.182.0.1", mtu: 1280 };
 const refused = { code: "BAD_VALUE" };
+const blocked = { state: "blocked" } as const;
+const up = (change: object = {}): Standing => ({ state: "up", tunnel: { ...tunnel, ...change } });
 
 describe("plans", (test) => {
   const odd = ["", "a b", 'a"', "a\nb", "a;b", "a}", "{", "a/b", "..", "-a", "abcdefghijklmnop", "$x", "é"];
@@ -34,7 +36,7 @@ describe("plans", (test) => {
     for (const name of odd) {
       assert.throws(() => exitPlan({ ...exit, ifname: name }), refused, name);
       assert.throws(() => exitPlan({ ...exit, egressIf: name }), refused, name);
-      assert.throws(() => killSwitchPlan({ ...client, ifname: name }), refused, name);
+      assert.throws(() => killSwitchPlan({ ...client, ifname: name }, blocked), refused, name);
     }
   });
 
@@ -42,11 +44,10 @@ describe("plans", (test) => {
     for (const address of ["", "1.2.3", "1.2.3.4 accept", "1.2.3.4\nflush ruleset", "1.2.3.4/8", "host", "0x1.2.3.4", "::1; drop"]) {
       assert.throws(() => exitPlan({ ...exit, egressAddress: address }), refused, address);
       assert.throws(() => exitPlan({ ...exit, pool: address }), refused, address);
-      for (const part of ["address", "dns"])
-        assert.throws(() => killSwitchPlan({ ...client, tunnel: { ...tunnel, [part]: address } }), refused);
-      assert.throws(() => killSwitchPlan({ ...client, tunnel: { ...tunnel, exit: { address, port: 1 } } }), refused, address);
+      for (const part of ["address", "dns"]) assert.throws(() => killSwitchPlan(client, up({ [part]: address })), refused);
+      assert.throws(() => killSwitchPlan(client, up({ exit: { address, port: 1 } })), refused, address);
       if (!address.includes(":"))
-        assert.throws(() => killSwitchPlan({ ...client, control: [{ address, port: 1, protocol: "tcp" }] }), refused, address);
+        assert.throws(() => killSwitchPlan({ ...client, control: [{ address, port: 1, protocol: "tcp" }] }, blocked), refused, address);
     }
     assert.throws(() => exitPlan({ ...exit, own: ["1.2.3.4, 0.0.0.0/0"] }), refused);
   });
@@ -55,13 +56,14 @@ describe("plans", (test) => {
     for (const bad of [0, -1, 65_536, 1.5, Number.NaN, "80" as unknown as number, "1; drop" as unknown as number]) {
       assert.throws(() => exitPlan({ ...exit, dnsPort: bad }), refused);
       assert.throws(() => exitPlan({ ...exit, mtu: bad }), refused);
-      assert.throws(() => killSwitchPlan({ ...client, tunnel: { ...tunnel, exit: { address: "1.2.3.4", port: bad } } }), refused);
-      assert.throws(() => killSwitchPlan({ ...client, tunnel: { ...tunnel, mtu: bad } }), refused);
-      assert.throws(() => killSwitchPlan({ ...client, control: [{ address: "1.2.3.4", port: bad, protocol: "tcp" }] }), refused);
+      assert.throws(() => killSwitchPlan(client, up({ exit: { address: "1.2.3.4", port: bad } })), refused);
+      assert.throws(() => killSwitchPlan(client, up({ mtu: bad })), refused);
+      assert.throws(() => killSwitchPlan({ ...client, control: [{ address: "1.2.3.4", port: bad, protocol: "tcp" }] }, blocked), refused);
     }
-    for (const uid of [-1, 2 ** 32 - 1, 0.5, "0-1" as unknown as number]) assert.throws(() => killSwitchPlan({ ...client, uid }), refused);
+    for (const uid of [-1, 2 ** 32 - 1, 0.5, "0-1" as unknown as number])
+      assert.throws(() => killSwitchPlan({ ...client, uid }, blocked), refused);
     const protocol = "tcp accept" as unknown as "tcp";
-    assert.throws(() => killSwitchPlan({ ...client, control: [{ address: "1.2.3.4", port: 1, protocol }] }), refused);
+    assert.throws(() => killSwitchPlan({ ...client, control: [{ address: "1.2.3.4", port: 1, protocol }] }, blocked), refused);
   });
 
   test("a speed limit makes a queue for each client, and one for what comes from them; none makes nothing", () => {
@@ -86,23 +88,23 @@ describe("plans", (test) => {
   });
 
   test("each replaces its table in one transaction", () => {
-    for (const { nft, table } of [exitPlan(exit), killSwitchPlan(client), killSwitchPlan({ ...client, tunnel })]) {
+    for (const { nft, table } of [exitPlan(exit), killSwitchPlan(client, blocked), killSwitchPlan(client, up())]) {
       assert.ok(nft.startsWith(`add table inet ${table}\ndelete table inet ${table}\ntable inet ${table} {\n`));
       assert.equal(nft.split("{").length, nft.split("}").length);
     }
   });
 
   test("each step has its reverse, and IPv6 is left out where the kernel has none", () => {
-    const { steps } = killSwitchPlan({ ...client, tunnel });
+    const { steps } = killSwitchPlan(client, up());
     for (const { add, del } of steps.filter(({ add }) => !add.startsWith("link"))) assert.equal(add.replace(" add ", " del "), del);
     assert.ok(steps.some(({ family }) => family === 6));
-    assert.ok(killSwitchPlan({ ...client, ipv6: false, tunnel }).steps.every(({ family }) => family === 4));
+    assert.ok(killSwitchPlan({ ...client, ipv6: false }, up()).steps.every(({ family }) => family === 4));
   });
 
   test("control endpoints of IPv6 are passed over, and each counts once", () => {
     const [one] = client.control;
     const control = one ? [one, one, { address: "2001:db8::1", port: 1, protocol: "udp" as const }] : [];
-    assert.deepEqual(killSwitchPlan({ ...client, control }), killSwitchPlan(client));
+    assert.deepEqual(killSwitchPlan({ ...client, control }, blocked), killSwitchPlan(client, blocked));
   });
 
   test("every client of the pool begins with a quota of nothing", () => {
