@@ -8,6 +8,7 @@ import { openIdentity } from "../../../src/identity/open.ts";
 import { type NetworkConfig, networkText } from "../../../src/lib/network-config.ts";
 import { silentLogger as log } from "../../../src/lib/ports.ts";
 import { createNode } from "../../../src/node.ts";
+import type { TunnelState } from "../../../src/services/wireguard/types.ts";
 import { startRpcLine } from "../../fault/support/rpc-line.ts";
 import { type Agent, startAgent } from "./agents.ts";
 import { type Host, openInternet, routerOf } from "./internet.ts";
@@ -32,8 +33,8 @@ export type TunnelMarket = AsyncDisposable & {
   /** what the consumer's host may send to while its kill switch stands */
   allowed: Allowed[];
   startExit(): Promise<void>;
-  /** the first guest's, or another's */
-  startConsumer(guest?: Guest): Promise<void>;
+  /** the first guest's, or another's; until its tunnel is up, or as far as told */
+  startConsumer(guest?: Guest, fact?: TunnelState["fact"]): Promise<void>;
 };
 
 export type TunnelMarketOptions = {
@@ -102,10 +103,10 @@ export async function openTunnelMarket(options: TunnelMarketOptions = {}): Promi
       const args = ["serve", "--service", "wireguard", "--country", "US", ...sold, "--listen", at];
       await exit.start(args, ({ serving }) => serving !== undefined);
     },
-    startConsumer: async ({ node } = guests[0] as Guest) => {
+    startConsumer: async ({ node } = guests[0] as Guest, fact = "up") => {
       const limits = ["--max-price-gib", "1000myst", "--max-price-hour", "1000myst", "--budget", "500myst"];
       const args = ["connect", identity.peerId, "--service", "wireguard", ...limits, "--via", via];
-      await node.start(args, ({ tunnel }) => tunnel?.fact === "up");
+      await node.start(args, ({ tunnel }) => tunnel?.fact === fact);
     },
     [Symbol.asyncDispose]: () => opened.disposeAsync(),
   };
