@@ -42,6 +42,8 @@ export type Kinds = {
   invite: string;
   /** IP address or range, with or without a port */
   destination: string;
+  /** IPv4 address or range */
+  network: string;
   /** from 0 to 1 */
   share: number;
   /** of UDP or TCP; 0 is any that is free */

@@ -104,13 +104,11 @@ export const options = [
     { name: "egress-if", kind: "interface", help: "interface that clients' traffic leaves by; default: the default route's" },
   ]),
   ...of(["connect"], "Tunnel", [
-    {
-      name: "post-quantum",
-      kind: "choice",
-      choices: ["on", "off"],
-      default: "on",
-      help: "a key by ML-KEM-768 beside WireGuard's own exchange",
-    },
+    { name: "allow-lan", kind: "flag", help: "let the local network be reached, and reach this machine; never for DNS" },
+    { name: "split", kind: "network", list: true, help: "a network to be reached without the tunnel, for example 192.0.2.0/24" },
+    { name: "dns", kind: "ip", help: "ask this resolver, through the tunnel; default: the exit's" },
+    { name: "kill-switch", kind: "choice", choices: ["on", "off"], default: "on", help: "off: without a tunnel everything leaves" },
+    { name: "post-quantum", kind: "choice", choices: ["on", "off"], default: "on", help: "a key by ML-KEM-768 beside WireGuard's own" },
   ]),
   ...of(["serve", "connect"], "Tunnel", [
     {

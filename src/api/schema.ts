@@ -154,7 +154,7 @@ export const nodeStatus = as<NodeStatus>()(
     connection: sessionView.extend({ endpoint }).optional(),
     tunnel: z
       .object({
-        intent: z.enum(["secured", "open"]),
+        intent: z.enum(["secured", "unguarded", "open"]),
         fact: z.enum(["down", "securing", "handshaking", "up", "blocked"]),
         problem: z.string().optional(),
         interface: z.string().optional(),
@@ -194,6 +194,9 @@ export const connectionView = as<Pick<Connection, "sessionId" | "exit" | "endpoi
   z.object({ sessionId: z.string(), exit: exitView, endpoint }),
 );
 
+const shield = as<NonNullable<ConnectOptions["shield"]>>()(
+  z.strictObject({ killSwitch: z.boolean(), lan: z.boolean(), split: names, dns: name.optional() }),
+);
 const find = {
   peer: name.optional(),
   country: z.string().length(2).optional(),
@@ -209,7 +212,14 @@ const find = {
 };
 export const findInput = as<Omit<FindOptions, "signal">>()(z.strictObject(find));
 export const connectInput = as<Omit<ConnectOptions, "signal" | "onStep">>()(
-  z.strictObject({ ...find, budget: decimal, proxy: name.optional(), backend: backend.optional(), postQuantum: z.boolean().optional() }),
+  z.strictObject({
+    ...find,
+    budget: decimal,
+    proxy: name.optional(),
+    backend: backend.optional(),
+    postQuantum: z.boolean().optional(),
+    shield: shield.optional(),
+  }),
 );
 
 export const exitsInput = as<ExitQuery>()(

@@ -38,6 +38,7 @@ const connectFrom: Run<"connect"> = async (context) => {
   await using host = running ? undefined : await hostNode(context, network, { ...startOptions(settings), tunnel: service === "wireguard" });
   const api = running ?? (host as NonNullable<typeof host>).api;
   if (wanted.peer !== undefined) wanted.peer = await wholePeer(api, wanted.peer);
+  if (wanted.shield?.killSwitch === false) out.warn(unguarded);
   if (settings.dryRun) return await dryRun(context, api, wanted, network.token);
   out.progress(`looking for ${where(wanted)}`);
   let id = "";
@@ -53,6 +54,8 @@ const connectFrom: Run<"connect"> = async (context) => {
   if (error) throw error;
   return interrupts.status();
 };
+
+const unguarded = "the kill switch is off: whenever the tunnel is not up, everything leaves this machine as without one";
 
 /** Whether the node that runs has been started for tunnels. */
 const tunnels = async (api: ApiClient, signal: AbortSignal) => (await api.call("status", {}, signal)).tunnel !== undefined;
@@ -84,7 +87,9 @@ export function wishes(settings: Settings<"connect">, peer: string | undefined, 
     maxPerGiB,
     maxPerHour: settings.maxPriceHour(unit),
     budget,
-    ...(service === "proxy" ? { proxy } : { ...(backend !== undefined && { backend }), postQuantum: postQuantum === "on" }),
+    ...(service === "proxy"
+      ? { proxy }
+      : { ...(backend !== undefined && { backend }), postQuantum: postQuantum === "on", shield: shieldOf(settings) }),
     ...(peer !== undefined && { peer }),
     ...(country !== undefined && { country }),
     ...(city !== undefined && { city }),
@@ -96,13 +101,18 @@ export function wishes(settings: Settings<"connect">, peer: string | undefined, 
   };
 }
 
+const shieldOf = ({ killSwitch, allowLan, split, dns }: Settings<"connect">) => ({
+  ...{ killSwitch: killSwitch === "on", lan: allowLan, split },
+  ...(dns !== undefined && { dns }),
+});
+
 const where = ({ country, city, peer }: Input<"connect">) =>
   peer !== undefined
     ? `exit ${shortPeer(peer)}`
     : `an exit${[city, country].some(Boolean) ? ` in ${[city, country].filter(Boolean).join(", ")}` : ""}`;
 
 async function dryRun({ out, interrupts }: Context<"connect">, api: ApiClient, wanted: Input<"connect">, unit: Unit): Promise<void> {
-  const { budget, proxy, backend, ...query } = wanted;
+  const { budget, proxy, backend, postQuantum, shield, ...query } = wanted;
   const found = await api.call("find", query, interrupts.signal);
   out.object({ type: "dry-run", ...found, budget });
   out.print(
@@ -140,6 +150,11 @@ function knownText({ score = 0, rttMs }: ExitView): string {
   return known.length > 0 ? ` (${known.join(", ")})` : "";
 }
 
+const keptIn = (killSwitch?: string, outside?: string): string =>
+  killSwitch === "off"
+    ? `everything${outside === undefined ? "" : `, but to ${outside},`} leaves by it, while it is up`
+    : `nothing leaves this machine outside of it${outside === undefined ? "" : `, but to ${outside}`}`;
+
 export function stepLines(step: ConnectStep, budget: bigint, unit: Unit): string[] {
   if (step.step === "found") {
     const { exit, matching } = step;
@@ -149,12 +164,12 @@ export function stepLines(step: ConnectStep, budget: bigint, unit: Unit): string
     ];
   }
   if (step.step === "agreed") return [`terms agreed   ${priceText(step, unit)}, at most ${roughAmount(step.quantum, unit)} paid ahead`];
-  const { socks, http, interface: ifname, address, via, presharedKey } = step.endpoint;
+  const { socks, http, interface: ifname, address, via, presharedKey, killSwitch, outside } = step.endpoint;
   const after = `after ${formatDuration(step.atMs)}`;
   if (ifname !== undefined)
     return [
       `tunnel up   ${ifname}  ${address} via ${via}   ${after}`,
-      `nothing leaves this machine outside of it${presharedKey === undefined ? "" : `; keys by X25519 and ${presharedKey.toUpperCase()}`}`,
+      `${keptIn(killSwitch, outside)}${presharedKey === undefined ? "" : `; keys by X25519 and ${presharedKey.toUpperCase()}`}`,
     ];
   return [
     `proxy up   ${socks}   ${after}`,

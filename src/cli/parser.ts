@@ -33,6 +33,7 @@ export const kindTexts: Record<OptionKind, { metavar: string; form: string }> = 
   port: { metavar: "port", form: "0 to 65535" },
   ports: { metavar: "ports", form: "25,465,587, or none" },
   interface: { metavar: "interface", form: "as `ip link` names it" },
+  network: { metavar: "network", form: "192.0.2.0/24" },
   destination: { metavar: "IP[:port]", form: "192.0.2.7, 192.0.2.7:8080, 192.0.2.0/24" },
 };
 

@@ -75,7 +75,7 @@ const conflictText = ({ signer, owed }: NonNullable<NodeStatus["conflicts"]>[num
 /** Intent and fact: "wanted, up: mystn0 by kernel", "not wanted, down". */
 export const tunnelLine = ({ intent, fact, problem, interface: ifname, backend }: NonNullable<NodeStatus["tunnel"]>): string =>
   [
-    intent === "secured" ? "wanted" : "not wanted",
+    { secured: "wanted", unguarded: "wanted without a kill switch", open: "not wanted" }[intent],
     `, ${fact}`,
     ifname && fact === "up" ? `: ${ifname}${backend ? ` by ${backend}` : ""}` : "",
     problem ? ` (${problem})` : "",

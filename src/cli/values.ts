@@ -157,6 +157,10 @@ export function parseValue(kind: OptionKind, text: string, origin: Origin): unkn
     case "interface":
       if (!interfacePattern.test(text)) throw bad("an interface", "write its name as 'ip link' shows it, for example eth0");
       return text;
+    case "network":
+      if (!/^(\d{1,3}\.){3}\d{1,3}(\/\d{1,2})?$/.test(text) || isIP(text.split("/")[0] ?? "") !== 4 || Number(text.split("/")[1] ?? 0) > 32)
+        throw bad("an IPv4 network", "write it like 192.0.2.0/24", "BAD_ADDRESS");
+      return text;
     case "destination": {
       const [range = "", port] = splitHostPort(text) ? [splitHostPort(text)?.host, splitHostPort(text)?.port] : [text];
       const [ip = "", bits] = range.split("/");

@@ -33,7 +33,7 @@ export type Tunnelling = {
   dialler: Pick<Network, "connect">;
   /** Runs `connect` for a session by the service's consumer. What fails before it was open leaves the host as it was before. */
   connect(
-    options: Pick<ConnectOptions, "backend" | "postQuantum">,
+    options: Pick<ConnectOptions, "backend" | "postQuantum" | "shield">,
     connect: (service: ServiceConsumer) => Promise<Connection>,
   ): Promise<Connection>;
   unblock(): Promise<boolean>;
@@ -71,9 +71,12 @@ export function createTunnelling(deps: TunnellingDeps): Tunnelling {
         await release();
         return session;
       },
-      (error) => {
+      async (error) => {
         const { code, message, meta } = asMystError(error);
-        if (!standing()) throw error;
+        if (!standing()) {
+          await release().catch(() => undefined);
+          throw error;
+        }
         log.warn("the kill switch stays", { code });
         throw new MystError(code, message, { hint: blockedHint, meta, cause: error });
       },
@@ -109,12 +112,18 @@ export function createTunnelling(deps: TunnellingDeps): Tunnelling {
         }
       },
     },
-    connect: async ({ backend, postQuantum }, connect) => {
+    connect: async ({ backend, postQuantum, shield }, connect) => {
       if (!client) throw needsHelper();
       const before = standing();
       try {
         return guarded(
-          await connect(client.consumer({ ...(backend !== undefined && { backend }), ...(postQuantum !== undefined && { postQuantum }) })),
+          await connect(
+            client.consumer({
+              ...(backend !== undefined && { backend }),
+              ...(postQuantum !== undefined && { postQuantum }),
+              ...(shield && { shield }),
+            }),
+          ),
         );
       } catch (error) {
         if (!before) await release();

@@ -5,7 +5,7 @@ import type { NetworkConfig } from "../lib/network-config.ts";
 import type { Logger } from "../lib/ports.ts";
 import type { Schedule } from "../lib/schedule.ts";
 import type { PeerSummary } from "../network/network.ts";
-import type { BackendKind, Helper, TunnelState } from "../services/wireguard/types.ts";
+import type { BackendKind, Helper, ShieldOptions, TunnelState } from "../services/wireguard/types.ts";
 import type { DiscoverySource, ExitChange, ExitQuery, ExitView, ExplainView, LookOptions } from "./exit-types.ts";
 import type { Wallet } from "./wallet-types.ts";
 
@@ -133,6 +133,8 @@ export type ConnectOptions = {
   backend?: BackendKind;
   /** `wireguard`: a preshared key by ML-KEM-768 for the session; default true */
   postQuantum?: boolean;
+  /** `wireguard`: what passes beside the tunnel, and where names are looked up; default: nothing, at the exit */
+  shield?: ShieldOptions;
   onStep?(step: ConnectStep): void;
   signal?: AbortSignal;
 };

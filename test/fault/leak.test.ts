@@ -4,7 +4,7 @@ import { openRecorded } from "../support/recorded.ts";
 import { enterNamespaces } from "../tunnel/backend/rig.ts";
 import { type LeakFound, runLeaks } from "./support/leak-run.ts";
 
-const kinds = ["in state handshaking", "in state up", "node killed", "helper killed", "tables flushed", "routes pushed"];
+const kinds = ["in state handshaking", "node killed", "tables flushed", "routes pushed"];
 const skip = enterNamespaces(import.meta.filename);
 
 describe("fault/leak: parts of a tunnel are killed and changed while the user's programs go on", (test, { before }) => {

@@ -10,6 +10,7 @@ import type {
   Helper,
   HelperProbe,
   PeerStats,
+  ShieldOptions,
   TunnelState,
   WgKey,
 } from "../../src/services/wireguard/types.ts";
@@ -23,7 +24,13 @@ export function fakeHelper(change: Partial<HelperProbe> = {}) {
   const credits: { key: WgKey; credit: Credit }[] = [];
   const counters = new Map<WgKey, PeerStats>();
   const presharedKeys = new Map<WgKey, WgKey | undefined>();
-  const configs: { exit?: ExitConfig; client?: ClientConfig; control: Endpoint[]; up?: Parameters<ClientTunnel["up"]>[0] } = {
+  const configs: {
+    exit?: ExitConfig;
+    client?: ClientConfig;
+    control: Endpoint[];
+    shield?: ShieldOptions;
+    up?: Parameters<ClientTunnel["up"]>[0];
+  } = {
     control: [],
   };
   const ended = Promise.withResolvers<string>();
@@ -32,8 +39,9 @@ export function fakeHelper(change: Partial<HelperProbe> = {}) {
   let state: TunnelState = { intent: "open", fact: "down" };
   let problem: MystError | undefined;
   let places = 2;
-  const fails = () => {
-    if (problem) throw problem;
+  let failing = "";
+  const fails = (what = "") => {
+    if (problem && (failing === "" || failing === what)) throw problem;
   };
 
   const openExit = async (config: ExitConfig): Promise<ExitTunnel> => {
@@ -78,14 +86,16 @@ export function fakeHelper(change: Partial<HelperProbe> = {}) {
       backend: "fake",
       ifname: "mystc0",
       state: () => state,
-      secure: async () => {
-        calls.push("secure");
+      secure: async (options) => {
         fails();
-        state = { intent: "secured", fact: "securing" };
+        if (state.intent !== "open" && JSON.stringify(options) === JSON.stringify(configs.shield)) return;
+        calls.push("secure");
+        configs.shield = options;
+        state = { intent: options.killSwitch ? "secured" : "unguarded", fact: "securing" };
       },
       up: async (exit) => {
         calls.push("up");
-        fails();
+        fails("up");
         configs.up = exit;
         state = { intent: "secured", fact: "up" };
       },
@@ -137,8 +147,9 @@ export function fakeHelper(change: Partial<HelperProbe> = {}) {
       else counters.set(key, stats);
       for (const callback of listeners) callback();
     },
-    /** what the next calls fail with; undefined: nothing */
-    fail: (error: MystError | undefined) => {
+    /** what the next calls fail with, or those of one kind; undefined: nothing */
+    fail: (error: MystError | undefined, what = "") => {
+      failing = what;
       problem = error;
     },
     state: (next: TunnelState) => {

@@ -3,10 +3,20 @@ import { asMystError, isMystError, MystError } from "../../lib/errors.ts";
 import type { Logger } from "../../lib/ports.ts";
 import type { Opening, ServiceConsumer, ServiceHandle } from "../service.ts";
 import { consumerPatience } from "../unanswered.ts";
+import { exceptionsOf } from "./exceptions.ts";
 import { readConnection, requestOf, type TunnelOffer } from "./handshake.ts";
 import { needBackend } from "./needs.ts";
 import { type KeyOffer, offerKey } from "./post-quantum.ts";
-import type { BackendKind, ClientTunnel, Endpoint, Helper, TunnelState, WgKey } from "./types.ts";
+import {
+  type BackendKind,
+  type ClientTunnel,
+  closed,
+  type Endpoint,
+  type Helper,
+  type ShieldOptions,
+  type TunnelState,
+  type WgKey,
+} from "./types.ts";
 import { createTunnelWaiting } from "./waiting.ts";
 
 export type WireguardClientDeps = {
@@ -21,12 +31,17 @@ export type WireguardClientDeps = {
   log: Logger;
 };
 
-/** `postQuantum`: with a preshared key that ML-KEM-768 has made; default true */
-export type TunnelOptions = { backend?: BackendKind; postQuantum?: boolean };
+export type TunnelOptions = {
+  backend?: BackendKind;
+  /** with a preshared key that ML-KEM-768 has made; default true */
+  postQuantum?: boolean;
+  /** default: `closed` */
+  shield?: ShieldOptions;
+};
 
 /** The client side on this machine. There is one tunnel and one kill switch, whichever sessions come and go under it. */
 export type WireguardClient = {
-  /** the consumer of one session */
+  /** the consumer of one session. @throws BAD_VALUE for an option of the shield that cannot be */
   consumer(options: TunnelOptions): ServiceConsumer;
   state(): TunnelState & { interface?: string; backend?: BackendKind };
   /** Takes over the kill switch that an ended connection has left, so that this node can be reached and reach others. */
@@ -69,9 +84,9 @@ export function createWireguardClient(deps: WireguardClientDeps): WireguardClien
     return opening;
   };
   /** With the kill switch up. */
-  const secured = async (backend?: BackendKind): Promise<ClientTunnel> => {
+  const secured = async (backend?: BackendKind, shield = closed): Promise<ClientTunnel> => {
     const mine = await opened(backend);
-    if (mine.state().intent !== "secured") await mine.secure();
+    await mine.secure(shield);
     return mine;
   };
 
@@ -93,6 +108,7 @@ export function createWireguardClient(deps: WireguardClientDeps): WireguardClien
   const openTunnel = async (
     backend: BackendKind | undefined,
     kem: KeyOffer | undefined,
+    shield: ShieldOptions,
     { peer, connection, signal, onUsage, sessionId, ...session }: Opening,
   ): Promise<ServiceHandle> => {
     const offer = readConnection(connection);
@@ -104,7 +120,7 @@ export function createWireguardClient(deps: WireguardClientDeps): WireguardClien
     // an exit that takes no part, or answers what nobody asked, would have us without the key that we count on
     if ((kem === undefined) !== (offer.kem === undefined))
       throw new MystError("MALFORMED", "the exit has not answered the tunnel's key exchange", { hint: "try another exit" });
-    const mine = await secured(backend);
+    const mine = await secured(backend, shield);
     signal.throwIfAborted();
     const between = { sessionId, consumer: mine.publicKey, exit: offer.publicKey };
     const presharedKey = offer.kem && kem?.presharedKey(offer.kem, between);
@@ -164,12 +180,14 @@ export function createWireguardClient(deps: WireguardClientDeps): WireguardClien
         address: offer.address,
         via: hostPort(address, offer.port),
         ...(presharedKey !== undefined && { presharedKey: "ml-kem-768" }),
+        ...told(shield),
       },
       close: closeOnce,
     };
   };
 
-  const consumer = ({ backend, postQuantum = true }: TunnelOptions): ServiceConsumer => {
+  const consumer = ({ backend, postQuantum = true, shield = closed }: TunnelOptions): ServiceConsumer => {
+    exceptionsOf(shield);
     /** of the session that was proposed last: an exit that refuses it leaves its key behind */
     let kem: { sessionId: string; offered: KeyOffer } | undefined;
     return {
@@ -181,13 +199,13 @@ export function createWireguardClient(deps: WireguardClientDeps): WireguardClien
       },
       // the proposal is what makes traffic expected to be inside: from before it nothing goes outside
       request: async (sessionId) => {
-        const mine = await secured(backend);
+        const mine = await secured(backend, shield);
         // who is connected now may not have been when it came up
         await mine.control(await deps.control());
         kem = postQuantum ? { sessionId, offered: offerKey() } : undefined;
         return requestOf({ publicKey: mine.publicKey, ...(kem && { kem: kem.offered.publicKey }) });
       },
-      open: (session) => openTunnel(backend, kem?.sessionId === session.sessionId ? kem.offered : undefined, session),
+      open: (session) => openTunnel(backend, kem?.sessionId === session.sessionId ? kem.offered : undefined, shield, session),
     };
   };
 
@@ -201,7 +219,7 @@ export function createWireguardClient(deps: WireguardClientDeps): WireguardClien
       if ((await helper.probe()).blocked) await secured();
     },
     refresh: async () => {
-      if (tunnel?.state().intent === "secured") await tunnel.control(await deps.control());
+      if (tunnel && tunnel.state().intent !== "open") await tunnel.control(await deps.control());
     },
     release: async () => {
       const mine = tunnel;
@@ -215,5 +233,12 @@ export function createWireguardClient(deps: WireguardClientDeps): WireguardClien
     },
   };
 }
+
+/** What passes beside the tunnel, for people. */
+const told = ({ killSwitch, lan, split, dns }: ShieldOptions): Record<string, string> => ({
+  ...(!killSwitch && { killSwitch: "off" }),
+  ...((lan || split.length > 0) && { outside: [...(lan ? ["the local network"] : []), ...split].join(", ") }),
+  ...(dns !== undefined && { dns }),
+});
 
 const hostPort = (address: string, port: number): string => (address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`);

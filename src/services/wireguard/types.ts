@@ -146,9 +146,22 @@ export type ClientConfig = {
   control: Endpoint[];
 };
 
-/** Intent apart from fact: what was asked for, and what is. */
+/** What a user lets pass beside the tunnel, and where names are looked up; `closed` where nothing was asked for. */
+export type ShieldOptions = {
+  /** false: nothing is kept in whenever there is no tunnel */
+  killSwitch: boolean;
+  /** private, link-local and multicast addresses, in both directions */
+  lan: boolean;
+  /** networks that are reached without the tunnel: "192.0.2.0/24" */
+  split: string[];
+  /** the resolver that is asked through the tunnel; absent: the exit's */
+  dns?: string;
+};
+export const closed: ShieldOptions = { killSwitch: true, lan: false, split: [] };
+
+/** Intent apart from fact: what was asked for (`unguarded`: a tunnel, and no kill switch), and what is. */
 export type TunnelState = {
-  intent: "secured" | "open";
+  intent: "secured" | "unguarded" | "open";
   fact: "down" | "securing" | "handshaking" | "up" | "blocked";
   /** why it is blocked, or that blocking itself has failed */
   problem?: string;
@@ -162,8 +175,8 @@ export type ClientTunnel = {
   backend: BackendKind;
   ifname: string;
   state(): TunnelState;
-  /** The kill switch, first and atomically; nothing but loopback and `control` passes from then on. */
-  secure(): Promise<void>;
+  /** The kill switch, first and atomically; nothing but loopback, `control` and what the options say passes from then on. Again for others. */
+  secure(options: ShieldOptions): Promise<void>;
   /** Interface, routes and DNS; resolves with the first handshake. @throws PEER_TIMEOUT */
   up(exit: { publicKey: WgKey; presharedKey?: WgKey; endpoint: Endpoint; address: string; dns: string; mtu: number }): Promise<void>;
   control(endpoints: Endpoint[]): Promise<void>;

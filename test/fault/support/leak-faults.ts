@@ -50,6 +50,10 @@ const dropRules =
 /** what a network may announce to who asks it for an address (TunnelVision), and a rule such as other tunnels make */
 const pushed = (host: Host, to: string[]) => to.map((network) => `ip route replace ${network} via ${routerOf(host)}`).join("; ");
 
+const otherAddress = ({ address }: Host) => address.replace(/\.2$/, ".77");
+const readdress = (host: Host, from: string, to: string) =>
+  void host.run(`ip addr del ${from}/24 dev eth0; ip addr add ${to}/24 dev eth0; ip route replace default via ${routerOf(host)}`);
+
 const noHandshake = "add rule inet leak_faults forward udp dport 51820 drop";
 const start = (market: TunnelMarket, fact: TunnelState["fact"]) => market.startConsumer(undefined, fact);
 
@@ -121,16 +125,10 @@ export const faults: Record<string, Fault> = {
   },
   "address changed": {
     strike: async ({ consumer: { host } }) => {
-      host.run(
-        `ip addr add ${host.address.replace(/\.2$/, ".77")}/24 dev eth0; ip addr del ${host.address}/24 dev eth0; ip route replace default via ${routerOf(host)}`,
-      );
+      readdress(host, host.address, otherAddress(host));
       return undefined;
     },
-    carriesOn: true,
-    undo: async ({ consumer: { host } }) =>
-      host.run(
-        `ip addr add ${host.address}/24 dev eth0; ip addr del ${host.address.replace(/\.2$/, ".77")}/24 dev eth0; ip route replace default via ${routerOf(host)}`,
-      ),
+    undo: async ({ consumer: { host } }) => readdress(host, otherAddress(host), host.address),
   },
   // all that is the consumer's stands still, and its cable has no carrier meanwhile
   resume: {

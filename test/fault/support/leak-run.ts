@@ -86,6 +86,9 @@ export async function runLeaks({ kinds, runs, recorded, log, signal }: LeakOptio
   return found;
 }
 
+/** An attempt that hangs is to be made anew. */
+const within = <T>(attempt: Promise<T>): Promise<T | undefined> => Promise.race([attempt, wait(2_000, undefined)]);
+
 async function happen(kind: string, market: TunnelMarket, capture: Capture): Promise<Once> {
   const { consumer, exit, user, target } = market;
   const fault = happenings[kind] as Fault;
@@ -107,8 +110,8 @@ async function happen(kind: string, market: TunnelMarket, capture: Capture): Pro
     await wait(watchMs);
     await expect("when it ended");
     if (fault.carriesOn)
-      await until(async () => (await user.ask({ do: "fetch", host: target.address })).text === exit.host.address, 15_000).catch(() =>
-        problems.push(`${kind}: nothing is carried any more`),
+      await until(async () => (await within(user.ask({ do: "fetch", host: target.address })))?.text === exit.host.address, 15_000).catch(
+        () => problems.push(`${kind}: nothing is carried any more`),
       );
     seen = sorted(capture, market);
   } finally {

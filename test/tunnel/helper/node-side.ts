@@ -1,11 +1,21 @@
 import { asMystError, type MystError } from "../../../src/lib/errors.ts";
 import type { Logger } from "../../../src/lib/ports.ts";
 import { startHelper } from "../../../src/services/wireguard/helper/start.ts";
-import type { ClientConfig, ClientTunnel, ExitConfig, ExitTunnel, Helper, WgKey } from "../../../src/services/wireguard/types.ts";
+import {
+  type ClientConfig,
+  type ClientTunnel,
+  closed,
+  type ExitConfig,
+  type ExitTunnel,
+  type Helper,
+  type ShieldOptions,
+  type WgKey,
+} from "../../../src/services/wireguard/types.ts";
 
 /** A process that stands for the node of one host: it starts the helper there, and does with it as it is told by messages. */
 export type Order =
-  | { do: "start" | "probe" | "cleanup" | "stop" | "ended" | "closeExit" | "secure" | "release" | "state" | "clientCounters" | "log" }
+  | { do: "start" | "probe" | "cleanup" | "stop" | "ended" | "closeExit" | "release" | "state" | "clientCounters" | "log" }
+  | { do: "secure"; options?: ShieldOptions }
   | { do: "openExit"; config: ExitConfig }
   | { do: "openClient"; config: ClientConfig }
   | { do: "admit" | "dismiss" | "counters"; key: WgKey }
@@ -68,7 +78,7 @@ async function perform(order: Order): Promise<unknown> {
       client = await helper.openClient(order.config);
       return plain(client);
     case "secure":
-      return client.secure();
+      return client.secure(order.options ?? closed);
     case "up":
       return client.up(order.exit);
     case "block":

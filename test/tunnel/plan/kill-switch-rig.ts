@@ -8,6 +8,8 @@ import { cable, type Namespace, openNamespace } from "../support/namespaces.ts";
 export const own = "10.182.0.2";
 export const tunnelDns = "10.182.0.1";
 export const lan = "11.0.0.2";
+/** beside it, on the same cable, what counts as local */
+export const [home, neighbour] = ["192.168.7.1", "192.168.7.2"];
 export const internet = "13.0.0.1";
 export const resolver = "13.0.0.53";
 export const lastingPeer = "13.0.0.3";
@@ -31,7 +33,7 @@ export type KillSwitchRig = {
   container: Namespace;
   facts: KillSwitchFacts;
   /** loads the plan, routes and all */
-  load(standing: Standing): Promise<void>;
+  load(standing: Standing, options?: KillSwitchFacts["options"]): Promise<void>;
   unload(what?: { routes: boolean }): Promise<void>;
   /** what another program may do, and what the rig itself needs of it made anew */
   flush(): void;
@@ -51,7 +53,7 @@ export async function openKillSwitchRig(): Promise<KillSwitchRig> {
   cable(consumer, "eth0", outside, "eth0");
   cable(consumer, "mystnode0", exit, "tun");
   cable(consumer, "docker0", container, "eth0");
-  consumer.run(`ip addr add 11.0.0.1/24 dev eth0; ip addr add fd00::1/64 dev eth0 nodad; ip route add default via ${lan}; ip -6 route add default via fd00::2
+  consumer.run(`ip addr add 11.0.0.1/24 dev eth0; ip addr add ${home}/24 dev eth0; ip addr add fd00::1/64 dev eth0 nodad; ip route add default via ${lan}; ip -6 route add default via fd00::2
     ip link set mystnode0 down; ip addr add 172.17.0.1/24 dev docker0
     sysctl -qw net.ipv4.ip_forward=1 net.ipv4.conf.all.rp_filter=1 net.ipv4.conf.eth0.rp_filter=1 net.ipv4.conf.mystnode0.rp_filter=1`);
   const marker = () =>
@@ -60,7 +62,7 @@ export async function openKillSwitchRig(): Promise<KillSwitchRig> {
     );
   marker();
   container.run("ip addr add 172.17.0.2/24 dev eth0; ip route add default via 172.17.0.1");
-  outside.run(`ip addr add ${lan}/24 dev eth0; ip addr add fd00::2/64 dev eth0 nodad; ip route add 172.17.0.0/24 via 11.0.0.1; ip -6 addr add 2a00::1/128 dev lo
+  outside.run(`ip addr add ${lan}/24 dev eth0; ip addr add ${neighbour}/24 dev eth0; ip addr add fd00::2/64 dev eth0 nodad; ip route add 172.17.0.0/24 via 11.0.0.1; ip -6 addr add 2a00::1/128 dev lo
     for address in ${internet} ${resolver} ${controlPeer} ${exitAddress} ${otherExit} ${lastingPeer}; do ip addr add $address/32 dev lo; done`);
   outside.run(
     "nft -f -",
@@ -103,8 +105,8 @@ export async function openKillSwitchRig(): Promise<KillSwitchRig> {
     exit,
     container,
     facts,
-    load: async (standing) => {
-      const plan = killSwitchPlan(facts, standing);
+    load: async (standing, options) => {
+      const plan = killSwitchPlan({ ...facts, ...(options && { options }) }, standing);
       consumer.run("nft -f -", plan.nft);
       for (const { family, del } of loaded.steps.toReversed()) consumer.run(`ip -${family} ${del} 2>/dev/null || true`);
       for (const { family, add } of plan.steps) consumer.run(`ip -${family} ${add}`);

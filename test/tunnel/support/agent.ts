@@ -50,6 +50,8 @@ async function fetchPage(host: string): Promise<Done> {
   const beganMs = performance.now();
   const asked = get({ host, port: webPort, agent: false, signal: AbortSignal.timeout(limitMs) });
   const [response] = await once(asked, "response");
+  // what comes later the reading of the page tells
+  asked.on("error", () => undefined);
   let ms = 0;
   let text = "";
   for await (const chunk of response) {

@@ -1,7 +1,7 @@
 import type { TunnelState } from "../types.ts";
 
 export type ClientEvent =
-  | { type: "securing" }
+  | { type: "securing"; killSwitch: boolean }
   | { type: "handshaking" }
   | { type: "up" }
   /** nothing passes any more, the tunnel included */
@@ -16,15 +16,19 @@ export const initialState: TunnelState = { intent: "open", fact: "down" };
 /** What a client is, after what has happened to it. An event that does not fit what was asked for changes nothing. */
 export function nextState(state: TunnelState, event: ClientEvent): TunnelState {
   if (event.type === "released") return initialState;
-  if (event.type === "securing") return state.intent === "open" ? { intent: "secured", fact: "securing" } : state;
-  if (state.intent === "open") return state;
+  if (event.type === "securing") {
+    const intent = event.killSwitch ? "secured" : "unguarded";
+    return state.intent === "open" ? { intent, fact: "securing" } : { ...state, intent };
+  }
+  const { intent } = state;
+  if (intent === "open") return state;
   switch (event.type) {
     case "handshaking":
-      return { intent: "secured", fact: "handshaking" };
+      return { intent, fact: "handshaking" };
     case "up":
-      return state.fact === "handshaking" ? { intent: "secured", fact: "up" } : state;
+      return state.fact === "handshaking" ? { intent, fact: "up" } : state;
     case "blocked":
-      return { intent: "secured", fact: "blocked", problem: event.problem };
+      return { intent, fact: intent === "secured" ? "blocked" : "down", problem: event.problem };
     case "unprotected":
       return { ...state, problem: `the kill switch does not stand: ${event.problem}` };
     case "protected":

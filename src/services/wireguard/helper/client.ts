@@ -4,7 +4,17 @@ import { makeKeyPair } from "../backend/keys.ts";
 import { killSwitchPlan, type Standing } from "../plan/client.ts";
 import { receiveBuffer } from "../plan/host-plan.ts";
 import { clientMark } from "../plan/routes.ts";
-import type { BackendKind, ClientCounters, Endpoint, TunnelState, WgBackend, WgDevice, WgKey } from "../types.ts";
+import {
+  type BackendKind,
+  type ClientCounters,
+  closed,
+  type Endpoint,
+  type ShieldOptions,
+  type TunnelState,
+  type WgBackend,
+  type WgDevice,
+  type WgKey,
+} from "../types.ts";
 import { type Account, bytesOf, counted, newAccount, restarted } from "./account.ts";
 import { type ClientEvent, initialState, nextState } from "./client-state.ts";
 import type { HostPort } from "./host-port.ts";
@@ -25,7 +35,7 @@ export type Exit = { publicKey: WgKey; presharedKey?: WgKey; endpoint: Endpoint;
 export type HelperClient = {
   publicKey: WgKey;
   backend: BackendKind;
-  secure(): Promise<void>;
+  secure(options: ShieldOptions): Promise<void>;
   up(exit: Exit): Promise<void>;
   control(endpoints: Endpoint[]): Promise<void>;
   block(reason: string): Promise<void>;
@@ -53,6 +63,7 @@ export function openClient(deps: ClientDeps, settings: ClientSettings): HelperCl
   let device: WgDevice | undefined;
   /** what the routes and rules are made for at the moment */
   let applied: Standing = { state: "down" };
+  let options = closed;
   /** what the kill switch lets be reached at the moment */
   let reached: Endpoint[] | undefined;
   let watch: { end(): void } | undefined;
@@ -73,7 +84,8 @@ export function openClient(deps: ClientDeps, settings: ClientSettings): HelperCl
   };
   const protect = async (standing: Standing) => {
     reached = undefined;
-    await host.apply(killSwitchPlan({ ifname, uid, control, ipv6 }, standing));
+    if (options.killSwitch || standing.tunnel) await host.apply(killSwitchPlan({ ifname, uid, control, ipv6, options }, standing));
+    else await host.revert();
     applied = standing;
     reached = control;
   };
@@ -110,7 +122,7 @@ export function openClient(deps: ClientDeps, settings: ClientSettings): HelperCl
     note({ type: "blocked", problem });
   };
   const secured = () => {
-    if (state.intent !== "secured") throw new MystError("INTERNAL", "the kill switch does not stand yet");
+    if (state.intent === "open") throw new MystError("INTERNAL", "the kill switch does not stand yet");
   };
 
   const up = async (exit: Exit) => {
@@ -177,7 +189,7 @@ export function openClient(deps: ClientDeps, settings: ClientSettings): HelperCl
   };
   const look = async () => {
     awaited = false;
-    if (state.intent !== "secured") return;
+    if (state.intent === "open" || !(options.killSwitch || applied.tunnel)) return;
     try {
       const problems = await host.verify();
       if (problems.length > 0) {
@@ -209,16 +221,19 @@ export function openClient(deps: ClientDeps, settings: ClientSettings): HelperCl
   };
   const leave = async () => {
     watch?.end();
-    if (state.intent === "secured") await block("the node has ended", "down");
+    if (state.intent !== "open") await block("the node has ended", "down");
   };
 
   return {
     publicKey,
     backend: backend.kind,
-    secure: () =>
+    secure: (wanted) =>
       inTurn(async () => {
-        if (state.intent === "secured") return;
-        note({ type: "securing" });
+        const before = state.intent;
+        if (before !== "open" && JSON.stringify(wanted) === JSON.stringify(options)) return;
+        options = wanted;
+        note({ type: "securing", killSwitch: wanted.killSwitch });
+        if (before !== "open") return protect(applied);
         try {
           // it looks whether the kill switch stands
           await protect({ state: "securing" });
@@ -234,7 +249,7 @@ export function openClient(deps: ClientDeps, settings: ClientSettings): HelperCl
       inTurn(async () => {
         control = endpoints;
         if (JSON.stringify(control) === JSON.stringify(reached)) return;
-        if (state.intent === "secured") await protect(applied);
+        if (state.intent !== "open") await protect(applied);
       }),
     block: (reason) =>
       inTurn(async () => {
@@ -245,7 +260,7 @@ export function openClient(deps: ClientDeps, settings: ClientSettings): HelperCl
       inTurn(async () => {
         watch?.end();
         await closeDevice(peer);
-        if (state.intent === "secured") await host.revert();
+        if (state.intent !== "open") await host.revert();
         applied = { state: "down" };
         reached = undefined;
         note({ type: "released" });

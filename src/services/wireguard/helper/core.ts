@@ -189,7 +189,7 @@ export function createCore(deps: CoreDeps): Core {
         case "openClient":
           return openTheClient(request);
         case "secure":
-          return theClient().secure();
+          return theClient().secure(request.options);
         case "up":
           return theClient().up(request.exit);
         case "control":

@@ -3,6 +3,7 @@ import { z } from "zod";
 import { speedMax, speedMin } from "../../../lib/units.ts";
 import { parseRule } from "../../policy.ts";
 import { isKey } from "../backend/keys.ts";
+import { isNetwork } from "../exceptions.ts";
 import { flowLimitMax } from "../plan/flows.ts";
 
 /**
@@ -56,6 +57,14 @@ const exitConfig = z.strictObject({
 const clientConfig = z.strictObject({ backend: backend.optional(), uid: z.int().min(0).max(0xff_ff_ff_fe), control });
 const upConfig = z.strictObject({ publicKey: key, presharedKey: key.optional(), endpoint, address: ipv4, dns: ipv4, mtu });
 
+const network = z.string().refine(isNetwork, "no IPv4 network");
+const shieldOptions = z.strictObject({
+  killSwitch: z.boolean(),
+  lan: z.boolean(),
+  split: z.array(network).max(100),
+  dns: ipv4.optional(),
+});
+
 const asked = <Op extends string, Shape extends z.ZodRawShape>(op: Op, shape: Shape) =>
   z.strictObject({ id: z.int().min(1), op: z.literal(op), ...shape });
 
@@ -68,7 +77,7 @@ export const requestSchema = z.discriminatedUnion("op", [
   asked("dismiss", { publicKey: key }),
   asked("closeExit", {}),
   asked("openClient", { config: clientConfig }),
-  asked("secure", {}),
+  asked("secure", { options: shieldOptions }),
   asked("up", { exit: upConfig }),
   asked("control", { endpoints: control }),
   asked("block", { reason: z.string().max(300) }),
@@ -97,7 +106,7 @@ export const results = {
 };
 
 const state = z.strictObject({
-  intent: z.enum(["secured", "open"]),
+  intent: z.enum(["secured", "unguarded", "open"]),
   fact: z.enum(["down", "securing", "handshaking", "up", "blocked"]),
   problem: z.string().optional(),
 });

@@ -23,7 +23,7 @@ export async function clientTunnel(calls: Calls, { backend, uid, control }: Clie
     for (const callback of callbacks) callback();
   });
   void calls.ended.then((reason) => {
-    if (state.intent === "secured") state = { intent: "secured", fact: "blocked", problem: `the tunnel's helper has ended: ${reason}` };
+    if (state.intent !== "open") state = { intent: state.intent, fact: "blocked", problem: `the tunnel's helper has ended: ${reason}` };
   });
   const done = async (request: Parameters<Calls["ask"]>[0]) => {
     await calls.ask(request, results.done);
@@ -32,7 +32,7 @@ export async function clientTunnel(calls: Calls, { backend, uid, control }: Clie
   return {
     ...opened,
     state: () => state,
-    secure: () => done({ op: "secure" }),
+    secure: (options) => done({ op: "secure", options }),
     up: ({ publicKey, presharedKey, endpoint, address, dns, mtu }) =>
       done({ op: "up", exit: { publicKey, ...(presharedKey && { presharedKey }), endpoint, address, dns, mtu } }),
     control: (endpoints) => done({ op: "control", endpoints }),

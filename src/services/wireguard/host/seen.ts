@@ -84,6 +84,7 @@ const ours = [
   new RegExp(`^${preference.own}:.* fwmark 0x${clientMark.toString(16)} lookup main$`),
   new RegExp(`^${preference.control}:.* uidrange \\d+-\\d+ .*lookup main$`),
   new RegExp(`^${preference.dns}:.* lookup ${clientTable}$`),
+  new RegExp(`^${preference.split}:.* to \\S+ lookup main$`),
   new RegExp(`^${preference.specific}:.* lookup main suppress_prefixlength 0$`),
   new RegExp(`^${preference.tunnel}:.* lookup ${clientTable}$`),
 ];

@@ -1,7 +1,8 @@
-import type { Endpoint } from "../types.ts";
+import { type Exceptions, exceptionsOf, lan4, lan6 } from "../exceptions.ts";
+import { closed, type Endpoint, type ShieldOptions } from "../types.ts";
 import { checkIfname, checkIPv4, checkMtu, checkPort, checkUid } from "./check.ts";
 import { type HostPlan, holdTable, killSwitchTable, replaceTable } from "./host-plan.ts";
-import { blockingSteps, clientMark, controlEndpoints, controlSteps, tunnelSteps } from "./routes.ts";
+import { blockingSteps, clientMark, controlEndpoints, controlSteps, splitSteps, tunnelSteps } from "./routes.ts";
 import { type ShieldState, verdict } from "./shield.ts";
 
 export type KillSwitchFacts = {
@@ -11,6 +12,8 @@ export type KillSwitchFacts = {
   control: Endpoint[];
   /** whether this kernel has IPv6 at all */
   ipv6: boolean;
+  /** default: `closed` */
+  options?: Pick<ShieldOptions, "lan" | "split" | "dns">;
 };
 
 /** The state that the host is to be in, with the tunnel where that has one. */
@@ -40,33 +43,33 @@ export function killSwitchPlan(facts: KillSwitchFacts, standing: Standing): Host
   const tun = checkIfname(facts.ifname);
   const { state, tunnel } = standing;
   const control = verdict("control", state) === "passes" ? controlEndpoints(facts.control) : [];
-  const leaving = leavingChains(tun, { ...facts, control }, standing);
+  const beside = exceptionsOf(facts.options ?? closed);
+  const leaving = leavingChains(tun, { ...facts, control }, standing, beside);
   const lines = [
     ...leaving,
     ...chain("arrive", "type filter hook prerouting priority mangle; policy accept;", [
       `ct mark ${mark} meta mark set ${mark}`,
       ...(tunnel ? [antispoof(tun, checkIPv4(tunnel.address))] : []),
     ]),
-    ...chain("input", "type filter hook input priority filter; policy drop;", inputRules(tun, tunnel !== undefined)),
+    ...chain("input", "type filter hook input priority filter; policy drop;", inputRules(tun, tunnel !== undefined, beside)),
     ...(tunnel ? chain("from_tunnel", "", fromTunnel) : []),
-    ...chain(
-      "forward",
-      "type filter hook forward priority filter; policy drop;",
-      verdict("forwarded", state) === "in the tunnel" ? forwardRules(tun) : [],
-    ),
+    ...chain("forward", "type filter hook forward priority filter; policy drop;", [
+      ...(verdict("forwarded", state) === "in the tunnel" ? forwardRules(tun) : []),
+      ...forwardedBeside(tun, beside),
+    ]),
     ...chain("output", "type filter hook output priority filter; policy drop;", [
       ...(verdict("internet", state) === "in the tunnel" ? [`oifname "${tun}" meta nfproto ipv4 accept`] : []),
       // what bears the mark is the tunnel's own, and judged by where it goes when it leaves
       ...(verdict("exit", state) === "passes" ? [`meta mark ${mark} accept`] : []),
       'oifname "lo" accept',
       ...(tunnel && verdict("dns", state) === "to the tunnel's resolver"
-        ? [`ip daddr ${checkIPv4(tunnel.dns)} ct status dnat accept`]
+        ? [`ip daddr ${beside.dns ?? checkIPv4(tunnel.dns)} ct status dnat accept`]
         : []),
       "jump may_leave",
       "meta l4proto tcp reject with tcp reset",
       "reject with icmpx type admin-prohibited",
     ]),
-    ...(tunnel ? natChains(tun, tunnel) : []),
+    ...(tunnel ? natChains(tun, tunnel, beside) : []),
   ];
   return {
     kind: "client",
@@ -76,7 +79,10 @@ export function killSwitchPlan(facts: KillSwitchFacts, standing: Standing): Host
     hold: { table: holdTable, body: leaving.join("\n") },
     steps: [
       ...controlSteps({ uid: facts.uid, control }),
-      ...(tunnel ? tunnelSteps({ ...tunnel, ifname: tun, mtu: checkMtu(tunnel.mtu), ipv6: facts.ipv6 }) : blockingSteps(facts.ipv6)),
+      ...splitSteps(beside.split),
+      ...(tunnel
+        ? tunnelSteps({ ...tunnel, ifname: tun, mtu: checkMtu(tunnel.mtu), ipv6: facts.ipv6, ...(beside.dns && { resolver: beside.dns }) })
+        : blockingSteps(facts.ipv6)),
     ],
     // the reverse path of what comes to the mark's own connections is looked up with the mark
     sysctls: [{ key: "net/ipv4/conf/all/src_valid_mark", value: "1" }],
@@ -85,7 +91,7 @@ export function killSwitchPlan(facts: KillSwitchFacts, standing: Standing): Host
 }
 
 /** What may leave, by the device that it really leaves by. */
-function leavingChains(tun: string, { uid, control }: KillSwitchFacts, { state, tunnel }: Standing): string[] {
+function leavingChains(tun: string, { uid, control }: KillSwitchFacts, { state, tunnel }: Standing, beside: Exceptions): string[] {
   const exit = tunnel && verdict("exit", state) === "passes" ? [`${wireGuard(tunnel.exit)} ct mark set ${mark} accept`] : [];
   return [
     ...controlSet(control),
@@ -97,6 +103,8 @@ function leavingChains(tun: string, { uid, control }: KillSwitchFacts, { state, 
       `ip daddr . meta l4proto . th dport @control ct mark ${mark} ct state established accept`,
       "udp sport 68 udp dport 67 accept",
       `icmpv6 type ${ndp} ip6 hoplimit 255 accept`,
+      ...(beside.lan ? [`ip daddr ${lan4} accept`, `ip6 daddr ${lan6} accept`] : []),
+      ...beside.split.map((network) => `ip daddr ${network} accept`),
     ]),
     ...chain("leave", "type filter hook postrouting priority 300; policy drop;", [
       ...(tunnel ? [`oifname "${tun}" goto into_tunnel`] : []),
@@ -129,13 +137,15 @@ function controlSet(endpoints: Endpoint[]): string[] {
 const antispoof = (tun: string, address: string): string => `ip daddr ${address} iifname != "${tun}" iifname != "lo" drop`;
 
 /** What comes in answer to what may leave. */
-const inputRules = (tun: string, up: boolean): string[] => [
+const inputRules = (tun: string, up: boolean, { lan, split }: Exceptions): string[] => [
   // related: ICMP about these connections, of which "fragmentation needed" is one
   `ct mark ${mark} iifname != "${tun}" ct state established,related accept`,
   ...(up ? [`iifname "${tun}" goto from_tunnel`] : []),
   'iifname "lo" accept',
   "udp sport 67 udp dport 68 accept",
   `icmpv6 type ${ndp} ip6 hoplimit 255 accept`,
+  ...(lan ? [`ip saddr ${lan4} accept`, `ip6 saddr ${lan6} accept`] : []),
+  ...split.map((network) => `ip saddr ${network} ct state established,related accept`),
 ];
 
 /** From the tunnel too only answers come in, since an exit is a stranger, and none to what goes outside of it. */
@@ -147,11 +157,22 @@ const forwardRules = (tun: string): string[] => [
   `iifname "${tun}" ct state established,related accept`,
 ];
 
-const natChains = (tun: string, { exit, address, dns }: TunnelFacts): string[] => [
+/** What may leave beside the tunnel may do so for them, too. */
+const forwardedBeside = (tun: string, { lan, split }: Exceptions): string[] => {
+  const rules = [
+    ...(lan ? [`ip saddr ${lan4} ip daddr ${lan4} accept`, `ip6 saddr ${lan6} ip6 daddr ${lan6} accept`] : []),
+    ...split.flatMap((network) => [`ip daddr ${network} accept`, `ip saddr ${network} ct state established,related accept`]),
+  ];
+  return rules.map((rule) => `iifname != "${tun}" oifname != "${tun}" ${rule}`);
+};
+
+const natChains = (tun: string, { exit, address, dns }: TunnelFacts, beside: Exceptions): string[] => [
   ...chain("redirect_dns", "type nat hook output priority -100; policy accept;", [
     'oifname "lo" return',
     `${wireGuard(exit)} return`,
-    `meta nfproto ipv4 meta l4proto { tcp, udp } th dport 53 dnat ip to ${dns}`,
+    // who asks the exit itself means it
+    ...(beside.dns ? [`ip daddr ${dns} return`] : []),
+    `meta nfproto ipv4 meta l4proto { tcp, udp } th dport 53 dnat ip to ${beside.dns ?? dns}`,
   ]),
   // what has chosen its source address for another device
   ...chain("own_source", "type nat hook postrouting priority srcnat; policy accept;", [

@@ -7,7 +7,7 @@ export const clientTable = 28_025;
 export const clientMark = 28_025;
 
 /** Priorities of our policy rules: before the kernel's own (32766), and in this order. */
-export const preference = { own: 18_190, control: 18_200, dns: 18_210, specific: 18_220, tunnel: 18_230 };
+export const preference = { own: 18_190, control: 18_200, dns: 18_210, split: 18_215, specific: 18_220, tunnel: 18_230 };
 
 /** Behind the tunnel's own route, so that it is met only where that one is missing. */
 const unreachableMetric = 4_096;
@@ -18,6 +18,8 @@ export type RouteFacts = {
   address: string;
   /** where DNS questions go; asked through the tunnel whatever routes a network announces */
   dns: string;
+  /** another resolver that is asked through the tunnel */
+  resolver?: string;
   mtu: number;
   /** whether this kernel has IPv6 at all */
   ipv6: boolean;
@@ -46,7 +48,9 @@ export function tunnelSteps(facts: RouteFacts): IpStep[] {
     { family: 4, add: `addr add ${address} dev ${tun}`, del: `addr del ${address} dev ${tun}` },
     { family: 4, add: `link set dev ${tun} mtu ${checkMtu(facts.mtu)} up`, del: `link set dev ${tun} down` },
     pair(4, "route", `default dev ${tun} table ${clientTable}`),
-    pair(4, "rule", `pref ${preference.dns} to ${checkIPv4(facts.dns)}/32 lookup ${clientTable}`),
+    ...[facts.dns, ...(facts.resolver === undefined ? [] : [facts.resolver])].map((resolver) =>
+      pair(4, "rule", `pref ${preference.dns} to ${checkIPv4(resolver)}/32 lookup ${clientTable}`),
+    ),
   ];
 }
 
@@ -76,6 +80,10 @@ export const controlSteps = ({ uid, control }: ControlFacts): IpStep[] =>
       `pref ${preference.control} uidrange ${checkUid(uid)}-${uid} to ${address}/32 ipproto ${protocol} dport ${port} lookup main`,
     ),
   );
+
+/** Networks, checked, whose routes are those that the machine has without a tunnel. */
+export const splitSteps = (networks: string[]): IpStep[] =>
+  networks.map((network) => pair(4, "rule", `pref ${preference.split} to ${network} lookup main`));
 
 /** Checked, those of IPv4 only, each once. */
 export function controlEndpoints(control: Endpoint[]): Endpoint[] {

@@ -118,7 +118,7 @@ describe("wireguard/consumer: a session", (test) => {
   test("one whose tunnel does not answer can be left for another; it says that UDP may be blocked", async () => {
     const { fake, open, service } = client();
     await service.request?.("01");
-    fake.fail(new MystError("PEER_TIMEOUT", "no handshake"));
+    fake.fail(new MystError("PEER_TIMEOUT", "no handshake"), "up");
     await assert.rejects(open(), (error) => code("TUNNEL_FAILED")(error) && /UDP.*--service proxy/.test((error as MystError).hint ?? ""));
   });
 

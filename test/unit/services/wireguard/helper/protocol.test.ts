@@ -95,7 +95,9 @@ describe("wireguard helper: requests", (test) => {
     const fail = async () => {
       throw Object.assign(new Error("no"), { secret: key });
     };
-    await dispatch('{"id":7,"op":"secure"}', { ask: fail, credit: () => undefined, beat: () => undefined }, (note) => answers.push(note));
+    await dispatch('{"id":7,"op":"closeExit"}', { ask: fail, credit: () => undefined, beat: () => undefined }, (note) =>
+      answers.push(note),
+    );
     assert.deepEqual(answers, [{ id: 7, error: { code: "INTERNAL", message: "no" } }]);
   });
 });
@@ -142,21 +144,34 @@ describe("wireguard client: intent and fact", (test) => {
   const problem = "why";
 
   test("secured, up, and released", () => {
-    assert.deepEqual(run({ type: "securing" }), { intent: "secured", fact: "securing" });
-    assert.deepEqual(run({ type: "securing" }, { type: "handshaking" }, { type: "up" }), { intent: "secured", fact: "up" });
-    assert.deepEqual(run({ type: "securing" }, { type: "handshaking" }, { type: "up" }, { type: "released" }), initialState);
+    assert.deepEqual(run({ type: "securing", killSwitch: true }), { intent: "secured", fact: "securing" });
+    assert.deepEqual(run({ type: "securing", killSwitch: true }, { type: "handshaking" }, { type: "up" }), {
+      intent: "secured",
+      fact: "up",
+    });
+    assert.deepEqual(
+      run({ type: "securing", killSwitch: true }, { type: "handshaking" }, { type: "up" }, { type: "released" }),
+      initialState,
+    );
   });
 
   test("blocked keeps its reason, and loses it when it is up again", () => {
-    const blocked = run({ type: "securing" }, { type: "handshaking" }, { type: "blocked", problem });
+    const blocked = run({ type: "securing", killSwitch: true }, { type: "handshaking" }, { type: "blocked", problem });
     assert.deepEqual(blocked, { intent: "secured", fact: "blocked", problem });
     assert.deepEqual([{ type: "handshaking" }, { type: "up" }].reduce(nextState as never, blocked), { intent: "secured", fact: "up" });
   });
 
   test("that blocking has failed is said until it stands again", () => {
-    const failed = run({ type: "securing" }, { type: "unprotected", problem });
+    const failed = run({ type: "securing", killSwitch: true }, { type: "unprotected", problem });
     assert.match(failed.problem ?? "", /does not stand: why/);
     assert.deepEqual(nextState(failed, { type: "protected" }), { intent: "secured", fact: "securing" });
+  });
+
+  test("without a kill switch a tunnel that is lost leaves nothing behind, and says so", () => {
+    const up = run({ type: "securing", killSwitch: false }, { type: "handshaking" }, { type: "up" });
+    assert.deepEqual(up, { intent: "unguarded", fact: "up" });
+    assert.deepEqual(nextState(up, { type: "blocked", problem }), { intent: "unguarded", fact: "down", problem });
+    assert.deepEqual(nextState(up, { type: "securing", killSwitch: true }), { intent: "secured", fact: "up" });
   });
 
   test("no event secures what was not asked to be", () => {
