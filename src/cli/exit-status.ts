@@ -38,6 +38,7 @@ export const exitStatus: Record<ErrorCode, number> = {
   PASSPHRASE_FILE: failure,
   BAD_SIGNATURE: failure,
   SLOW_CRYPTO: failure,
+  GEOIP_UNUSABLE: failure,
   NODE_NOT_RUNNING: notRunning,
   NODE_UNREACHABLE: notRunning,
   NOT_CONNECTED: failure,

@@ -34,6 +34,7 @@ const hints: Record<ErrorCode, string> = {
   PASSPHRASE_FILE: "it is a text file whose first line is the passphrase",
   BAD_SIGNATURE: newer,
   SLOW_CRYPTO: doctor,
+  GEOIP_UNUSABLE: "name a whole .mmdb file with --geoip-db, or leave it out",
   NODE_NOT_RUNNING: "start one with 'mystnode connect' or 'mystnode serve'",
   NODE_UNREACHABLE: "see 'mystnode status'",
   NOT_CONNECTED: "connect with 'mystnode connect'",

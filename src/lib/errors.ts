@@ -31,6 +31,7 @@ export type ErrorCode =
   | "PASSPHRASE_FILE"
   | "BAD_SIGNATURE"
   | "SLOW_CRYPTO"
+  | "GEOIP_UNUSABLE"
   // the node and its socket
   | "NODE_NOT_RUNNING"
   | "NODE_UNREACHABLE"
