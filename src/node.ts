@@ -1,4 +1,5 @@
 import { createChain } from "./chain/client.ts";
+import { openDatabases } from "./country/databases.ts";
 import { systemClock } from "./lib/clock.ts";
 import { MystError } from "./lib/errors.ts";
 import { deadline } from "./lib/lifecycle.ts";
@@ -6,11 +7,12 @@ import { silentLogger } from "./lib/ports.ts";
 import { openStore } from "./lib/store.ts";
 import { ownAccount } from "./node/account.ts";
 import { bindNetwork, openOwner } from "./node/binding.ts";
-import { type ConnectingDeps, findExits } from "./node/connecting.ts";
+import type { ConnectingDeps } from "./node/connecting.ts";
 import { consume } from "./node/consuming.ts";
 import { mindDoubt } from "./node/doubts.ts";
 import { endInOrder, trackWork } from "./node/ending.ts";
 import { createEvents } from "./node/events.ts";
+import { findExits } from "./node/finding.ts";
 import { type Joined, joinNetwork } from "./node/joining.ts";
 import { type Judging, startJudging } from "./node/judging.ts";
 import { listExits } from "./node/listing.ts";
@@ -47,12 +49,13 @@ const defaultProxy = "127.0.0.1:1080";
 
 /**
  * Opens the node of a data directory: identity, ledgers, wallet. `start` then brings it into the network.
- * @throws DATA_DIR_LOCKED and the other errors of `openStore`, those of `openIdentity`, NETWORK_MISMATCH
+ * @throws GEOIP_UNUSABLE, DATA_DIR_LOCKED and the other errors of `openStore`, those of `openIdentity`, NETWORK_MISMATCH
  */
 export async function createNode(options: NodeOptions): Promise<Node> {
   const clock = options.clock ?? systemClock;
   const log = options.log ?? silentLogger;
   const config = options.network;
+  const databases = await openDatabases(options.geoipDbs ?? []);
   await using undo = new AsyncDisposableStack();
   const store = undo.use(await openStore(options.dataDir));
   await bindNetwork(store, config);
@@ -119,6 +122,8 @@ export async function createNode(options: NodeOptions): Promise<Node> {
 
   const isPayer = (signer: `0x${string}`) => provider.account(signer) !== undefined;
 
+  const here = () => options.here ?? providing?.serving.options.country;
+
   const start = async () => {
     if (online) return;
     await tunnelling.adopt();
@@ -127,7 +132,7 @@ export async function createNode(options: NodeOptions): Promise<Node> {
     discovery.onOffer(({ offer }, source) => events.emit({ type: "offer", peer: offer.peer, country: offer.country, source }));
     network.onDisconnect((peer) => events.emit({ type: "peer", peer, connected: false }));
     await answerResume({ network, ledger: payer, clock, onBehind: ({ code, message }) => events.emit({ type: "warning", code, message }) });
-    const parts = { network, discovery, chain, payer, identity, store, clock, log };
+    const parts = { network, discovery, chain, payer, identity, store, clock, log, databases, here };
     online = { ...joined, recall: createRecall({ network, ledger: payer }), judging: await startJudging(parts, config, options) };
   };
 

@@ -1,3 +1,4 @@
+import type { CommandName } from "./commands.ts";
 import type { Hex } from "./lib/codec.ts";
 import type { Schedule } from "./lib/schedule.ts";
 import type { Unit } from "./lib/units.ts";
@@ -54,3 +55,22 @@ export type Kinds = {
   interface: string;
 };
 export type OptionKind = keyof Kinds;
+
+type OptionSpec = {
+  /** without its dashes */
+  name: string;
+  kind: OptionKind;
+  help: string;
+  /** may be given several times, or several separated by commas; an array in the config file */
+  list?: true;
+  choices?: readonly string[];
+  /** as a person would type it; an amount without a unit is in the network's token */
+  default?: string;
+  /** makes sense for one run only: no environment variable, no place in the config file */
+  once?: true;
+};
+export type OptionRow = OptionSpec & { commands: "all" | readonly CommandName[]; group?: string };
+
+/** Rows of the option table that the same commands have. */
+export const of = <const C extends OptionRow["commands"], const R extends readonly OptionSpec[]>(commands: C, group: string, rows: R) =>
+  rows.map((row) => ({ ...row, commands, group })) as unknown as { -readonly [I in keyof R]: R[I] & { commands: C; group: string } };

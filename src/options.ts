@@ -1,26 +1,8 @@
 import type { CommandName } from "./commands.ts";
-import type { Kinds, OptionKind } from "./option-kinds.ts";
-
-type OptionSpec = {
-  /** without its dashes */
-  name: string;
-  kind: OptionKind;
-  help: string;
-  /** may be given several times, or several separated by commas; an array in the config file */
-  list?: true;
-  choices?: readonly string[];
-  /** as a person would type it; an amount without a unit is in the network's token */
-  default?: string;
-  /** makes sense for one run only: no environment variable, no place in the config file */
-  once?: true;
-};
-export type OptionRow = OptionSpec & { commands: "all" | readonly CommandName[]; group?: string };
-
-/** Rows that the same commands have. */
-const of = <const C extends OptionRow["commands"], const R extends readonly OptionSpec[]>(commands: C, group: string, rows: R) =>
-  rows.map((row) => ({ ...row, commands, group })) as unknown as { -readonly [I in keyof R]: R[I] & { commands: C; group: string } };
+import { type Kinds, type OptionRow, of } from "./option-kinds.ts";
 
 const networkKinds = ["residential", "datacenter", "mobile", "unknown"] as const;
+const evidence = ["claimed", "database", "latency"] as const;
 const owners = ["wallet deposit", "wallet close", "wallet withdraw"] as const;
 const wallets = [
   "wallet",
@@ -48,6 +30,7 @@ export const options = [
     { name: "open-port", kind: "port", list: true, help: "only exits that let clients reach this port, for example 25 for mail" },
     { name: "service", kind: "choice", choices: ["wireguard", "proxy"], help: "how to go out; default: wireguard as root, else proxy" },
     { name: "min-score", kind: "share", help: "only exits with this score at least, from 0 to 1: see 'mystnode exits'" },
+    { name: "evidence", kind: "choice", choices: evidence, help: "only exits with this much for their country: see 'mystnode explain'" },
     { name: "exclude", kind: "peer", list: true, help: "never this exit" },
     { name: "via", kind: "invite", list: true, help: "an invite: the address of an exit, or of a peer to ask" },
   ]),
@@ -178,6 +161,10 @@ export const options = [
       help: "look for peers on the local network, and be found there",
     },
   ]),
+  ...of(["serve", "connect", "exits", "explain"], "Network", [
+    { name: "geoip-db", kind: "path", list: true, help: "database of where addresses are (.mmdb), to check countries by" },
+    { name: "here", kind: "country", help: "where this machine is, to check countries by latency; default: serve's --country" },
+  ]),
   ...of(["serve", "connect"], "Network", [
     {
       name: "share-records",
@@ -200,6 +187,7 @@ export const options = [
     { name: "max-price-gib", kind: "amount", help: "only up to this price per GiB" },
     { name: "max-price-hour", kind: "amount", help: "only up to this price per hour" },
     { name: "min-score", kind: "share", help: "only with this score at least, from 0 to 1" },
+    { name: "evidence", kind: "choice", choices: evidence, help: "only with this much for their country; claimed: none refuted" },
     { name: "sort", kind: "choice", choices: ["price", "score", "latency"], default: "price", help: "order" },
     { name: "limit", kind: "integer", default: "20", help: "at most this many" },
     { name: "follow", kind: "flag", once: true, help: "go on with what is new, changed or gone; with --json one object a line" },

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { explainView } from "./explain-schema.ts";
 import * as view from "./schema.ts";
 import * as wallet from "./wallet-schema.ts";
 
@@ -29,7 +30,7 @@ export const routes = {
   exits: { method: "GET", path: "/v1/exits", input: view.exitsInput, output: z.object({ exits: z.array(view.exitView) }) },
   /** exits as they are found, until every source has been asked; with `follow` on and on, and those that are gone */
   look: { method: "POST", path: "/v1/exits/look", input: view.lookInput, output: view.exitChange, stream: true },
-  explain: { method: "GET", path: "/v1/exits/:peer", input: byPeer, output: z.object({ exit: view.explainView }) },
+  explain: { method: "GET", path: "/v1/exits/:peer", input: byPeer, output: z.object({ exit: explainView }) },
   sessions: { method: "GET", path: "/v1/sessions", input: nothing, output: z.object({ sessions: z.array(view.sessionView) }) },
   session: { method: "GET", path: "/v1/sessions/:id", input: byId, output: session },
   /** answers when the session of `connect` has ended; with the error, when something ended it against our will */

@@ -6,7 +6,6 @@ import type {
   ExitChange,
   ExitQuery,
   ExitView,
-  ExplainView,
   FindOptions,
   LookOptions,
   NodeEvent,
@@ -33,6 +32,9 @@ const names = z.array(name).max(100);
 const source = z.enum(["gossip", "snapshot", "dht", "cache"]);
 const endpoint = z.record(z.string(), z.string());
 
+const evidence = z.enum(["claimed", "database", "latency"]);
+export const countryState = z.enum([...evidence.options, "refuted"]);
+
 export const exitView = as<ExitView>()(
   z.object({
     peer: z.string(),
@@ -53,55 +55,7 @@ export const exitView = as<ExitView>()(
     score: z.number().optional(),
     rttMs: z.number().optional(),
     mbps: z.number().optional(),
-  }),
-);
-
-const evidence = { ok: z.number(), fail: z.number() };
-export const explainView = as<ExplainView>()(
-  z.object({
-    peer: z.string(),
-    address: hex,
-    score: z.number(),
-    quality: z.number(),
-    evidence: z.object(evidence),
-    rttMs: z.number().optional(),
-    mbps: z.number().optional(),
-    exits: z.array(exitView),
-    rank: z
-      .object({
-        place: z.number(),
-        of: z.number(),
-        chance: z.number(),
-        utility: z.number(),
-        factors: z.object({
-          score: z.number(),
-          speed: z.number(),
-          country: z.number(),
-          price: z.number(),
-          room: z.number(),
-          places: z.number(),
-        }),
-      })
-      .optional(),
-    own: z.object({
-      sessions: z.number(),
-      fails: z.number(),
-      ...evidence,
-      settled: decimal,
-      mbps: z.number().optional(),
-      rttMs: z.number().optional(),
-    }),
-    coPayers: z.array(z.object({ payer: hex, weight: z.number(), ...evidence, settled: decimal, via: z.array(hex) })),
-    gossip: z.object({
-      weight: z.number(),
-      raters: z.number(),
-      flow: z.number(),
-      reference: z.number(),
-      most: z.number(),
-      mostOfOne: z.number(),
-    }),
-    stake: z.object({ bond: decimal, ageMs: z.number(), share: z.number() }),
-    isNew: z.boolean(),
+    evidence: countryState.optional(),
   }),
 );
 
@@ -207,6 +161,7 @@ const find = {
   maxPerGiB: decimal,
   maxPerHour: decimal,
   minScore: z.number().min(0).max(1).optional(),
+  evidence: evidence.optional(),
   exclude: names.optional(),
   via: names.optional(),
 };
@@ -233,6 +188,7 @@ export const exitsInput = as<ExitQuery>()(
     maxPerHour: decimal.optional(),
     limit: numeric.optional(),
     minScore: share.optional(),
+    evidence: evidence.optional(),
     sort: z.enum(["price", "score", "latency"]).optional(),
     waitMs: numeric.optional(),
   }),
@@ -248,6 +204,7 @@ export const lookInput = as<Omit<LookOptions, "signal">>()(
     maxPerGiB: decimal.optional(),
     maxPerHour: decimal.optional(),
     minScore: z.number().min(0).max(1).optional(),
+    evidence: evidence.optional(),
     waitMs: z.number().int().nonnegative().max(600_000).optional(),
     follow: z.boolean().optional(),
   }),

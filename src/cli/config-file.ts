@@ -2,7 +2,8 @@ import { readFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { z } from "zod";
 import { asMystError, MystError } from "../lib/errors.ts";
-import { type OptionRow, options, sectionOf } from "../options.ts";
+import type { OptionRow } from "../option-kinds.ts";
+import { options, sectionOf } from "../options.ts";
 import { suggest } from "./suggest.ts";
 
 export type ConfigFile = { path: string; directory: string; values: Record<string, unknown> };

@@ -6,7 +6,7 @@ import type { ConnectStep, ExitView, SessionView } from "../node/types.ts";
 import type { Settings } from "../options.ts";
 import type { Context, Run } from "./context.ts";
 import { facts, shortPeer } from "./format.ts";
-import { chooseNetwork, hostNode, networkOf, runningNode } from "./hosting.ts";
+import { chooseNetwork, countryOptions, hostNode, networkOf, runningNode } from "./hosting.ts";
 import type { Output } from "./output.ts";
 import { wholePeer } from "./peers.ts";
 import { mayOpenTunnels } from "./privileges.ts";
@@ -33,8 +33,9 @@ const connectFrom: Run<"connect"> = async (context) => {
   const service = serviceToUse(settings.service, running ? await tunnels(running, interrupts.signal) : mayOpenTunnels());
   const wanted = wishes({ ...settings, service }, args[0], network.token);
   if (settings.service === undefined) out.progress(defaultText(service));
-  if (running && settings.discovery.length + settings.bootstrap.length > 0)
-    out.warn("a node runs already: --discovery and --bootstrap are for the command that starts it");
+  const forStarting = settings.discovery.length + settings.bootstrap.length + settings.geoipDb.length > 0 || settings.here !== undefined;
+  if (running && forStarting)
+    out.warn("a node runs already: --discovery, --bootstrap, --geoip-db and --here are for the command that starts it");
   await using host = running ? undefined : await hostNode(context, network, { ...startOptions(settings), tunnel: service === "wireguard" });
   const api = running ?? (host as NonNullable<typeof host>).api;
   if (wanted.peer !== undefined) wanted.peer = await wholePeer(api, wanted.peer);
@@ -60,7 +61,8 @@ const unguarded = "the kill switch is off: whenever the tunnel is not up, everyt
 /** Whether the node that runs has been started for tunnels. */
 const tunnels = async (api: ApiClient, signal: AbortSignal) => (await api.call("status", {}, signal)).tunnel !== undefined;
 
-const startOptions = ({ bootstrap, discovery, mdns, shareRecords }: Settings<"connect">) => ({
+const startOptions = ({ bootstrap, discovery, mdns, shareRecords, ...settings }: Settings<"connect">) => ({
+  ...countryOptions(settings),
   bootstrap,
   mdns: mdns === "on",
   shareRecords: shareRecords === "on",
@@ -81,7 +83,20 @@ export function wishes(settings: Settings<"connect">, peer: string | undefined, 
     });
   if (budget === 0n)
     throw new MystError("BUDGET_TOO_SMALL", "a budget of 0 buys nothing", { hint: `set one, for example --budget 1${example}` });
-  const { country, city, networkKind, openPort, minScore, service = "proxy", exclude, via, proxy, backend, postQuantum } = settings;
+  const {
+    country,
+    city,
+    networkKind,
+    openPort,
+    minScore,
+    evidence,
+    service = "proxy",
+    exclude,
+    via,
+    proxy,
+    backend,
+    postQuantum,
+  } = settings;
   return {
     service,
     maxPerGiB,
@@ -96,6 +111,7 @@ export function wishes(settings: Settings<"connect">, peer: string | undefined, 
     ...(networkKind !== undefined && { networkKind }),
     ...(openPort.length > 0 && { openPorts: openPort }),
     ...(minScore !== undefined && { minScore }),
+    ...(evidence !== undefined && { evidence }),
     ...(exclude.length > 0 && { exclude }),
     ...(via.length > 0 && { via }),
   };

@@ -1,5 +1,6 @@
 import { type CommandName, type CommandRow, commands } from "../commands.ts";
-import { type OptionRow, options, optionsOf, sectionOf, variableOf } from "../options.ts";
+import type { OptionRow } from "../option-kinds.ts";
+import { options, optionsOf, sectionOf, variableOf } from "../options.ts";
 import { exitStatus, interrupted } from "./exit-status.ts";
 import { flagsOf, kindTexts } from "./parser.ts";
 

@@ -5,7 +5,7 @@ import type { ExitQuery, ExitView } from "../node/types.ts";
 import type { Settings } from "../options.ts";
 import type { Context, Run } from "./context.ts";
 import { type Column, shortPeer, table } from "./format.ts";
-import { networkOf, withNode } from "./hosting.ts";
+import { countryOptions, networkOf, withNode } from "./hosting.ts";
 import { priceText } from "./texts.ts";
 
 /** a node that has run for so long knows what there is */
@@ -31,14 +31,14 @@ export const exits: Run<"exits"> = async (context) => {
     else out.progress("why an exit scores as it does: 'mystnode explain EXIT'");
   };
   const { bootstrap, discovery, mdns } = settings;
-  const starting = { bootstrap, mdns: mdns === "on", ...(discovery.length > 0 && { discovery }) };
+  const starting = { ...countryOptions(settings), bootstrap, mdns: mdns === "on", ...(discovery.length > 0 && { discovery }) };
   await withNode(context, show, { join: true, starting });
 };
 
 type Query = Omit<Input<"look">, "waitMs" | "follow">;
 
 const queryOf = (settings: Settings<"exits">, unit: Unit): Query => {
-  const { country, city, service, networkKind, openPort, maxPriceGib, maxPriceHour, minScore } = settings;
+  const { country, city, service, networkKind, openPort, maxPriceGib, maxPriceHour, minScore, evidence } = settings;
   return {
     ...(country !== undefined && { country }),
     ...(city !== undefined && { city }),
@@ -48,6 +48,7 @@ const queryOf = (settings: Settings<"exits">, unit: Unit): Query => {
     ...(maxPriceGib !== undefined && { maxPerGiB: maxPriceGib(unit) }),
     ...(maxPriceHour !== undefined && { maxPerHour: maxPriceHour(unit) }),
     ...(minScore !== undefined && { minScore }),
+    ...(evidence !== undefined && { evidence }),
   };
 };
 
@@ -86,12 +87,19 @@ async function follow({ out, interrupts }: Context<"exits">, api: ApiClient, que
   }
 }
 
-const columns = (unit: Unit): Column<ExitView>[] => [
+/** who says that it is in that country */
+const evidenceTexts = { claimed: "word", database: "db", latency: "rtt", refuted: "no" };
+
+/** without its unit, which the title names */
+const plain = (amount: bigint, unit: Unit): string => formatAmount(amount, unit).replace(/ .*/, "");
+
+export const columns = (unit: Unit): Column<ExitView>[] => [
   { title: "COUNTRY", cell: (exit) => [exit.country, exit.city].filter(Boolean).join(" "), flexible: true },
+  { title: "BY", cell: ({ evidence = "claimed" }) => evidenceTexts[evidence] },
   { title: "SERVICE", cell: (exit) => exit.service },
-  { title: "PER GIB", cell: (exit) => formatAmount(exit.perGiB, unit), right: true },
-  { title: "PER HOUR", cell: (exit) => formatAmount(exit.perHour, unit), right: true },
-  { title: "SESSIONS", cell: (exit) => `${exit.sessions}/${exit.maxSessions}`, right: true },
+  { title: `${unit.symbol}/GIB`, cell: (exit) => plain(exit.perGiB, unit), right: true },
+  { title: "/HOUR", cell: (exit) => plain(exit.perHour, unit), right: true },
+  { title: "TAKEN", cell: (exit) => `${exit.sessions}/${exit.maxSessions}`, right: true },
   { title: "SCORE", cell: (exit) => (exit.score ?? 0).toFixed(2), right: true },
   { title: "RTT", cell: (exit) => (exit.rttMs === undefined ? "-" : `${Math.round(exit.rttMs)} ms`), right: true },
   { title: "EXIT", cell: (exit) => shortPeer(exit.peer) },

@@ -1,8 +1,8 @@
 import { formatAmount, formatDuration, type Unit } from "../lib/units.ts";
 import type { ExplainView } from "../node/types.ts";
 import type { Run } from "./context.ts";
-import { type Column, facts, shortPeer, table } from "./format.ts";
-import { networkOf, withNode } from "./hosting.ts";
+import { type Column, facts, fit, shortPeer, table } from "./format.ts";
+import { countryOptions, networkOf, withNode } from "./hosting.ts";
 import { wholePeer } from "./peers.ts";
 import { priceText } from "./texts.ts";
 
@@ -20,7 +20,7 @@ export const explain: Run<"explain"> = async (context) => {
       out.print(facts(explainFacts(exit, token)));
       if (exit.coPayers.length > 0) out.print(`\n${table(exit.coPayers, coPayerColumns(token))}`);
     },
-    { join: true },
+    { join: true, starting: countryOptions(context.settings) },
   );
 };
 
@@ -35,6 +35,7 @@ export function explainFacts(exit: ExplainView, unit: Unit): Record<string, stri
     exit: exit.peer,
     address: exit.address,
     offers: exit.exits.length > 0 ? exit.exits.map((one) => `${one.service} in ${one.country} at ${priceText(one, unit)}`) : "nothing now",
+    country: exit.country && countryLines(exit.country),
     score: [
       `${exit.score.toFixed(2)} of 1: quality ${quality.toFixed(2)}, from ${number(evidence.ok)} sessions for it, ${number(evidence.fail)} against`,
       ...(exit.isNew ? ["little is known of it: it is tried now and then"] : []),
@@ -63,6 +64,36 @@ export function explainFacts(exit: ExplainView, unit: Unit): Record<string, stri
     ],
     "could take": "one quantum of a session at most, whatever its score",
   };
+}
+
+/** of a database; an address of IPv6 has to stand beside it */
+const nameWidth = 12;
+
+const states = {
+  claimed: "by its word alone",
+  database: "by databases of addresses",
+  latency: "by latency: it answers as soon as what is near does",
+  refuted: "is refuted",
+};
+const refuters = {
+  egress: "its traffic comes out elsewhere",
+  databases: "databases have it elsewhere",
+  latency: "it answers sooner than light could",
+};
+
+function countryLines({ claimed, state, refutedBy, here, databases, measured }: NonNullable<ExplainView["country"]>): string[] {
+  return [
+    `${claimed} ${states[state]}${refutedBy === undefined ? "" : `: ${refuters[refutedBy]}`}`,
+    ...databases.map(
+      ({ database, address, country, of }) => `${fit(database, nameWidth)}: ${of === "egress" ? "egress " : ""}${address} in ${country}`,
+    ),
+    ...(databases.length > 0 ? [] : ["no database says where its address is: see --geoip-db"]),
+    ...measured.map(({ by, rttMs, country, apartKm }) => {
+      const place = apartKm > 0 ? `${country}, ${apartKm} km away at least` : country;
+      return `${Math.round(rttMs)} ms from ${by === undefined ? "here" : shortPeer(by)} (${place})`;
+    }),
+    ...(here === undefined && measured.length === 0 ? ["latency says nothing as long as it is not known where we are: see --here"] : []),
+  ];
 }
 
 function factorLines({ score, speed, country, price, room, places }: NonNullable<ExplainView["rank"]>["factors"]): string[] {

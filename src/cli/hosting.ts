@@ -61,6 +61,12 @@ export async function runningNode(dataDir: string, signal?: AbortSignal): Promis
   }
 }
 
+/** By what a node that is started here is to check the countries that exits claim. */
+export const countryOptions = ({ geoipDb, here }: { geoipDb: string[]; here: string | undefined }): Partial<NodeOptions> => ({
+  ...(geoipDb.length > 0 && { geoipDbs: geoipDb }),
+  ...(here !== undefined && { here }),
+});
+
 /** `tunnel`: with what it takes to open tunnels. */
 export type OpenOptions = Partial<NodeOptions> & { tunnel?: boolean };
 

@@ -1,8 +1,8 @@
 import { Argument, Command, CommanderError, Help, Option } from "commander";
 import { type CommandName, type CommandRow, commands } from "../commands.ts";
 import { MystError } from "../lib/errors.ts";
-import type { OptionKind } from "../option-kinds.ts";
-import { camel, type OptionRow, options, optionsOf } from "../options.ts";
+import type { OptionKind, OptionRow } from "../option-kinds.ts";
+import { camel, options, optionsOf } from "../options.ts";
 import type { Flags } from "./settings.ts";
 import { suggest } from "./suggest.ts";
 

@@ -7,7 +7,7 @@ import type { NodeOptions, NodeStatus, ServeOptions, ServeService, ServiceKind, 
 import type { Settings } from "../options.ts";
 import type { Context, Run } from "./context.ts";
 import { facts } from "./format.ts";
-import { chooseNetwork, type Host, hostNode } from "./hosting.ts";
+import { chooseNetwork, countryOptions, type Host, hostNode } from "./hosting.ts";
 import { mayOpenTunnels } from "./privileges.ts";
 import { defaultText, servicesToSell } from "./services.ts";
 import { chainText } from "./status.ts";
@@ -28,6 +28,7 @@ export const serve: Run<"serve"> = async (context) => {
   const { listen, bootstrap, discovery, mdns, shareRecords } = settings;
   const tunnel = services.includes("wireguard");
   const joining = {
+    ...countryOptions(settings),
     listen,
     bootstrap,
     relay: relayUse(settings),

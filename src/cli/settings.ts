@@ -1,6 +1,7 @@
 import type { CommandName } from "../commands.ts";
 import { MystError } from "../lib/errors.ts";
-import { camel, type OptionRow, optionsOf, type Settings, sectionOf, variableOf } from "../options.ts";
+import type { OptionRow } from "../option-kinds.ts";
+import { camel, optionsOf, type Settings, sectionOf, variableOf } from "../options.ts";
 import type { ConfigFile } from "./config-file.ts";
 import { defaultAmount, type Environment, parseValue } from "./values.ts";
 

@@ -1,30 +1,19 @@
-import type { Discovery, KnownOffer, OfferQuery } from "../discovery/discovery.ts";
 import { asMystError, isMystError, MystError } from "../lib/errors.ts";
 import { deadline } from "../lib/lifecycle.ts";
 import { formatAmount } from "../lib/units.ts";
-import { apart, isRelayed } from "../network/diversity.ts";
-import type { Network } from "../network/network.ts";
 import { channelCountsMs } from "../payments/heads/limits.ts";
 import type { PayerLedger } from "../payments/payer-ledger.ts";
 import { type Credit, creditOf, quantumLimit, quantumMoney } from "../payments/quantum.ts";
 import type { AccountView } from "../payments/settlement.ts";
 import type { Terms } from "../payments/terms.ts";
 import { type ConsumerDeps, type ConsumerSession, type ConsumerSessionOptions, openSession } from "../session/consumer-driver.ts";
-import { connectInvites } from "./invites.ts";
+import { type FindingDeps, findExits, leastEvidence, queryOf, tries } from "./finding.ts";
 import type { Judging } from "./judging.ts";
+import { hasEnough } from "./listing.ts";
 import { neverOpened } from "./outcome.ts";
 import { inReach } from "./reaching.ts";
-import type { ConnectOptions, ConnectStep, ExitView, FindOptions } from "./types.ts";
+import type { ConnectOptions, ConnectStep, ExitView } from "./types.ts";
 import { exitViews } from "./views.ts";
-
-export type FindingDeps = {
-  network: Pick<Network, "connect">;
-  discovery: Pick<Discovery, "search" | "find" | "offers">;
-  /** which of the exits that fit to try, in this order */
-  judging: Pick<Judging, "choose" | "shown">;
-  unit: { symbol: string; decimals: number };
-  self: { peer: string };
-};
 
 export type ConnectingDeps = Omit<FindingDeps, "judging"> & {
   judging: Pick<Judging, "choose" | "shown" | "note">;
@@ -35,16 +24,11 @@ export type ConnectingDeps = Omit<FindingDeps, "judging"> & {
   recall(exit: { peer: string }, signal: AbortSignal): Promise<void>;
 };
 
-const searchMs = 15_000;
 const dialMs = 5_000;
 /** times that news of unreachable exits are waited for, and tried */
 const rounds = 3;
 /** for word of an exit that was not where it was said to be */
 const newsMs = 8_000;
-/** exits tried before giving up */
-const tries = 5;
-/** of one /24 or /48 among those that are tried first: who has many addresses there, or keeps us from one, is not all there is */
-const mostOfNetwork = 2;
 const validityMs = 7 * 86_400_000;
 const creditMs = 1_000;
 
@@ -121,7 +105,9 @@ async function newsOf(
         exit.perHour <= options.maxPerHour &&
         exit.expiresMs !== failed.get(exit.peer),
     );
-    if (exits.length > 0) return exits;
+    const shown = await deps.judging.shown(exits);
+    const fit = shown.filter((exit) => hasEnough(exit, { evidence: leastEvidence(options) }));
+    if (fit.length > 0) return fit;
   }
   return [];
 }
@@ -177,74 +163,12 @@ function creditNow({ session: { ledger, clock }, discovery }: ConnectingDeps, bo
   };
 }
 
-const directOf = ({ addresses }: ExitView): string[] => addresses.filter((address) => !isRelayed(address));
-
 const termsFor = (exit: ExitView, budget: bigint, nowMs: number): Terms => ({
   perHour: exit.perHour,
   perGiB: exit.perGiB,
   quantum: quantumLimit(exit, budget),
   validUntilMs: nowMs + validityMs,
 });
-
-/** Exits that match and fit the price caps, in the order in which to try them. @throws NO_MATCHING_EXIT, PRICE_OVER_CAP, EXIT_FULL, INTERRUPTED */
-export async function findExits(deps: FindingDeps, options: FindOptions, signal: AbortSignal): Promise<ExitView[]> {
-  const { service, via, maxPerGiB, maxPerHour, minScore } = options;
-  await connectInvites(deps.network, via ?? [], signal);
-  const found = await deps.discovery.search(queryOf(deps, options), deadline(searchMs, signal));
-  if (signal.aborted) throw new MystError("INTERRUPTED", "interrupted while looking for an exit");
-  const exits = found.flatMap(exitViews).filter((exit) => exit.service === service);
-  if (exits.length === 0) throw noneFound(options, deps.discovery.offers());
-  const fits = (exit: ExitView) => exit.service === service && exit.perGiB <= maxPerGiB && exit.perHour <= maxPerHour;
-  const fitting = exits.filter(fits);
-  // who names one exit wants that one
-  if (fitting.length > 0 && options.peer !== undefined) return fitting;
-  if (fitting.length > 0) {
-    const chosen = await deps.judging.choose(found, { ...queryOf(deps, options), maxPerGiB, maxPerHour }, minScore);
-    const order = apart(chosen.flatMap(exitViews).filter(fits), directOf, mostOfNetwork);
-    if (order.length > 0) return [...(await deps.judging.shown(order.slice(0, tries))), ...order.slice(tries)];
-    throw noneLeft(fitting, minScore);
-  }
-  const cheapest = exits[0] as ExitView;
-  const price = `${formatAmount(cheapest.perGiB, deps.unit)}/GiB and ${formatAmount(cheapest.perHour, deps.unit)}/h`;
-  throw new MystError("PRICE_OVER_CAP", `${exits.length} exits match, the cheapest at ${price}, over your price cap`, {
-    hint: "raise --max-price-gib or --max-price-hour, or look at 'mystnode exits'",
-    meta: { perGiB: cheapest.perGiB, perHour: cheapest.perHour },
-  });
-}
-
-function noneLeft(fitting: ExitView[], minScore = 0): MystError {
-  const what = fitting.length === 1 ? "the one exit that matches" : `each of the ${fitting.length} exits that match`;
-  if (fitting.every(({ sessions, maxSessions }) => sessions >= maxSessions))
-    return new MystError("EXIT_FULL", `${what} is full`, {
-      hint: "try again in a few minutes, or ask for less: --country, --max-price-gib",
-    });
-  return new MystError("NO_MATCHING_EXIT", `${what} is full or scores less than ${minScore}`, {
-    hint: "lower --min-score: 'mystnode exits --sort score' shows what exits have",
-  });
-}
-
-const queryOf = (
-  { self }: FindingDeps,
-  { country, city, networkKind, openPorts, service, peer, exclude = [] }: FindOptions,
-): OfferQuery => ({
-  service,
-  exclude: [...exclude, self.peer],
-  ...(country !== undefined && { country }),
-  ...(city !== undefined && { city }),
-  ...(networkKind !== undefined && { networkKind }),
-  ...(openPorts !== undefined && { openPorts }),
-  ...(peer !== undefined && { peer }),
-});
-
-function noneFound({ country, peer, service }: FindOptions, known: KnownOffer[]): MystError {
-  const what = peer ? `exit ${peer}` : `exit${country ? ` in ${country}` : ""} with ${service}`;
-  const countries = [...new Set(known.map(({ offer }) => offer.country))].sort();
-  const hint =
-    countries.length > 0
-      ? `exits are known in ${countries.slice(0, 12).join(", ")}: see 'mystnode exits'`
-      : "no peer was heard at all: see 'mystnode doctor'";
-  return new MystError("NO_MATCHING_EXIT", `no ${what} was found`, { hint });
-}
 
 function checkMoney({ budget, maxPerGiB }: ConnectOptions, { unit }: ConnectingDeps): void {
   if (maxPerGiB <= 0n)

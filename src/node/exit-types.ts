@@ -1,4 +1,7 @@
+import type { CountryState, EvidenceLevel } from "../country/evidence.ts";
 import type { Hex } from "../lib/codec.ts";
+
+export type { CountryState, EvidenceLevel } from "../country/evidence.ts";
 
 /** `cache`: exits of an earlier run, asked themselves. */
 export type DiscoverySource = "gossip" | "snapshot" | "dht" | "cache";
@@ -23,6 +26,8 @@ export type ExitView = {
   sources: DiscoverySource[];
   /** 0 to 1, where it was asked for: what this node thinks of it */
   score?: number;
+  /** where it was asked for: what stands behind its country */
+  evidence?: CountryState;
   /** ms and Mbit/s: measured here, else as those tell who paid the same exits as this node; absent where nobody knows */
   rttMs?: number;
   mbps?: number;
@@ -42,6 +47,19 @@ export type ExplainView = {
   mbps?: number;
   /** what it offers now; none: nothing */
   exits: ExitView[];
+  /** what stands behind the country that it claims; absent when it offers nothing now */
+  country?: {
+    claimed: string;
+    state: CountryState;
+    /** who has shown that it is not there */
+    refutedBy?: "egress" | "databases" | "latency";
+    /** the country that this machine is in, where that is known */
+    here?: string;
+    /** what databases say of its addresses, and of those that its clients' traffic came from */
+    databases: { database: string; address: string; country: string; of: "endpoint" | "egress" }[];
+    /** round trips, by this node or a peer; and how far their country is from the claimed one at least */
+    measured: { country: string; rttMs: number; apartKm: number; by?: string }[];
+  };
   /** among the exits of its country that have a place left; absent for one that has none */
   rank?: {
     place: number;
@@ -84,6 +102,8 @@ export type ExitQuery = {
   maxPerGiB?: bigint;
   maxPerHour?: bigint;
   minScore?: number;
+  /** at least so much of it for the country that they claim; with any, not those that are refuted */
+  evidence?: EvidenceLevel;
   limit?: number;
   /** default price */
   sort?: "price" | "score" | "latency";

@@ -1,7 +1,9 @@
+import { apartKm } from "../country/distance.ts";
 import { chanceOf, type View, type Weighed, weigh } from "../discovery/choice.ts";
 import type { KnownOffer } from "../discovery/discovery.ts";
 import type { Hex } from "../lib/codec.ts";
 import type { Explanation } from "../reputation/reputation.ts";
+import type { Place } from "./locating.ts";
 import type { ExplainView } from "./types.ts";
 import { exitViews } from "./views.ts";
 
@@ -18,11 +20,26 @@ export function rankOf(offer: KnownOffer, offers: KnownOffer[], view: View): Ran
 /** Amounts that were faded are told in whole base units. */
 const units = (amount: number): bigint => BigInt(Math.round(amount));
 
+/** What there is to say of an exit that offers something now. */
+type Beside = {
+  offer?: KnownOffer | undefined;
+  ranked?: Ranked | undefined;
+  rttMs?: number | undefined;
+  place?: Place;
+  here?: string | undefined;
+};
+
+const located = ({ claimed, state, refutedBy, endpoint, egress, measured }: Place, here: string | undefined) => ({
+  ...{ claimed, state, ...(refutedBy && { refutedBy }), ...(here !== undefined && { here }) },
+  databases: [...endpoint.map((one) => ({ ...one, of: "endpoint" as const })), ...egress.map((one) => ({ ...one, of: "egress" as const }))],
+  measured: measured.map((one) => ({ ...one, apartKm: apartKm(one.country, claimed) ?? 0 })),
+});
+
 /** All that makes an exit's score, for people and programs. */
 export function explainView(
   { peer, address }: { peer: string; address: Hex },
   known: Explanation,
-  { offer, ranked, rttMs }: { offer?: KnownOffer | undefined; ranked?: Ranked | undefined; rttMs?: number | undefined },
+  { offer, ranked, rttMs, place, here }: Beside,
 ): ExplainView {
   const { own, coPayers, stake, bounds } = known;
   const optional = <K extends string>(name: K, value: number | undefined) =>
@@ -32,6 +49,7 @@ export function explainView(
     ...optional("mbps", known.mbps),
     ...optional("rttMs", rttMs),
     exits: offer ? exitViews(offer) : [],
+    ...(place && { country: located(place, here) }),
     ...(ranked?.weighed && {
       rank: { place: ranked.place, of: ranked.of, chance: ranked.chance, utility: ranked.weighed.utility, factors: ranked.weighed.factors },
     }),

@@ -1,6 +1,8 @@
 import { randomInt } from "node:crypto";
 import type { Chain } from "../chain/chain.ts";
 import { createPoller } from "../chain/poller.ts";
+import type { Databases } from "../country/databases.ts";
+import { type EvidenceLevel, suffices } from "../country/evidence.ts";
 import { choose, type View, weigh } from "../discovery/choice.ts";
 import type { Discovery, KnownOffer, OfferQuery } from "../discovery/discovery.ts";
 import type { Identity } from "../identity/identity.ts";
@@ -19,6 +21,7 @@ import { channelId } from "../payments/promise.ts";
 import { createReputation, type Judged } from "../reputation/reputation.ts";
 import type { OwnSession } from "../reputation/telling.ts";
 import { explainView, rankOf } from "./explaining.ts";
+import { createLocating } from "./locating.ts";
 import type { ExitView, ExplainView, NodeOptions } from "./types.ts";
 
 export type JudgingDeps = {
@@ -30,12 +33,18 @@ export type JudgingDeps = {
   store: Store;
   clock: Clock;
   log: Logger;
+  databases: Databases;
+  /** the country that this machine is in, where that is known */
+  here(): string | undefined;
 };
+
+/** What exits have to have at least. */
+export type Least = { minScore?: number | undefined; evidence?: EvidenceLevel | undefined };
 
 /** What this node thinks of exits, where it chooses one and where it shows them. */
 export type Judging = AsyncDisposable & {
-  /** The offers that match, in the order in which to try them; without full ones, and without those under `minScore`. */
-  choose(offers: KnownOffer[], query: OfferQuery, minScore?: number): Promise<KnownOffer[]>;
+  /** The offers that match, in the order in which to try them; without full ones, and without those that have less. */
+  choose(offers: KnownOffer[], query: OfferQuery, least?: Least): Promise<KnownOffer[]>;
   /** The same exits with what is known of each. */
   shown(exits: ExitView[]): Promise<ExitView[]>;
   /** A session of ours is over, or came to nothing by the exit's fault. */
@@ -90,11 +99,16 @@ export async function startJudging(deps: JudgingDeps, config: NetworkConfig, opt
       judged: of,
       score: (peer) => of(peer)?.score ?? 0,
       mbps: (peer) => of(peer)?.mbps,
+      countryConfidence: (peer) => {
+        const offer = exits.get(peer);
+        return offer ? locating.of(offer).confidence : 1;
+      },
       places: placesOf,
       isNew: (peer) => of(peer)?.isNew ?? true,
       stake: (peer) => Number(of(peer)?.stake.bond ?? 0n),
     };
   };
+  const locating = createLocating(deps);
   const pingOf = (peer: string) => network.peers().find((one) => one.peer === peer)?.rttMs;
   const rttOf = (peer: string, judged: Judged) => pingOf(peer) ?? judged.rttMs;
 
@@ -103,9 +117,10 @@ export async function startJudging(deps: JudgingDeps, config: NetworkConfig, opt
     await Promise.race([reader.stop(), clock.sleep(stopMs)]);
   };
   return {
-    choose: async (offers, query, minScore = 0) => {
+    choose: async (offers, query, { minScore = 0, evidence } = {}) => {
       const view = await viewOf(offers);
-      const fit = offers.filter(({ offer }) => view.score(offer.peer) >= minScore);
+      const isProven = (offer: KnownOffer["offer"]) => evidence === undefined || suffices(locating.of(offer).state, evidence);
+      const fit = offers.filter(({ offer }) => view.score(offer.peer) >= minScore && isProven(offer));
       return choose(weigh(fit, query, view), view, random);
     },
     shown: async (exits) => {
@@ -115,7 +130,7 @@ export async function startJudging(deps: JudgingDeps, config: NetworkConfig, opt
         const rttMs = rttOf(exit.peer, judged);
         return {
           ...exit,
-          score: judged.score,
+          ...{ score: judged.score, evidence: locating.of(exit).state },
           ...(rttMs !== undefined && { rttMs }),
           ...(judged.mbps !== undefined && { mbps: judged.mbps }),
         };
@@ -135,7 +150,10 @@ export async function startJudging(deps: JudgingDeps, config: NetworkConfig, opt
       if (!offer && known.raters === 0 && known.own.sessions === 0) throw neverHeardOf(peer);
       const beside = offer ? discovery.offers({ country: offer.offer.country }) : [];
       const ranked = offer && rankOf(offer, beside, await viewOf(beside));
-      return explainView({ peer, address }, known, { offer, ranked, rttMs: rttOf(peer, known) });
+      return explainView({ peer, address }, known, {
+        ...{ offer, ranked, rttMs: rttOf(peer, known) },
+        ...(offer && { place: locating.of(offer.offer), here: deps.here() }),
+      });
     },
     stop,
     [Symbol.asyncDispose]: stop,

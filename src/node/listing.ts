@@ -1,6 +1,7 @@
+import { suffices } from "../country/evidence.ts";
 import type { Discovery } from "../discovery/discovery.ts";
 import type { Judging } from "./judging.ts";
-import type { ExitQuery, ExitView } from "./types.ts";
+import type { EvidenceLevel, ExitQuery, ExitView } from "./types.ts";
 import { exitViews } from "./views.ts";
 
 type Online = { discovery: Pick<Discovery, "search" | "offers">; judging: Pick<Judging, "shown"> };
@@ -12,9 +13,15 @@ export async function listExits(online: Online | undefined, query: ExitQuery, si
   const known = query.waitMs ? await online.discovery.search(query, until) : online.discovery.offers(query);
   const exits = known.flatMap(exitViews).filter((exit) => query.service === undefined || exit.service === query.service);
   const shown = await online.judging.shown(exits);
-  const fit = shown.filter(({ score = 0 }) => score >= (query.minScore ?? 0));
+  const fit = shown.filter((exit) => hasEnough(exit, query));
   return sorted(fit, query.sort).slice(0, query.limit);
 }
+
+/** Has this exit the score and the evidence that were asked for? */
+export const hasEnough = (
+  { score = 0, evidence = "claimed" }: ExitView,
+  least: { minScore?: number | undefined; evidence?: EvidenceLevel | undefined },
+): boolean => score >= (least.minScore ?? 0) && (least.evidence === undefined || suffices(evidence, least.evidence));
 
 /** What is alike, and what is not known, stays in the order in which it came: by price. */
 export function sorted(exits: ExitView[], by: ExitQuery["sort"] = "price"): ExitView[] {

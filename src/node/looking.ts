@@ -2,6 +2,7 @@ import type { Discovery, KnownOffer } from "../discovery/discovery.ts";
 import type { Clock } from "../lib/clock.ts";
 import { deadline } from "../lib/lifecycle.ts";
 import type { Judging } from "./judging.ts";
+import { hasEnough } from "./listing.ts";
 import type { ExitChange, ExitView, LookOptions } from "./types.ts";
 import { exitViews } from "./views.ts";
 
@@ -12,18 +13,18 @@ const followMs = 1_000;
 export async function* lookForExits(
   { discovery, judging }: { discovery: Pick<Discovery, "sweep" | "offers">; judging: Pick<Judging, "shown"> },
   clock: Pick<Clock, "sleep">,
-  { waitMs = usualWaitMs, follow = false, minScore = 0, signal, ...query }: LookOptions,
+  { waitMs = usualWaitMs, follow = false, minScore, evidence, signal, ...query }: LookOptions,
   stop: AbortSignal,
 ): AsyncGenerator<ExitChange> {
   const until = signal ? AbortSignal.any([signal, stop]) : stop;
   const told = new Map<string, { exit: ExitView; text: string }>();
   const viewsOf = async (known: KnownOffer[]) => {
     const exits = known.flatMap(exitViews).filter(({ service }) => query.service === undefined || service === query.service);
-    return (await judging.shown(exits)).filter(({ score = 0 }) => score >= minScore);
+    return (await judging.shown(exits)).filter((exit) => hasEnough(exit, { minScore, evidence }));
   };
   const news = (exit: ExitView): boolean => {
-    const { expiresMs: _, sources: __, score: ___, rttMs: ____, mbps: _____, ...lasting } = exit;
-    const text = JSON.stringify(lasting, (______, value) => (typeof value === "bigint" ? String(value) : value));
+    const { expiresMs: _, sources: __, score: ___, rttMs: ____, mbps: _____, evidence: ______, ...lasting } = exit;
+    const text = JSON.stringify(lasting, (_______, value) => (typeof value === "bigint" ? String(value) : value));
     if (told.get(keyOf(exit))?.text === text) return false;
     told.set(keyOf(exit), { exit, text });
     return true;

@@ -6,7 +6,7 @@ import type { Logger } from "../lib/ports.ts";
 import type { Schedule } from "../lib/schedule.ts";
 import type { PeerSummary } from "../network/network.ts";
 import type { BackendKind, Helper, ShieldOptions, TunnelState } from "../services/wireguard/types.ts";
-import type { DiscoverySource, ExitChange, ExitQuery, ExitView, ExplainView, LookOptions } from "./exit-types.ts";
+import type { DiscoverySource, EvidenceLevel, ExitChange, ExitQuery, ExitView, ExplainView, LookOptions } from "./exit-types.ts";
 import type { Wallet } from "./wallet-types.ts";
 
 export type { BackendKind, Helper, HelperProbe } from "../services/wireguard/types.ts";
@@ -35,6 +35,10 @@ export type NodeOptions = {
   rpc?: string;
   /** tell others, hours later, how sessions with exits went; default true */
   shareRecords?: boolean;
+  /** .mmdb files that say where addresses are; default none */
+  geoipDbs?: string[];
+  /** the country that this machine is in, to judge exits by how soon they answer; default: the one that it serves in */
+  here?: string;
   /** what may change this machine's network, started before: without it there is no service `wireguard`; the node ends it */
   helper?: Helper;
   log?: Logger;
@@ -124,6 +128,8 @@ export type ConnectOptions = {
   budget: bigint;
   /** 0 to 1: what is known of an exit must give it this score at least */
   minScore?: number;
+  /** what must stand behind its country at least; default with a country: that it is not refuted */
+  evidence?: EvidenceLevel;
   exclude?: string[];
   /** an invite: multiaddrs with /p2p/ of the exit, or of peers to ask, dialled first */
   via?: string[];
@@ -151,6 +157,7 @@ export type FindOptions = Pick<
   | "maxPerGiB"
   | "maxPerHour"
   | "minScore"
+  | "evidence"
   | "exclude"
   | "via"
   | "signal"

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { type Databases, noDatabases } from "../../src/country/databases.ts";
 import type { KnownOffer, OfferQuery } from "../../src/discovery/discovery.ts";
 import { signOffer } from "../../src/discovery/offer.ts";
 import { rank } from "../../src/discovery/rank.ts";
@@ -55,9 +56,22 @@ describe("node/judging: what a node thinks of exits, with a chain", (test, { bef
       peers: () => peers,
     } as unknown as Network;
     const channel = { provider: used.address, salt: claim.salt, channel: channelId(used.address, claim.salt) };
+    const elsewhere: Databases = {
+      ...noDatabases,
+      locate: (address) => (address === "45.1.1.1" ? [{ database: "a.mmdb", address, country: "DE" }] : []),
+    };
     const judging = await startJudging(
       {
-        ...{ network, store, clock: systemClock, log: silentLogger, chain: payer.chain, identity: payer.identity },
+        ...{
+          network,
+          store,
+          clock: systemClock,
+          log: silentLogger,
+          chain: payer.chain,
+          identity: payer.identity,
+          databases: elsewhere,
+          here: () => undefined,
+        },
         discovery: {
           offers: (query: OfferQuery = {}) => rank(offers, query),
           handovers: { current: (peer) => peer, now: (address) => address, before: () => [] },
@@ -88,10 +102,21 @@ describe("node/judging: what a node thinks of exits, with a chain", (test, { bef
       const query = { country: "US", service: "proxy" };
       assert.equal((await judging.choose(offers, query)).length, 3);
       assert.deepEqual(
-        (await judging.choose(offers, query, 0.3)).map(({ offer }) => offer.peer),
+        (await judging.choose(offers, query, { minScore: 0.3 })).map(({ offer }) => offer.peer),
         [view.peer],
       );
-      assert.deepEqual(await judging.choose(offers, query, 1), []);
+      assert.deepEqual(await judging.choose(offers, query, { minScore: 1 }), []);
+
+      const refuted = offering(unknown, "45.1.1.1");
+      assert.equal((await judging.shown(exitViews(refuted)))[0]?.evidence, "refuted");
+      assert.equal(shown[0]?.evidence, "claimed");
+      assert.equal((await judging.choose([...offers.slice(0, 2), refuted], query)).length, 3);
+      assert.equal((await judging.choose([...offers.slice(0, 2), refuted], query, { evidence: "claimed" })).length, 2);
+      assert.deepEqual(await judging.choose(offers, query, { evidence: "database" }), []);
+      offers[2] = refuted;
+      const why = await judging.explain(unknown.identity.peerId);
+      assert.deepEqual([why.country?.refutedBy, why.country?.databases[0]?.country], ["databases", "DE"]);
+      assert.equal(why.rank?.factors.country, 0.02);
       for (const peer of ["nobody", (await rig.person()).identity.peerId]) await fails(judging.explain(peer), "NO_MATCHING_EXIT");
     } finally {
       await judging.stop();

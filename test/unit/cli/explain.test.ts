@@ -23,6 +23,18 @@ const largest: ExplainView = {
   own: { sessions: 65_535, fails: 65_535, ok: 9, fail: 9, settled: 123_456_789n * 10n ** 18n, mbps: 65_535, rttMs: 65_535 },
   gossip: { weight: 19.9, raters: 32, flow: 0.999, reference: 0.999, most: 20, mostOfOne: 2 },
   stake: { bond: 123_456_789n * 10n ** 18n, ageMs: 90 * 86_400_000, share: 1 },
+  country: {
+    ...{ claimed: "US", state: "refuted", refutedBy: "latency", here: "SG" },
+    databases: [
+      {
+        database: "GeoLite2-City-Europe-Asia-20261124.mmdb",
+        address: "2001:db8:ffff:ffff:ffff:ffff:ffff:ffff",
+        country: "NL",
+        of: "egress",
+      },
+    ],
+    measured: [{ country: "SG", rttMs: 1_234, apartKm: 13_000, by: peer }],
+  },
   rank: {
     place: 10_000,
     of: 10_000,
@@ -52,6 +64,24 @@ describe("cli/explain", (test) => {
     for (const part of [/nothing now/, /own sessions +none/, /counts nothing/, /speed +not known/, /stake +none/, /little is known/])
       assert.match(text, part);
     assert.ok(!text.includes("rank"));
+  });
+
+  test("says what stands behind its country, and what would", () => {
+    const located = { address: "192.0.2.1", country: "US", of: "endpoint" } as const;
+    const view: ExplainView = {
+      ...explained,
+      country: {
+        ...{ claimed: "US", state: "latency", here: "US" },
+        databases: [{ ...located, database: "a.mmdb" }],
+        measured: [{ country: "US", rttMs: 12.4, apartKm: 0 }],
+      },
+    };
+    for (const part of [/country +US by latency/, /a\.mmdb: 192\.0\.2\.1 in US/, /12 ms from here \(US\)/]) assert.match(shown(view), part);
+    const bare = shown({ ...explained, country: { claimed: "US", state: "claimed", databases: [], measured: [] } });
+    for (const part of [/US by its word alone/, /--geoip-db/, /--here/]) assert.match(bare, part);
+    const refuted = shown(largest);
+    for (const part of [/US is refuted: it answers sooner/, /: egress 2001:db8/, /1234 ms from ….*13000 km away/])
+      assert.match(refuted, part);
   });
 
   test("fits 80 columns, whatever there is to say", () => {

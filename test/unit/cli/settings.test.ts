@@ -6,7 +6,8 @@ import { type ConfigFile, configSchema, readConfigFile } from "../../../src/cli/
 import { type Flags, resolveSettings } from "../../../src/cli/settings.ts";
 import type { CommandName } from "../../../src/commands.ts";
 import { isMystError } from "../../../src/lib/errors.ts";
-import { type OptionRow, options, sectionOf, variableOf } from "../../../src/options.ts";
+import type { OptionRow } from "../../../src/option-kinds.ts";
+import { options, sectionOf, variableOf } from "../../../src/options.ts";
 import { describe } from "../../support/harness.ts";
 
 const myst = { symbol: "MYST", decimals: 18 };

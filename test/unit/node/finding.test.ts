@@ -2,9 +2,10 @@ import assert from "node:assert/strict";
 import type { KnownOffer, OfferQuery } from "../../../src/discovery/discovery.ts";
 import type { Offer } from "../../../src/discovery/offer.ts";
 import { rank } from "../../../src/discovery/rank.ts";
-import { findExits } from "../../../src/node/connecting.ts";
+import { findExits } from "../../../src/node/finding.ts";
+import type { Least } from "../../../src/node/judging.ts";
 import { listExits, sorted } from "../../../src/node/listing.ts";
-import type { ExitView, FindOptions } from "../../../src/node/types.ts";
+import type { CountryState, ExitView, FindOptions } from "../../../src/node/types.ts";
 import { exitViews } from "../../../src/node/views.ts";
 import { describe } from "../../support/harness.ts";
 import { identity, signedBy } from "../discovery/offers.ts";
@@ -15,17 +16,22 @@ const wish: FindOptions = { service: "proxy", maxPerGiB: 1_000n, maxPerHour: 1_0
 const unit = { symbol: "MYST", decimals: 18 };
 
 /** What is found where these are offered; what is chosen of them is told backwards, to be seen. */
-function find(offers: KnownOffer[], options: Partial<FindOptions> = {}, scores: Record<string, number> = {}) {
-  const asked: { query: OfferQuery; minScore: number | undefined }[] = [];
+function find(
+  offers: KnownOffer[],
+  options: Partial<FindOptions> = {},
+  scores: Record<string, number> = {},
+  states: Record<string, CountryState> = {},
+) {
+  const asked: { query: OfferQuery; evidence: Least["evidence"] }[] = [];
   const discovery = { search: async (query: OfferQuery) => rank(offers, query), offers: () => offers, find: async function* () {} };
-  const choose = async (found: KnownOffer[], query: OfferQuery, minScore = 0) => {
-    asked.push({ query, minScore });
+  const choose = async (found: KnownOffer[], query: OfferQuery, { minScore = 0, evidence }: Least = {}) => {
+    asked.push({ query, evidence });
     return found.filter(({ offer }) => offer.sessions < offer.maxSessions && (scores[offer.peer] ?? 0) >= minScore).toReversed();
   };
   const deps = {
     network: { connect: async () => undefined },
     discovery,
-    judging: { choose, shown: async (exits: ExitView[]) => exits },
+    judging: { choose, shown: async (exits: ExitView[]) => exits.map((exit) => ({ ...exit, evidence: states[exit.peer] ?? "claimed" })) },
     unit,
     self: { peer: "me" },
   };
@@ -72,6 +78,42 @@ describe("node/connecting: which exits are tried", (test) => {
   });
 });
 
+describe("node/finding: evidence for countries", (test) => {
+  const states = { [peer(1)]: "refuted", [peer(2)]: "database" } as const;
+  const peers = async (options: Partial<FindOptions>) => (await find([known(1)], options, {}, states).found).map((exit) => exit.peer);
+  const why = async (options: Partial<FindOptions>, offers = [known(1)]) => {
+    const error = await find(offers, options, { [peer(1)]: -1, [peer(2)]: -1 }, states).found.then(
+      () => undefined,
+      (reason: { code: string; message: string; hint: string }) => reason,
+    );
+    assert.equal(error?.code, "NO_MATCHING_EXIT");
+    return `${error?.message}: ${error?.hint}`;
+  };
+
+  test("who asks for a country asks for no exit that is refuted; who asks for none, or names one, does not mind", async () => {
+    const { asked, found } = find([known(1)], { country: "US" });
+    await found;
+    assert.equal(asked[0]?.evidence, "claimed");
+    const { asked: anywhere, found: any } = find([known(1)]);
+    await any;
+    assert.equal(anywhere[0]?.evidence, undefined);
+    assert.deepEqual(await peers({ country: "US", peer: peer(1) }), [peer(1)]);
+  });
+
+  test("one that is named has to have the evidence that is asked for", async () => {
+    await assert.rejects(peers({ peer: peer(1), evidence: "claimed" }), code("NO_MATCHING_EXIT"));
+    assert.equal((await find([known(2)], { peer: peer(2), evidence: "database" }, {}, states).found).length, 1);
+    await assert.rejects(find([known(2)], { peer: peer(2), evidence: "latency" }, {}, states).found, code("NO_MATCHING_EXIT"));
+  });
+
+  test("what is missing is said, with what to do about it", async () => {
+    assert.match(await why({ country: "US" }), /not in the country that it claims.*another --country/);
+    assert.match(await why({ evidence: "database" }), /less evidence for its country than 'database'.*--geoip-db/);
+    assert.match(await why({ evidence: "latency" }, [known(1), known(2)]), /each of the 2 exits.*'latency'.*--here/);
+    assert.match(await why({ evidence: "database" }, [known(1), known(2)]), /scores less/);
+  });
+});
+
 describe("node/listing: which exits are shown", (test) => {
   const exits = [1, 2, 3].flatMap((number) => exitViews(known(number)));
   const [a, b, c] = exits as [ExitView, ExitView, ExitView];
@@ -97,6 +139,8 @@ describe("node/listing: which exits are shown", (test) => {
     assert.deepEqual(await shown({}), [0, 0.5, 1]);
     assert.deepEqual(await shown({ minScore: 0.5, sort: "score" }), [1, 0.5]);
     assert.deepEqual(await shown({ minScore: 0.5, sort: "score", limit: 1 }), [1]);
+    assert.deepEqual(await shown({ evidence: "claimed" }), [0, 0.5, 1]);
+    assert.deepEqual(await shown({ evidence: "database" }), []);
     assert.deepEqual(await listExits(undefined, {}, new AbortController().signal), []);
   });
 });
