@@ -55,6 +55,8 @@ export type Market = AsyncDisposable & {
   invite: string;
   exit: Part;
   payers: Part[];
+  /** the peer that all start from, where they are `apart` */
+  boot: Part | undefined;
 };
 
 export type MarketOptions = {
@@ -64,6 +66,8 @@ export type MarketOptions = {
   settleAt?: string;
   /** how many payers, each with a deposit; default 1 */
   payers?: number;
+  /** exit and payers know each other by a peer between them alone, and not where the other is; default false */
+  apart?: boolean;
   /** what the exit lets its clients reach beside the web server, host:port */
   allow?: string[];
   /** further options of the exit's `serve` */
@@ -76,7 +80,7 @@ const bond = 1n * myst;
 
 /** A chain, a web server, one exit and its payers, on loopback alone. Nothing runs yet but the chain and the web server. */
 export async function openMarket(options: MarketOptions = {}): Promise<Market> {
-  const { priceGib = "0.1", priceHour = "0.01", settleAt = "1", payers: count = 1, allow = [], serving = [] } = options;
+  const { priceGib = "0.1", priceHour = "0.01", settleAt = "1", payers: count = 1, allow = [], serving = [], apart = false } = options;
   await using undo = new AsyncDisposableStack();
   // short: sockets are in it
   const directory = await mkdtemp(join(tmpdir(), "mf-"));
@@ -131,29 +135,52 @@ export async function openMarket(options: MarketOptions = {}): Promise<Market> {
     return made;
   };
 
-  const { identity } = await openIdentity(join(directory, "exit"));
-  const invite = `/ip4/127.0.0.1/tcp/${await freePort()}/p2p/${identity.peerId}`;
+  const place = async (name: string) => {
+    const { identity } = await openIdentity(join(directory, name));
+    return { address: identity.address, invite: `/ip4/127.0.0.1/tcp/${await freePort()}/p2p/${identity.peerId}` };
+  };
+  const listenAt = (address: string) => address.replace(/\/p2p\/.*/, "");
+  const isListening = ({ addresses }: NodeStatus) => addresses.length > 0;
+  const { address: exitAddress, invite } = await place("exit");
+  const start = apart ? (await place("boot")).invite : invite;
+  const boot = apart ? part("boot", ["serve", "--service", "none", "--listen", listenAt(start)], isListening) : undefined;
   const sold = ["--price-gib", `${priceGib}myst`, "--price-hour", `${priceHour}myst`, "--settle-at", `${settleAt}myst`];
-  const at = ["--listen", invite.replace(/\/p2p\/.*/, ""), ...[web.hostPort, ...allow].flatMap((to) => ["--allow", to])];
+  const at = [
+    "--listen",
+    listenAt(invite),
+    ...(apart ? ["--bootstrap", start] : []),
+    ...[web.hostPort, ...allow].flatMap((to) => ["--allow", to]),
+  ];
   const exit = part(
     "exit",
     ["serve", "--service", "proxy", "--country", "US", ...sold, ...at, ...serving],
     ({ serving }) => serving !== undefined,
   );
-  await giveGas(anvil.rpc, identity.address);
+  await giveGas(anvil.rpc, exitAddress);
 
   const payers: Part[] = [];
   const addPayer = async (): Promise<Part> => {
     const name = `payer-${payers.length}`;
     await openAccount(join(directory, name), network, anvil.rpc);
-    const helping = ["serve", "--service", "none", "--listen", "/ip4/127.0.0.1/tcp/0", "--bootstrap", invite];
-    const payer = part(name, helping, ({ addresses }) => addresses.length > 0);
+    const helping = ["serve", "--service", "none", "--listen", "/ip4/127.0.0.1/tcp/0", "--bootstrap", start];
+    const payer = part(name, helping, isListening);
     payers.push(payer);
     return payer;
   };
   for (let i = 0; i < count; i += 1) await addPayer();
   const opened = undo.move();
-  return { network, line, chain, webUrl: web.url, invite, exit, payers, addPayer, [Symbol.asyncDispose]: () => opened.disposeAsync() };
+  return {
+    network,
+    line,
+    chain,
+    webUrl: web.url,
+    invite,
+    exit,
+    payers,
+    boot,
+    addPayer,
+    [Symbol.asyncDispose]: () => opened.disposeAsync(),
+  };
 }
 
 /** The payer's own node makes the deposit: a ledger that knows nothing of its account signs nothing. */
