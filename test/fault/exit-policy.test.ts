@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { describe } from "../support/harness.ts";
 import { enterNamespaces } from "../tunnel/backend/rig.ts";
-import { type PolicyFound, runProxyPolicy } from "./support/exit-policy/proxy.ts";
+import type { PolicyFound } from "./support/exit-policy/found.ts";
+import { runProxyPolicy } from "./support/exit-policy/proxy.ts";
 import { becomeEverywhere } from "./support/exit-policy/traps.ts";
 
 const runs = 400;

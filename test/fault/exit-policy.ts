@@ -1,10 +1,19 @@
 import type { Measurement } from "../support/report.ts";
 import { enterNamespaces } from "../tunnel/backend/rig.ts";
-import { type PolicyFound, runProxyPolicy } from "./support/exit-policy/proxy.ts";
+import type { PolicyFound, PolicyOptions } from "./support/exit-policy/found.ts";
+import { runProxyPolicy } from "./support/exit-policy/proxy.ts";
 import { becomeEverywhere } from "./support/exit-policy/traps.ts";
+import { runTunnelPolicy } from "./support/exit-policy/tunnel.ts";
 
 /** By what an exit carries; they share the tries. */
-const services = { proxy: runProxyPolicy };
+const services = {
+  wireguard: runTunnelPolicy,
+  // last: from then on every address is ours
+  proxy: (options: PolicyOptions) => {
+    becomeEverywhere();
+    return runProxyPolicy(options);
+  },
+};
 
 const sum = (counts: Record<string, number>) => Object.values(counts).reduce((all, count) => all + count, 0);
 
@@ -16,7 +25,6 @@ const exitPolicy: Measurement = {
   run: async ({ runs, log, signal }) => {
     const reason = enterNamespaces(process.argv[1] ?? "");
     if (reason) throw new Error(reason);
-    becomeEverywhere();
     const found: [string, PolicyFound][] = [];
     for (const [name, run] of Object.entries(services))
       found.push([name, await run({ runs: Math.ceil(runs / Object.keys(services).length), log, signal })]);

@@ -16,7 +16,10 @@ export type NameServer = AsyncDisposable & {
 const types: Record<number, string> = { 1: "A", 28: "AAAA" };
 
 /** A name server that says what the test wants it to, each time that it is asked; without records a name does not exist. */
-export async function startNameServer(records: (name: string, type: string) => Records | undefined): Promise<NameServer> {
+export async function startNameServer(
+  records: (name: string, type: string) => Records | undefined,
+  { address = "127.0.0.1", port: wanted = 0 } = {},
+): Promise<NameServer> {
   const asked: string[] = [];
   const socket = createSocket("udp4");
   socket.on("message", (query, from) => {
@@ -32,10 +35,10 @@ export async function startNameServer(records: (name: string, type: string) => R
     header.fill(0, 8);
     socket.send(Buffer.concat([header, question, ...body]), from.port, from.address);
   });
-  socket.bind(0, "127.0.0.1");
+  socket.bind(wanted, address);
   await once(socket, "listening");
   const { port } = socket.address();
-  return { address: `127.0.0.1:${port}`, port, asked, [Symbol.asyncDispose]: async () => void socket.close() };
+  return { address: `${address}:${port}`, port, asked, [Symbol.asyncDispose]: async () => void socket.close() };
 }
 
 function questionIn(query: Buffer) {

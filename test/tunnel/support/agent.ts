@@ -3,6 +3,7 @@ import { get } from "node:http";
 import { connect, type Socket } from "node:net";
 import { type Probes, startProbing } from "./probing.ts";
 import { pour, startTargetServers } from "./target.ts";
+import { type Attempt, tryAll } from "./trying.ts";
 
 /**
  * A process on a host of the small internet that does what it is told by messages, one at a time for each id, and ends with the process
@@ -14,6 +15,7 @@ export type Task =
   | { do: "transfer"; host: string; way: Way; bytes: number }
   /** a page of the target's web server */
   | { do: "fetch"; host: string }
+  | { do: "try"; attempts: Attempt[] }
   /** begins to probe, or ends; its text is how many rounds there were since it began */
   | { do: "probe"; probes: Probes | undefined };
 export type Way = "down" | "up";
@@ -71,6 +73,10 @@ async function perform(task: Task): Promise<Done> {
     return { ms: 0, text };
   }
   if (task.do === "transfer") return transfer(task.host, task.way, task.bytes);
+  if (task.do === "try") {
+    await tryAll(task.attempts);
+    return { ms: 0, text: "" };
+  }
   if (task.do === "fetch") return fetchPage(task.host);
   await startTargetServers({ streamPort, webPort });
   return { ms: 0, text: "" };

@@ -45,6 +45,8 @@ export type TunnelMarketOptions = {
   guests?: number;
   /** further hosts */
   also?: string[];
+  /** further options of the exit's `serve` */
+  serving?: string[];
 };
 
 const myst = 10n ** 18n;
@@ -58,7 +60,7 @@ const tunnelPort = 51_820;
  * namespaces of our own, in a directory that goes with them.
  */
 export async function openTunnelMarket(options: TunnelMarketOptions = {}): Promise<TunnelMarket> {
-  const { priceGib = "0.1", priceHour = "0.01", guests: count = 1, also = [] } = options;
+  const { priceGib = "0.1", priceHour = "0.01", guests: count = 1, also = [], serving = [] } = options;
   await using undo = new AsyncDisposableStack();
   const directory = "/run/market";
   mkdirSync(directory);
@@ -100,7 +102,7 @@ export async function openTunnelMarket(options: TunnelMarketOptions = {}): Promi
       { address: rpcAddress, protocol: "tcp", port: Number(new URL(line.url).port) },
     ],
     startExit: async () => {
-      const args = ["serve", "--service", "wireguard", "--country", "US", ...sold, "--listen", at];
+      const args = ["serve", "--service", "wireguard", "--country", "US", ...sold, "--listen", at, ...serving];
       await exit.start(args, ({ serving }) => serving !== undefined);
     },
     startConsumer: async ({ node } = guests[0] as Guest, fact = "up") => {

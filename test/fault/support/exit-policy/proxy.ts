@@ -16,25 +16,12 @@ import { startPeer } from "../../../net/support.ts";
 import { startNameServer } from "../../../support/name-server.ts";
 import { proxyRig } from "../../../support/proxy-rig.ts";
 import { associate, type DatagramClient, startUdp } from "../../../support/socks-datagrams.ts";
+import type { PolicyFound, PolicyOptions } from "./found.ts";
 import { mailPorts, publicHosts, startTraps } from "./traps.ts";
 import { attackersRecords, kinds, newTry, type Try } from "./tries.ts";
 
 export const ways = ["socks", "connect", "get", "datagram"] as const;
 export type Way = (typeof ways)[number];
-
-export type PolicyFound = {
-  /** tries by kind and way */
-  tried: Record<string, number>;
-  /** what has got through, and what has kept a run from saying anything */
-  problems: string[];
-  /** how many got through */
-  passed: number;
-  /** how much of what may pass did pass meanwhile */
-  reached: number;
-  /** with the policy off: by kind and way, how much was seen to arrive */
-  seen: Record<string, number>;
-};
-type Options = { runs: number; log(line: string): void; signal?: AbortSignal };
 
 const batch = 40;
 const quietMs = 150;
@@ -92,7 +79,11 @@ async function attempt({ at, program }: Pick<Ground, "at" | "program">, way: Way
 }
 
 /** Tries each kind in each way by turns, and looks in the traps. A name that rebinds is tried again once it has. */
-async function attack(ground: Ground, { runs, log, signal }: Options, onBatch: (tries: { way: Way; to: Try }[]) => void): Promise<void> {
+async function attack(
+  ground: Ground,
+  { runs, log, signal }: PolicyOptions,
+  onBatch: (tries: { way: Way; to: Try }[]) => void,
+): Promise<void> {
   for (let done = 0; done < runs && !signal?.aborted; done += batch) {
     const tries = Array.from({ length: Math.min(batch, runs - done) }, (_, i) => {
       const way = ways[(done + i) % ways.length] ?? "socks";
@@ -123,7 +114,7 @@ async function fence(program: DatagramClient): Promise<void> {
 }
 
 /** The policy as it is by default: nothing of it all gets through, and what may pass does. */
-async function underPolicy(options: Options, found: PolicyFound): Promise<void> {
+async function underPolicy(options: PolicyOptions, found: PolicyFound): Promise<void> {
   await using ground = await openGround([]);
   const { traps } = ground;
   await attack(ground, options, (tries) => {
@@ -183,7 +174,7 @@ async function borrowed({ rig, pair, traps }: Ground, found: PolicyFound): Promi
 }
 
 /** With the policy off the same tries arrive, each kind in each way: else that none does would say nothing. */
-async function withoutPolicy({ signal }: Options, found: PolicyFound): Promise<void> {
+async function withoutPolicy({ signal }: PolicyOptions, found: PolicyFound): Promise<void> {
   await using ground = await openGround(policyOff);
   for (const kind of kinds)
     for (const way of ways) {
@@ -200,7 +191,7 @@ async function withoutPolicy({ signal }: Options, found: PolicyFound): Promise<v
 }
 
 /** In a network namespace of our own, where `becomeEverywhere` was called. */
-export async function runProxyPolicy(options: Options): Promise<PolicyFound> {
+export async function runProxyPolicy(options: PolicyOptions): Promise<PolicyFound> {
   const found: PolicyFound = { tried: {}, problems: [], passed: 0, reached: 0, seen: {} };
   await withoutPolicy(options, found);
   options.log(`with the policy off ${Object.values(found.seen).filter(Boolean).length} of ${kinds.length * ways.length} arrive`);
