@@ -24,6 +24,8 @@ import { type SocketDrops, socketDrops } from "./socket-drops.ts";
 export type ClientDeps = {
   backend: WgBackend;
   host: HostPort;
+  /** makes the firewall forget the connections of these addresses */
+  forget(addresses: string[]): Promise<void>;
   log(level: "info" | "warn", message: string): void;
   onState(state: TunnelState): void;
   onCounters(total: ClientCounters): void;
@@ -69,6 +71,8 @@ export function openClient(deps: ClientDeps, settings: ClientSettings): HelperCl
   let watch: { end(): void } | undefined;
   /** the kernel has told of a change, or it is time to look */
   let awaited = false;
+  /** its own in the tunnels that there were: what is remembered of their connections would stay for days */
+  const addresses = new Set<string>();
   let tail: Promise<unknown> = Promise.resolve();
 
   const note = (event: ClientEvent) => {
@@ -137,6 +141,7 @@ export function openClient(deps: ClientDeps, settings: ClientSettings): HelperCl
         whileBinding: (work) => host.raising(ifname, receiveBuffer, work),
       });
       device = opened;
+      addresses.add(address);
       peer = exit.publicKey;
       account = restarted(account);
       drops = socketDrops(opened.listenPort, mtu);
@@ -219,9 +224,15 @@ export function openClient(deps: ClientDeps, settings: ClientSettings): HelperCl
       },
     };
   };
+  const forgetAll = async () => {
+    const old = [...addresses];
+    addresses.clear();
+    if (old.length > 0) await deps.forget(old).catch((error) => log("warn", `old connections are not forgotten: ${error.message}`));
+  };
   const leave = async () => {
     watch?.end();
     if (state.intent !== "open") await block("the node has ended", "down");
+    await forgetAll();
   };
 
   return {
@@ -264,6 +275,8 @@ export function openClient(deps: ClientDeps, settings: ClientSettings): HelperCl
         applied = { state: "down" };
         reached = undefined;
         note({ type: "released" });
+        // nobody has to wait for it
+        void forgetAll();
       }),
     leave: () => inTurn(leave),
   };

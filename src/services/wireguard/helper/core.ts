@@ -127,6 +127,7 @@ export function createCore(deps: CoreDeps): Core {
         {
           backend,
           host: host.of("client"),
+          forget,
           log,
           onState: (state) => send({ event: "clientState", state }),
           onCounters: ({ rxBytes, txBytes, handshakeMs, droppedBytes }) =>
