@@ -1,10 +1,15 @@
 import assert from "node:assert/strict";
+import { fileURLToPath } from "node:url";
 import { describe } from "../support/harness.ts";
+import { enterNamespaces } from "../tunnel/backend/rig.ts";
 import { attacks, shareOf } from "./eclipse.ts";
+import { runRealEclipse, takeAddresses } from "./support/eclipse/real.ts";
 import { runSimulatedEclipse } from "./support/eclipse/simulated.ts";
 
 const size = { honest: 8, sybils: 32, exits: 4, grind: 500, tries: 4 };
 const { signal } = new AbortController();
+
+const skip = enterNamespaces(fileURLToPath(import.meta.url));
 
 describe("fault/eclipse: Sybils that are there first", (test) => {
   for (const { name, ...attack } of attacks)
@@ -21,6 +26,18 @@ describe("fault/eclipse: Sybils that are there first", (test) => {
       },
       { timeoutMs: 120_000 },
     );
+
+  test(
+    "real peers, each with an address of its own: an honest exit is found, and no Sybil is offered that has no bond",
+    async () => {
+      takeAddresses();
+      const real = { ...size, honest: 3, sybils: 6, exits: 2, tries: 1, settleMs: 3_000 };
+      const [found] = await runRealEclipse({ ...real, bonded: false, spread: true }, signal, () => undefined);
+      assert.ok(found?.found);
+      assert.equal(found.sybils, 0);
+    },
+    { timeoutMs: 180_000, skip },
+  );
 
   test(
     "the row would see it: where none is honest no honest exit is found",

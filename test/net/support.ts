@@ -11,7 +11,14 @@ import type { Network } from "../../src/network/network.ts";
 
 export type TestPeer = AsyncDisposable & { identity: Identity; store: Store; network: Network; directory: string };
 /** `keep` leaves the directory, for a peer that comes back on it */
-type Options = Partial<NetworkOptions> & { identity?: Identity; directory?: string; keep?: boolean; log?: Logger; clock?: Clock };
+type Options = Partial<NetworkOptions> & {
+  identity?: Identity;
+  directory?: string;
+  keep?: boolean;
+  log?: Logger;
+  clock?: Clock;
+  isBonded?: (peer: string) => boolean;
+};
 
 const verbose: Logger = process.env.NET_LOG
   ? { ...silentLogger, debug: console.error, info: console.error, warn: console.error, error: console.error, child: () => verbose }
@@ -25,6 +32,7 @@ export async function startPeer(options: Options = {}): Promise<TestPeer> {
     log = verbose,
     keep = false,
     clock = systemClock,
+    isBonded,
     ...rest
   } = options;
   const store = await openStore(directory);
@@ -35,7 +43,7 @@ export async function startPeer(options: Options = {}): Promise<TestPeer> {
   let network: Network;
   try {
     network = await createNetwork(
-      { identity, store, log, clock },
+      { identity, store, log, clock, ...(isBonded && { isBonded }) },
       { protocolPrefix: "/mystnode/test", listen: ["/ip4/127.0.0.1/tcp/0"], bootstrap: [], gossip: true, dht: true, ...rest },
     );
   } catch (error) {

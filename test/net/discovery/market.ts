@@ -1,3 +1,4 @@
+import type { Announcers } from "../../../src/discovery/announcers.ts";
 import { createDiscovery, type Discovery, type DiscoverySource, type OfferContent } from "../../../src/discovery/discovery.ts";
 import { systemClock } from "../../../src/lib/clock.ts";
 import type { Hex } from "../../../src/lib/codec.ts";
@@ -12,6 +13,7 @@ type Options = Parameters<typeof startPeer>[0] & {
   sources?: DiscoverySource[];
   networkConfig?: typeof networkConfig;
   ownHandovers?: Uint8Array[];
+  announcers?: Announcers;
   /** what discovery has for its network, where that is to be another */
   around?(network: Network): Network;
 };
@@ -21,6 +23,7 @@ export async function startTrader({
   sources,
   ownHandovers = [],
   around = (network) => network,
+  announcers,
   networkConfig: config = networkConfig,
   ...options
 }: Options = {}): Promise<Trader> {
@@ -34,6 +37,7 @@ export async function startTrader({
       clock: options.clock ?? systemClock,
       networkConfig: config,
       ownHandovers,
+      ...(announcers && { announcers }),
     },
     sources ? { sources } : {},
   );

@@ -18,25 +18,28 @@ export type Ring = { offers: Map<string, SignedOffer>; country: string };
 
 const sayEveryMs = 20_000;
 
+/** An offer in that country, where it is called for. */
+export const signFor = (identity: Identity, addresses: string[], { country }: Ring, nowMs: number): SignedOffer =>
+  signOffer(identity, networkConfig, {
+    ...offerOf(country),
+    peer: identity.peerId,
+    address: identity.address,
+    addresses,
+    seq: BigInt(nowMs),
+    expiresMs: nowMs + offerLifeMs,
+  });
+
 /**
  * One of many that want a country's seekers to find them and nobody else: it offers its own way out, answers whoever asks with offers of its ring alone,
  * and passes on nothing that others say.
  */
 export async function runSybil(
-  { identity, network, clock }: { identity: Identity; network: Network; clock: Clock },
+  { identity, network, clock, swallows = false }: { identity: Identity; network: Network; clock: Clock; swallows?: boolean },
   ring: Ring,
   signal: AbortSignal,
 ): Promise<void> {
   const sign = () => {
-    const nowMs = clock.nowMs();
-    const offer = signOffer(identity, networkConfig, {
-      ...offerOf(ring.country),
-      peer: identity.peerId,
-      address: identity.address,
-      addresses: network.addresses(),
-      seq: BigInt(nowMs),
-      expiresMs: nowMs + offerLifeMs,
-    });
+    const offer = signFor(identity, network.addresses(), ring, clock.nowMs());
     ring.offers.set(identity.peerId, offer);
     return encodeOffer(offer);
   };
@@ -60,7 +63,12 @@ export async function runSybil(
     [offersTopic, 2048],
     [wantedTopic, wantedBytes],
   ] as const)
-    await network.subscribe<never>({ name, maxBytes, validate: async () => ({ validity: "accept" }), onMessage: () => undefined });
+    await network.subscribe<never>({
+      name,
+      maxBytes,
+      validate: async () => ({ validity: swallows ? "ignore" : "accept" }),
+      onMessage: () => undefined,
+    });
   while (!signal.aborted) {
     await network.publish(offersTopic, sign());
     await clock.sleep(sayEveryMs * (0.5 + Math.random()), signal).catch(() => undefined);
