@@ -15,6 +15,7 @@ export const commands = {
     group: use,
     arguments: [{ name: "peer", kind: "peer", help: "this exit only; default: one of the best that match" }],
   },
+  block: { summary: "let nothing leave this machine until it has a tunnel, now or from its next start on", group: use },
   disconnect: { summary: "end the running connection", group: use },
   exits: { summary: "list known exits by price, score or latency", group: use },
   explain: {

@@ -86,8 +86,13 @@ export const options = [
     { name: "flow-limit", kind: "integer", default: "100", help: "so many new connections a second for each client" },
     { name: "egress-if", kind: "interface", help: "interface that clients' traffic leaves by; default: the default route's" },
   ]),
-  ...of(["connect"], "Tunnel", [
+  ...of(["block"], "Options", [
+    { name: "at-boot", kind: "choice", choices: ["on", "off", "print"], once: true, help: "by a systemd unit" },
+  ]),
+  ...of(["connect", "block"], "Tunnel", [
     { name: "allow-lan", kind: "flag", help: "let the local network be reached, and reach this machine; never for DNS" },
+  ]),
+  ...of(["connect"], "Tunnel", [
     { name: "split", kind: "network", list: true, help: "a network to be reached without the tunnel, for example 192.0.2.0/24" },
     { name: "dns", kind: "ip", help: "ask this resolver, through the tunnel; default: the exit's" },
     { name: "kill-switch", kind: "choice", choices: ["on", "off"], default: "on", help: "off: without a tunnel everything leaves" },

@@ -14,6 +14,7 @@ import { type Environment, expandPath, parseValue } from "./values.ts";
 const loaders: { [C in CommandName]: () => Promise<Run<C>> } = {
   init: async () => (await import("./init.ts")).init,
   connect: async () => (await import("./connect.ts")).connect,
+  block: async () => (await import("./block.ts")).block,
   disconnect: async () => (await import("./disconnect.ts")).disconnect,
   exits: async () => (await import("./exits.ts")).exits,
   explain: async () => (await import("./explain.ts")).explain,

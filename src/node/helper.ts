@@ -18,6 +18,16 @@ export async function killSwitchStands(): Promise<boolean> {
   return existsSync(statePath(stateDirectory(), "client"));
 }
 
+/** The systemd unit that keeps everything in from a machine's start on: its file's name, and its text. */
+export async function unitForBoot(options: { lan: boolean }): Promise<{ name: string; text: string }> {
+  const [{ bootUnit, bootUnitName }, { toolPath }] = await Promise.all([
+    import("../services/wireguard/plan/boot-unit.ts"),
+    import("../services/wireguard/backend/run-tool.ts"),
+  ]);
+  const nft = toolPath.split(":").map((directory) => `${directory}/nft`);
+  return { name: bootUnitName, text: bootUnit({ ...options, nft: nft.find((path) => existsSync(path)) ?? "/usr/sbin/nft" }) };
+}
+
 /** What a tunnel meets on this host. */
 export type HostView = {
   /** the interface of the default route */

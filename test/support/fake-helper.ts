@@ -127,6 +127,7 @@ export function fakeHelper(change: Partial<HelperProbe> = {}) {
     openExit,
     openClient,
     cleanup: async () => ({ removed: [], failed: [] }),
+    block: async () => void calls.push("blockAll"),
     ended: ended.promise,
     stop: async () => {
       calls.push("stop");

@@ -65,6 +65,8 @@ export type Helper = {
   openClient(config: ClientConfig): Promise<ClientTunnel>;
   /** Takes away all that an earlier run left on the host, a kill switch too, and restores what it had changed. Nothing of its own may be open. */
   cleanup(): Promise<Cleanup>;
+  /** The kill switch, without a tunnel and without anybody who looks after it: it stays until `cleanup`, or until a client takes it over. */
+  block(options: Pick<ShieldOptions, "lan">): Promise<void>;
   /** resolves when the helper's process has ended, with why */
   ended: Promise<string>;
   /** Ends it: an exit goes, and so does a client's tunnel; a kill switch that was not released stays. */

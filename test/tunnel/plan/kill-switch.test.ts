@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
+import { bootUnit } from "../../../src/services/wireguard/plan/boot-unit.ts";
 import type { Standing } from "../../../src/services/wireguard/plan/client.ts";
 import { type ShieldRow, type ShieldState, shield, shieldStates, verdict } from "../../../src/services/wireguard/plan/shield.ts";
 import { describe } from "../../support/harness.ts";
@@ -87,9 +88,18 @@ describe("kill switch", (test, { before, after }) => {
 
   const up: Standing = { state: "up", tunnel };
   const pushed = `for to in 0.0.0.0/1 128.0.0.0/1 ${internet}/32 ${tunnelDns}/32; do ip route`;
-  type Entering = [ShieldState, (() => void)?];
+  type Entering = [ShieldState, (() => unknown)?];
   const states: Record<string, Entering> = {
     ...Object.fromEntries(shieldStates.map((state): [string, Entering] => [state, [state]])),
+    "down, by the unit for the machine's start": [
+      "down",
+      async () => {
+        await rig.unload();
+        const unit = bootUnit({ nft: "nft", lan: false });
+        const lines = [...unit.matchAll(/^StandardInputText=(.*)$/gm)].map(([, line]) => line);
+        rig.consumer.run(/^ExecStart=(.*)$/m.exec(unit)?.[1] ?? "false", `${lines.join("\n")}\n`);
+      },
+    ],
     "up, its device lost": ["up", () => rig.consumer.run("ip link set mystnode0 down")],
     "up, a route pushed for every destination": ["up", () => rig.consumer.run(`${pushed} replace $to via ${lan}; done`)],
     "up, its rules gone": ["up", () => rig.consumer.run("ip rule del pref 18230; ip rule del pref 18210; ip -6 rule del pref 18230")],
@@ -102,7 +112,7 @@ describe("kill switch", (test, { before, after }) => {
       async () => {
         rig.consumer.run(`${pushed} del $to via ${lan} 2>/dev/null || true; done`);
         await rig.load(loaded);
-        then?.();
+        await then?.();
       },
       { skip },
     );

@@ -99,6 +99,18 @@ describe("tunnel/service: two nodes, run by commands", (register, { before, afte
     assert.equal(look(market.consumer.host), untouched);
   });
 
+  test("'block' closes a machine without a tunnel; a connection opens one through it, and 'disconnect' opens the machine", async () => {
+    assert.match(market.consumer.command(["block"]), /nothing leaves this machine/);
+    await assert.rejects(fetched());
+    await market.startConsumer();
+    assert.equal(await fetched(), market.exit.host.address);
+    await market.consumer.stop();
+    assert.equal(look(market.consumer.host), untouched);
+    market.consumer.command(["block"]);
+    assert.match(market.consumer.command(["disconnect"]), /kill switch is lifted/);
+    assert.equal(look(market.consumer.host), untouched);
+  });
+
   test("'disconnect' lifts what is left, with no node running", async () => {
     await loseTheExit();
     assert.throws(() => market.consumer.command(["status"]), /its connection still stands/);

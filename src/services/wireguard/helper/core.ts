@@ -4,10 +4,11 @@ import { allBackends } from "../backend/choose.ts";
 import { runTool } from "../backend/run-tool.ts";
 import { hasIpv6, hostFacts } from "../host/facts.ts";
 import type { HostNet } from "../host/host-net.ts";
+import { killSwitchPlan } from "../plan/client.ts";
 import { exitPlan } from "../plan/exit.ts";
 import { exitTable } from "../plan/host-plan.ts";
 import { choosePool, poolAddresses, poolOf } from "../plan/pool.ts";
-import { type BackendKind, dnsPort, type PeerStats, type WgBackend, type WgKey } from "../types.ts";
+import { type BackendKind, closed, dnsPort, type PeerStats, type WgBackend, type WgKey } from "../types.ts";
 import { type HelperClient, openClient } from "./client.ts";
 import { type HelperExit, openExit } from "./exit.ts";
 import { freeIfname, mayConfigure, privilegeNeeded } from "./facts.ts";
@@ -150,6 +151,19 @@ export function createCore(deps: CoreDeps): Core {
     await open?.leave();
     unsole("client");
   };
+  /** What is done to a host on which nothing of ours runs. */
+  const alone = async <T>(what: string, work: () => Promise<T>): Promise<T> => {
+    if (!mayConfigure()) throw privilegeNeeded(what);
+    if (exit || client) fail("a tunnel of this node is open");
+    await sole("exit");
+    await sole("client");
+    try {
+      return await work();
+    } finally {
+      unsole("exit");
+      unsole("client");
+    }
+  };
   const closeAll = async () => {
     const ended = await Promise.allSettled([leaveTheClient(), closeTheExit()]);
     for (const one of ended) if (one.status === "rejected") log("warn", `not all was put back: ${(one.reason as Error).message}`);
@@ -165,16 +179,12 @@ export function createCore(deps: CoreDeps): Core {
         case "probe":
           return look();
         case "cleanup":
-          if (!mayConfigure()) throw privilegeNeeded("cleaning up");
-          if (exit || client) fail("a tunnel of this node is open");
-          await sole("exit");
-          await sole("client");
-          try {
-            return await host.cleanup();
-          } finally {
-            unsole("exit");
-            unsole("client");
-          }
+          return alone("cleaning up", host.cleanup);
+        case "blockAll":
+          return alone("blocking", () => {
+            const facts = { ifname: "mystc0", uid: 0, control: [], ipv6: hasIpv6(), options: { ...closed, lan: request.lan } };
+            return host.of("client").apply(killSwitchPlan(facts, { state: "down" }));
+          });
         case "stop":
           return closeAll();
         case "openExit":

@@ -71,6 +71,7 @@ const asked = <Op extends string, Shape extends z.ZodRawShape>(op: Op, shape: Sh
 export const requestSchema = z.discriminatedUnion("op", [
   asked("probe", {}),
   asked("cleanup", {}),
+  asked("blockAll", { lan: z.boolean() }),
   asked("stop", {}),
   asked("openExit", { config: exitConfig }),
   asked("admit", { publicKey: key, presharedKey: key.optional() }),

@@ -15,6 +15,7 @@ export async function startHelper({ log }: { log: Logger }): Promise<Helper> {
   return {
     probe: () => calls.ask({ op: "probe" }, results.probe),
     cleanup: () => calls.ask({ op: "cleanup" }, results.cleanup),
+    block: async (options) => void (await calls.ask({ op: "blockAll", ...options }, results.done)),
     openExit: (config) => exitTunnel(calls, config),
     openClient: (config) => clientTunnel(calls, config),
     ended: calls.ended,
