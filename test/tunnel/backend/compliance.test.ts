@@ -1,11 +1,11 @@
 import type { ChildProcess } from "node:child_process";
 import { createSocket, type Socket } from "node:dgram";
-import { readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { allBackends } from "../../../src/services/wireguard/backend/choose.ts";
 import type { WgBackend } from "../../../src/services/wireguard/types.ts";
 import { type BackendLine, backendSuite, lineMtu } from "../../support/backend-suite.ts";
 import { describe } from "../../support/harness.ts";
+import { allProcesses } from "../../support/host-snapshot.ts";
 import { enterNamespaces, ip, startEcho } from "./rig.ts";
 
 const noNamespaces = enterNamespaces(fileURLToPath(import.meta.url));
@@ -64,8 +64,5 @@ function lineOf(backend: WgBackend): BackendLine {
   };
 }
 
-function tunnelProcess(ifname: string): number | undefined {
-  const pids = readdirSync("/proc").filter((name) => /^\d+$/.test(name));
-  const found = pids.find((pid) => readFileSync(`/proc/${pid}/cmdline`, "utf8").startsWith(`wireguard-go\0-f\0${ifname}`));
-  return found === undefined ? undefined : Number(found);
-}
+const tunnelProcess = (ifname: string): number | undefined =>
+  allProcesses().find(({ command }) => command.startsWith(`wireguard-go -f ${ifname}`))?.pid;
