@@ -62,6 +62,8 @@ export type ServiceConsumer = {
   /** What the exit's side has to know to admit us; told with each proposal. `sessionId`: 16 bytes, hex */
   request?(sessionId: string): Promise<ServiceRequest>;
   open(opening: Opening): Promise<ServiceHandle>;
+  /** Gives up what is held on to from one session to the next. */
+  release?(): Promise<void>;
 };
 
 export type Opening = {
@@ -84,8 +86,13 @@ export type ServiceHandle = {
   droppedBytes?(): bigint;
   /** How long the consumer waits for an answer; its grace is `consumerPatience.graceMs`. */
   unanswered(): Waiting;
+  /**
+   * Asks the exit's end for an answer from inside of the service, ms there and back; where that is no other way than its node is reached by,
+   * absent. It is carried, counted and paid for as any other. @throws what was in the way, as when nothing has come
+   */
+  inside?(signal: AbortSignal): Promise<number>;
   /** how to use it, for people and programs: for `proxy` {socks: "127.0.0.1:1080", http: "127.0.0.1:1080"} */
   endpoint: Record<string, string>;
-  /** Ends it; resolves with the final count. */
-  close(): Promise<bigint>;
+  /** Ends it; resolves with the final count. `alone`: the exit is gone, so nothing is waited for. */
+  close(alone?: boolean): Promise<bigint>;
 };

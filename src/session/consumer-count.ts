@@ -55,11 +55,11 @@ export const overcharges = (state: ConsumerState, invoiced: Usage): boolean =>
 /** Prepaid by earlier sessions and not used, base units. */
 export const carriedIn = ({ start }: ConsumerState): bigint => start.cumulative - start.consumed;
 
-/** What was certainly served: time without an answer or without any sign of life was not, the grace of this wait included. */
-export const served = ({ used: { bytes, ms } }: ConsumerState, waitingMs: number, silentMs: number): Usage => ({
-  bytes,
-  ms: Math.max(0, ms - Math.max(Math.min(waitingMs, consumerPatience.graceMs), silentMs)),
-});
+/** Of the time used, what at its end was certainly not served: without an answer or without any sign of life, the grace of this wait included. */
+export const idleOf = (waitingMs: number, silentMs: number): number => Math.max(Math.min(waitingMs, consumerPatience.graceMs), silentMs);
+
+/** What was certainly served. */
+export const served = ({ used: { bytes, ms }, idleMs }: ConsumerState): Usage => ({ bytes, ms: Math.max(0, ms - idleMs) });
 
 /** The exit's final count stands, unless it is above our own by more than may have been under way. */
 export const finalCount = (state: ConsumerState, theirs: Usage): Usage => (overcharges(state, theirs) ? state.used : theirs);

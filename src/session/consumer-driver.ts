@@ -5,7 +5,7 @@ import { asMystError, type ErrorCode, MystError } from "../lib/errors.ts";
 import { deadline } from "../lib/lifecycle.ts";
 import { runMachine } from "../lib/machine.ts";
 import type { Logger } from "../lib/ports.ts";
-import type { FrameStream, Network } from "../network/network.ts";
+import type { Network } from "../network/network.ts";
 import type { PayerChannel, PayerLedger } from "../payments/payer-ledger.ts";
 import type { SignedPromise } from "../payments/promise.ts";
 import type { Credit } from "../payments/quantum.ts";
@@ -13,7 +13,10 @@ import type { Terms } from "../payments/terms.ts";
 import type { ServiceConsumer, ServiceHandle } from "../services/service.ts";
 import { stepConsumer } from "./consumer.ts";
 import { buyEveryMs, type ConsumerEffect, type ConsumerEvent, type ConsumerState, initialConsumer } from "./consumer-state.ts";
-import { type Proposal, sessionProtocol, type ToProvider, toConsumerCodec, toProviderCodec } from "./messages.ts";
+import { type ConsumerStream, openConsumerStream } from "./consumer-stream.ts";
+import { endError } from "./end-error.ts";
+import { type Look, lookAt } from "./look.ts";
+import { type Proposal, sessionProtocol, type ToConsumer } from "./messages.ts";
 
 export type ConsumerDeps = {
   network: Pick<Network, "openFrames">;
@@ -37,6 +40,10 @@ export type ConsumerSessionOptions = {
   terms: Terms;
   budget: bigint;
   signal: AbortSignal;
+  /** the exit has so long to answer the proposal, default 10 s */
+  answerMs?: number;
+  /** The stream broke; `rejoin` or `leave` is to follow. Absent: that ends the session. */
+  onLost?(error: MystError): void;
   /** after every transition */
   onChange?(state: ConsumerState): void;
   onPromise?(promise: SignedPromise, state: ConsumerState, sessionId: string): void;
@@ -47,12 +54,20 @@ export type ConsumerSession = {
   channel: PayerChannel;
   endpoint: Record<string, string>;
   state(): ConsumerState;
+  look(): Look;
+  /** see `ServiceHandle.inside` */
+  inside?: ServiceHandle["inside"];
   disconnect(): Promise<void>;
+  /** Goes on over a new stream to the same exit; nothing is paid twice. @throws as `ConsumerStream.rejoin` does */
+  rejoin(signal: AbortSignal): Promise<void>;
+  /** Ends it at once, whatever the exit says; nothing more is paid. */
+  leave(code: ErrorCode, message: string): void;
   /** resolves with the last state */
   ended: Promise<ConsumerState>;
 };
 
-const answerMs = 10_000;
+const defaultAnswerMs = 10_000;
+const closeMs = 5_000;
 const tickMs = 250;
 /** What has reached us is told with each promise, and at least so often: also that nothing has, for then the rest is lost. */
 const tellMs = 250;
@@ -66,9 +81,8 @@ const stallMs = 2_000;
  */
 export async function openSession(deps: ConsumerDeps, options: ConsumerSessionOptions): Promise<ConsumerSession> {
   const { clock, ledger } = deps;
-  const { exit, terms, signal } = options;
+  const { exit, terms, signal, answerMs = defaultAnswerMs } = options;
   const channel = await ledger.channelWith(exit);
-  const stream = await deps.network.openFrames(exit.peer, sessionProtocol, deadline(answerMs, signal));
   const session = Uint8Array.from(randomBytes(16));
   const id = Buffer.from(session).toString("hex");
   const log = deps.log.child("session");
@@ -130,21 +144,20 @@ export async function openSession(deps: ConsumerDeps, options: ConsumerSessionOp
       });
   };
   const failsToEnd = (error: unknown) => log.error("a session's end went wrong", { session: id, code: asMystError(error).code });
-  const closeService = async () => {
+  const closeService = async (alone: boolean) => {
     try {
-      return (await handle?.close()) ?? 0n;
+      return (await handle?.close(alone)) ?? 0n;
     } catch (error) {
       failsToEnd(error);
       return handle?.usedBytes() ?? 0n;
     }
   };
-  const say = (message: ToProvider) => stream.send(toProviderCodec.encode(message));
   /** What has reached us, where the exit bills by our word. */
   const tellReceived = async () => {
     const bytes = handle?.receivedBytes?.();
     if (bytes === undefined) return;
     toldMs = clock.nowMs();
-    await say({ t: "received", bytes });
+    await stream.say({ t: "received", bytes });
   };
 
   async function perform(effect: ConsumerEffect, state: ConsumerState): Promise<void> {
@@ -157,7 +170,7 @@ export async function openSession(deps: ConsumerDeps, options: ConsumerSessionOp
         return send({ type: "signed", promise });
       }
       case "propose":
-        return say({
+        return stream.say({
           ...proposal(effect.bought, effect.promise),
           ...(deps.service.request && { request: await deps.service.request(id) }),
         });
@@ -165,7 +178,11 @@ export async function openSession(deps: ConsumerDeps, options: ConsumerSessionOp
         await tellReceived();
         clearTimeout(soon);
         soon = setTimeout(report, buyEveryMs);
-        return say({ t: "promise", n: effect.n, bought: effect.bought, ...(effect.promise && { promise: effect.promise }) });
+        return stream.say({ t: "promise", n: effect.n, bought: effect.bought, ...(effect.promise && { promise: effect.promise }) });
+      case "payAgain": {
+        const { last } = await ledger.channelWith(exit);
+        return stream.say({ t: "promise", n: effect.n, bought: effect.bought, ...(last && { promise: last }) });
+      }
       case "openService":
         startedMs = clock.nowMs();
         handle = await deps.service.open({
@@ -179,7 +196,7 @@ export async function openSession(deps: ConsumerDeps, options: ConsumerSessionOp
         opened.resolve();
         return send({ type: "opened" });
       case "closeService": {
-        const bytes = await closeService();
+        const bytes = await closeService(effect.alone);
         return send({ type: "serviceClosed", used: { bytes, ms: count().used.ms } });
       }
       case "sendClose":
@@ -187,9 +204,9 @@ export async function openSession(deps: ConsumerDeps, options: ConsumerSessionOp
           send({ type: "failed", code: "PEER_TIMEOUT", message: "the exit did not confirm the end" });
           // one that stands still may not even take what is being sent
           stream.abort(new Error("the exit did not confirm the end"));
-        }, answerMs / 2);
+        }, closeMs);
         await tellReceived();
-        return say({ t: "close" });
+        return stream.say({ t: "close" });
       case "finish":
         clearTimeout(leaving);
         // The session is over all the same; of what it used up, the exit's own record reminds us.
@@ -211,19 +228,32 @@ export async function openSession(deps: ConsumerDeps, options: ConsumerSessionOp
     ...(promise && { promise }),
   });
 
+  const onMessage = async (message: ToConsumer) => {
+    heardMs = clock.nowMs();
+    if (message.t === "refused" && message.promise)
+      await ledger.shown(message.promise).catch((error) => {
+        behind = error;
+      });
+    await dealWith({ type: "received", message, ...(startedMs !== undefined && { elapsedMs: heardMs - startedMs }) });
+    if (message.t === "ack") report();
+  };
+  const stream: ConsumerStream = await openConsumerStream(
+    {
+      open: (until) => deps.network.openFrames(exit.peer, sessionProtocol, until),
+      onMessage,
+      onEnd: (code, message) => send({ type: "failed", code, message }),
+      onLost: (error) => {
+        const { phase } = machine.state();
+        if (options.onLost && (phase === "ACTIVE" || phase === "DISPUTED")) options.onLost(error);
+        else send({ type: "failed", code: error.code, message: error.message });
+      },
+    },
+    deadline(answerMs, signal),
+  );
+  heardMs = reportedMs = clock.nowMs();
   const leave = () => send({ type: "disconnect" });
   signal.addEventListener("abort", leave, { once: true });
   const ticker = setInterval(report, tickMs);
-  void listen(stream, async (event) => {
-    heardMs = clock.nowMs();
-    if (event.type !== "received") return dealWith(event);
-    if (event.message.t === "refused" && event.message.promise)
-      await ledger.shown(event.message.promise).catch((error) => {
-        behind = error;
-      });
-    await dealWith({ ...event, ...(startedMs !== undefined && { elapsedMs: heardMs - startedMs }) });
-    if (event.message.t === "ack") report();
-  });
   const tooLong = setTimeout(
     () => send({ type: "failed", code: "PEER_TIMEOUT", message: "the exit did not answer the proposal" }),
     answerMs,
@@ -238,63 +268,24 @@ export async function openSession(deps: ConsumerDeps, options: ConsumerSessionOp
     await stream.close().catch(() => undefined);
   });
   send({ type: "start", stored: channel.last });
+  stream.listen();
   await opened.promise;
   clearTimeout(tooLong);
-  if (handle === undefined) throw new MystError("INTERNAL", "the service is open without a handle");
+  const service = handle;
+  if (service === undefined) throw new MystError("INTERNAL", "the service is open without a handle");
   return {
     id,
     channel,
-    endpoint: handle.endpoint,
+    endpoint: service.endpoint,
     state: machine.state,
+    look: () => lookAt(service, clock.nowMs() - heardMs),
+    ...(service.inside && { inside: service.inside }),
+    rejoin: (until) => stream.rejoin(session, deadline(answerMs, until)),
+    leave: (code, message) => send({ type: "failed", code, message }),
     ended: ended.promise,
     disconnect: async () => {
       leave();
       await ended.promise;
     },
   };
-}
-
-/**
- * Feeds what the exit says to the machine until the stream ends; anything but a message ends it too. The next is read once the last
- * is dealt with, so that an exit cannot make them pile up here.
- */
-async function listen(stream: FrameStream, handle: (event: ConsumerEvent) => Promise<void>): Promise<void> {
-  try {
-    for (;;) {
-      const frame = await stream.receive();
-      if (frame === undefined) return void handle({ type: "failed", code: "PEER_UNREACHABLE", message: "the exit ended the session" });
-      await handle({ type: "received", message: toConsumerCodec.decode(frame) });
-    }
-  } catch (error) {
-    const { code, message } = asMystError(error, "PEER_UNREACHABLE");
-    stream.abort(error as Error);
-    void handle({ type: "failed", code, message });
-  }
-}
-
-/** What a peer may end a proposal with; any other code of its is told as PEER_REFUSED. */
-const passedOn: ErrorCode[] = [
-  "EXIT_FULL",
-  "PAYER_REFUSED",
-  "OFFER_EXPIRED",
-  "SERVICE_UNKNOWN",
-  "CREDIT_MISMATCH",
-  "PROMISE_REFUSED",
-  "PAYER_CONFLICT",
-  "NO_DEPOSIT",
-  "ACCOUNT_CLOSING",
-];
-
-function endError(
-  state: ConsumerState,
-  refused: { code: string; message: string; consumed?: bigint | undefined } | undefined,
-  signal: AbortSignal,
-) {
-  if (signal.aborted) return new MystError("INTERRUPTED", "interrupted before the session was open");
-  const code = passedOn.find((known) => known === refused?.code);
-  if (refused)
-    return new MystError(code ?? "PEER_REFUSED", `the exit refused: ${refused.message}`, {
-      ...(refused.consumed !== undefined && { meta: { consumed: refused.consumed } }),
-    });
-  return new MystError(state.reason?.code ?? "PEER_UNREACHABLE", state.reason?.message ?? "the session ended before it was open");
 }

@@ -23,6 +23,8 @@ export type ConsumerState = {
   ownMs: number;
   /** ms since the service was opened, waits and all */
   elapsedMs: number;
+  /** of the time used, how much at its end was certainly not served: without an answer, or without any sign of life */
+  idleMs: number;
   /** what is signed and not acknowledged: the purchase's number, and when it was made by `elapsedMs` */
   pending: { n: number; sinceMs: number } | undefined;
   /** purchases made so far; the proposal's is number 0 */
@@ -77,8 +79,11 @@ export type ConsumerEffect =
   | { type: "sign"; cumulative: bigint; consumed: bigint }
   | { type: "propose"; bought: Usage; promise: SignedPromise | undefined }
   | { type: "pay"; n: number; bought: Usage; promise: SignedPromise | undefined }
+  /** what was signed has not reached the exit: the same once more, with the channel's last promise */
+  | { type: "payAgain"; n: number; bought: Usage }
   | { type: "openService"; connection: ConnectionInfo }
-  | { type: "closeService" }
+  /** `alone`: nobody is there to answer */
+  | { type: "closeService"; alone: boolean }
   | { type: "sendClose" }
   /** put on disk what the session used up of the channel; it is over */
   | { type: "finish"; consumed: bigint };
@@ -100,6 +105,7 @@ export const initialConsumer = (
   used: nothing,
   ownMs: 0,
   elapsedMs: 0,
+  idleMs: 0,
   pending: undefined,
   purchases: 0,
   promises: 0,

@@ -3,12 +3,14 @@ import { acknowledged, counted as seen } from "../payments/line.ts";
 import { cumulativeFor } from "../payments/meter.ts";
 import type { SignedPromise } from "../payments/promise.ts";
 import type { Usage } from "../payments/terms.ts";
-import { carriedIn, consumedBy, counted, finalCount, overcharges, purchaseFor, restMs, served, usedUp } from "./consumer-count.ts";
+import { carriedIn, consumedBy, counted, finalCount, idleOf, overcharges, purchaseFor, restMs, served, usedUp } from "./consumer-count.ts";
 import { buyEveryMs, type ConsumerEffect, type ConsumerEvent, type ConsumerState } from "./consumer-state.ts";
 import type { ToConsumer } from "./messages.ts";
 
 /** No answer to a purchase or a close for this long ends the session, and so does no word at all: an exit tells its count every second. */
 export const patienceMs = 10_000;
+/** After so long without a word nothing more is bought until there is one, though bytes may still come out of what was paid for. */
+export const quietMs = 2_500;
 
 type Result = ReturnType<Step<ConsumerState, ConsumerEvent, ConsumerEffect>>;
 const stay = (state: ConsumerState): Result => ({ state, effects: [] });
@@ -98,11 +100,21 @@ function received(state: ConsumerState, message: ToConsumer, elapsedMs: number):
     case "ack":
       if (state.pending?.n !== message.n) return stay(state);
       return stay({ ...state, pending: undefined, line: acknowledged(state.line, elapsedMs - state.pending.sinceMs) });
+    case "rejoined":
+      return rejoined(state, message.n, elapsedMs);
     case "invoice":
       return stay({ ...state, invoiced: message.used, invoicedAtMs: state.ownMs });
     case "closed":
       return state.phase === "CLOSING" ? finish({ ...state, used: finalCount(state, message.used) }) : stay(state);
   }
+}
+
+/** The session goes on over another stream. A purchase that the exit has got is acknowledged there; one that it has not is made again. */
+function rejoined(state: ConsumerState, n: number, elapsedMs: number): Result {
+  const { pending, bought } = state;
+  if (!pending) return stay(state);
+  const effects: ConsumerEffect[] = pending.n > n ? [{ type: "payAgain", n: pending.n, bought }] : [];
+  return { state: { ...state, pending: { n: pending.n, sinceMs: elapsedMs } }, effects };
 }
 
 function used(state: ConsumerState, event: Extract<ConsumerEvent, { type: "used" }>): Result {
@@ -111,6 +123,7 @@ function used(state: ConsumerState, event: Extract<ConsumerEvent, { type: "used"
   const next: ConsumerState = {
     ...counted(state, event.used, event.droppedBytes),
     elapsedMs,
+    idleMs: idleOf(waitingMs, silentMs),
     credit,
     line: seen(state.line, elapsedMs, event.used.bytes, usedUp(state)),
   };
@@ -125,14 +138,14 @@ function used(state: ConsumerState, event: Extract<ConsumerEvent, { type: "used"
       : stay(disputed);
   }
   const honest: ConsumerState = next.phase === "DISPUTED" ? { ...next, phase: "ACTIVE", disputedSinceMs: undefined } : next;
-  const purchase = purchaseFor({ ...honest, used: served(honest, waitingMs, silentMs) });
+  const purchase = purchaseFor({ ...honest, used: served(honest) });
   if (purchase.exhausted) return leave(honest, { code: "BUDGET_EXHAUSTED", message: "the budget is used up" });
   const starves = usedUp(honest) && !honest.pending && (purchase.buy?.bytes ?? honest.bought.bytes) === honest.bought.bytes;
   const starvedSinceMs = starves ? (honest.starvedSinceMs ?? elapsedMs) : undefined;
   if (starvedSinceMs !== undefined && elapsedMs - starvedSinceMs > patienceMs)
     return leave(honest, { code: "OVERCHARGED", message: "the exit counts more than has arrived: too much is lost on the way" });
   const fed: ConsumerState = { ...honest, starvedSinceMs };
-  if (!purchase.buy || fed.pending || elapsedMs - fed.boughtAtMs < buyEveryMs) return stay(fed);
+  if (!purchase.buy || fed.pending || silentMs > quietMs || elapsedMs - fed.boughtAtMs < buyEveryMs) return stay(fed);
   return buy(fed, purchase.buy);
 }
 
@@ -141,9 +154,10 @@ function leave(state: ConsumerState, reason: ConsumerState["reason"], alone = fa
   if (state.phase === "QUOTED") return finish({ ...state, reason });
   if (state.phase === "CLOSING") return stay(state);
   const closing: ConsumerState = { ...state, phase: "CLOSING", reason };
-  if (!alone) return { state: closing, effects: [{ type: "closeService" }] };
-  const done = finish(closing);
-  return { state: done.state, effects: [{ type: "closeService" }, ...done.effects] };
+  if (!alone) return { state: closing, effects: [{ type: "closeService", alone }] };
+  // what an exit that is gone did not serve is left on the channel, for when it comes back
+  const done = finish(closing.idleMs > quietMs ? { ...closing, used: served(closing) } : closing);
+  return { state: done.state, effects: [{ type: "closeService", alone }, ...done.effects] };
 }
 
 const finish = (state: ConsumerState): Result => ({

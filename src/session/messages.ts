@@ -39,6 +39,8 @@ const promise = z.strictObject({ t: z.literal("promise"), n: z.int().min(1), bou
 /** What has reached the consumer so far, for services that bill by its word. */
 const received = z.strictObject({ t: z.literal("received"), bytes: wireUint(64) });
 const close = z.strictObject({ t: z.literal("close") });
+/** In place of a proposal, the first on a stream: a session that is open goes on over this one. */
+const rejoin = z.strictObject({ t: z.literal("rejoin"), session: fixedBytes(16) });
 
 const accepted = z.strictObject({ t: z.literal("accepted"), termsSignature: fixedBytes(64), connection });
 /** a peer's words reach terminals: nothing but printable ASCII */
@@ -56,16 +58,19 @@ const refused = z.strictObject({
 const ack = z.strictObject({ t: z.literal("ack"), n: z.int().min(0) });
 const invoice = z.strictObject({ t: z.literal("invoice"), used: usage });
 const closed = z.strictObject({ t: z.literal("closed"), used: usage });
+/** The session goes on over this stream; purchase `n` is the last that has come. */
+const rejoined = z.strictObject({ t: z.literal("rejoined"), n: z.int().min(0) });
 
 /** Our own words in the form that the other side takes. */
 export const printableText = (text: string): string => text.replace(/[^\x20-\x7e]/g, "?").slice(0, 200);
 
-const toProvider = z.discriminatedUnion("t", [propose, promise, received, close]);
-const toConsumer = z.discriminatedUnion("t", [accepted, refused, ack, invoice, closed]);
+const toProvider = z.discriminatedUnion("t", [propose, rejoin, promise, received, close]);
+const toConsumer = z.discriminatedUnion("t", [accepted, rejoined, refused, ack, invoice, closed]);
 
 export type ToProvider = z.output<typeof toProvider>;
 export type ToConsumer = z.output<typeof toConsumer>;
 export type Proposal = z.output<typeof propose>;
+export type Rejoining = z.output<typeof rejoin>;
 export type ConnectionInfo = z.output<typeof connection>;
 
 export const toProviderCodec = cborCodec(toProvider, maxSessionFrame);

@@ -1,7 +1,6 @@
 import { larger, smaller } from "../lib/bigint.ts";
 import type { Hex } from "../lib/codec.ts";
-import { asMystError, type ErrorCode, MystError } from "../lib/errors.ts";
-import { deadline } from "../lib/lifecycle.ts";
+import { asMystError } from "../lib/errors.ts";
 import { runMachine } from "../lib/machine.ts";
 import type { FrameStream } from "../network/network.ts";
 import { refusals } from "../payments/channel.ts";
@@ -10,8 +9,9 @@ import type { Settler } from "../payments/settler.ts";
 import type { Terms } from "../payments/terms.ts";
 import type { Grant, ServiceProvider } from "../services/service.ts";
 import { type AcceptingDeps, decideOn } from "./accepting.ts";
-import { type Proposal, printableText, type ToConsumer, toConsumerCodec, toProviderCodec } from "./messages.ts";
+import { type Proposal, printableText } from "./messages.ts";
 import { initialProvider, type ProviderEffect, type ProviderEvent, type ProviderState, stepProvider } from "./provider.ts";
+import { holdStream } from "./provider-stream.ts";
 
 export type ProviderDeps = AcceptingDeps & {
   settler: Pick<Settler, "consider" | "requestSettle">;
@@ -31,6 +31,8 @@ export type ProviderSession = {
   startedMs: number;
   state(): ProviderState;
   send(event: ProviderEvent): void;
+  /** The consumer has come on another stream, to go on over it. */
+  rejoin(stream: FrameStream): void;
   /** resolves when the service is over and what it used is on disk */
   over: Promise<void>;
 };
@@ -42,7 +44,7 @@ const leaseMs = 3_000;
 /** Runs one accepted proposal's session over its stream; the caller has checked terms, service, capacity and consent. */
 export function startProviderSession(
   deps: ProviderDeps,
-  stream: FrameStream,
+  first: FrameStream,
   proposal: Proposal,
   service: ServiceProvider,
   onChange: (session: ProviderSession, event: ProviderEvent) => void,
@@ -60,6 +62,8 @@ export function startProviderSession(
   const over = Promise.withResolvers<void>();
   let startedMs = clock.nowMs();
   let grant: Grant | undefined;
+  /** on which the consumer wants to go on */
+  let coming: FrameStream | undefined;
   let inTime: NodeJS.Timeout | undefined;
 
   const machine = runMachine<ProviderState, ProviderEvent, ProviderEffect>({
@@ -70,13 +74,18 @@ export function startProviderSession(
   });
   const session: ProviderSession = {
     id,
-    peer: stream.peer,
+    peer: first.peer,
     signer: proposal.signer,
     channel,
     service: service.kind,
     startedMs,
     state: machine.state,
     send: (event) => void handle(event),
+    rejoin: (next) => {
+      coming?.abort(new Error("another has come after it"));
+      coming = next;
+      session.send({ type: "rejoined" });
+    },
     over: over.promise,
   };
   /** Resolves when all that follows from the event is done. */
@@ -86,11 +95,6 @@ export function startProviderSession(
     log.warn("the session fails", { session: id, code, message });
     machine.send({ type: "lost", code, message }).catch(() => over.resolve());
   };
-  const say = async (message: ToConsumer) => {
-    // A peer that is gone is told by the reader; what must happen after a message happens all the same.
-    await stream.send(toConsumerCodec.encode(message)).catch(() => undefined);
-  };
-
   const failsToEnd = (error: unknown) => log.error("a session's end went wrong", { session: id, code: asMystError(error).code });
   const endService = async () => {
     try {
@@ -129,7 +133,7 @@ export function startProviderSession(
       case "accept":
         return session.send(await accept(effect.promise, effect.consumed));
       case "admit": {
-        grant = await service.admit({ sessionId: id, peer: stream.peer, ...(proposal.request && { request: proposal.request }) });
+        grant = await service.admit({ sessionId: id, peer: first.peer, ...(proposal.request && { request: proposal.request }) });
         startedMs = clock.nowMs();
         return session.send({ type: "admitted", connection: grant.connection });
       }
@@ -139,7 +143,7 @@ export function startProviderSession(
       case "suspend":
         return grant?.suspend();
       case "sendAccepted":
-        return say({
+        return stream.say({
           t: "accepted",
           connection: effect.connection,
           termsSignature: deps.signTerms(proposal.session, proposal.signer, channel, terms),
@@ -148,14 +152,19 @@ export function startProviderSession(
         const { code, message, consumed } = effect;
         const promise = state.phase === "REFUSED" ? newerThanProposed() : undefined;
         const more = { ...(consumed !== undefined && { consumed }), ...(promise && { promise }) };
-        return say({ t: "refused", code, message: printableText(message), ...more });
+        return stream.say({ t: "refused", code, message: printableText(message), ...more });
       }
       case "sendAck":
-        return say({ t: "ack", n: effect.n });
+        return stream.say({ t: "ack", n: effect.n });
+      case "takeStream":
+        if (!coming) return;
+        stream.take(coming);
+        coming = undefined;
+        return stream.say({ t: "rejoined", n: effect.n });
       case "sendInvoice":
-        return say({ t: "invoice", used: effect.used });
+        return stream.say({ t: "invoice", used: effect.used });
       case "sendClosed":
-        return say({ t: "closed", used: effect.used });
+        return stream.say({ t: "closed", used: effect.used });
       case "endService":
         return session.send({ type: "ended", used: { bytes: await endService(), ms: elapsedMs() - waiting().beyondMs } });
       case "record":
@@ -167,7 +176,7 @@ export function startProviderSession(
         clearInterval(ticker);
         clearTimeout(inTime);
         over.resolve();
-        await stream.close().catch(() => undefined);
+        await stream.close();
     }
   }
 
@@ -175,7 +184,7 @@ export function startProviderSession(
     const held = ledger.channel(ref)?.best.cumulative ?? 0n;
     if (clock.nowMs() > terms.validUntilMs) return { type: "declined", code: "OFFER_EXPIRED", message: "the terms are over" };
     if (!promise) return { type: "purchased", cumulative: held };
-    const offer = { signer: proposal.signer, peer: stream.peer, salt: proposal.salt, promise, consumed: used };
+    const offer = { signer: proposal.signer, peer: first.peer, salt: proposal.salt, promise, consumed: used };
     const decision = await decideOn({ ...deps, log }, offer);
     if (!decision.accepted) {
       const code = decision.refusal === "conflict-known" ? "PAYER_CONFLICT" : "PROMISE_REFUSED";
@@ -198,44 +207,14 @@ export function startProviderSession(
   };
 
   const ticker = setInterval(look, tickMs);
-  session.send({ type: "purchase", n: 0, bought: proposal.bought, promise: proposal.promise, consumed: proposal.consumed });
-  void listen(stream, handle, (bytes) => grant?.acknowledge?.(bytes));
-  return session;
-}
-
-/** The first frame of a session's stream. @throws MALFORMED, PEER_TIMEOUT, PEER_UNREACHABLE */
-export async function receiveProposal(stream: FrameStream, waitMs: number): Promise<Proposal> {
-  const frame = await stream.receive(deadline(waitMs));
-  if (frame === undefined) throw new MystError("PEER_UNREACHABLE", "the consumer proposed nothing");
-  const message = toProviderCodec.decode(frame);
-  if (message.t !== "propose") throw new MystError("MALFORMED", "a session begins with a proposal");
-  return message;
-}
-
-export const refuseProposal = async (stream: FrameStream, code: ErrorCode, message: string): Promise<void> => {
-  await stream.send(toConsumerCodec.encode({ t: "refused", code, message: printableText(message) })).catch(() => undefined);
-  await stream.close().catch(() => undefined);
-};
-
-/** Reads the next message once the last is dealt with, so that a peer cannot make them pile up here. */
-async function listen(
-  stream: FrameStream,
-  handle: (event: ProviderEvent) => Promise<void>,
-  acknowledge: (bytes: bigint) => void,
-): Promise<void> {
-  try {
-    for (;;) {
-      const frame = await stream.receive();
-      if (frame === undefined) return void handle({ type: "lost", code: "PEER_UNREACHABLE", message: "the consumer ended the stream" });
-      const message = toProviderCodec.decode(frame);
-      if (message.t === "propose") throw new MystError("MALFORMED", "a second proposal on one stream");
-      if (message.t === "received") acknowledge(message.bytes);
+  const stream = holdStream(first, {
+    onMessage: async (message) => {
+      if (message.t === "received") grant?.acknowledge?.(message.bytes);
       else if (message.t === "close") await handle({ type: "closeAsked" });
       else await handle({ type: "purchase", n: message.n, bought: message.bought, promise: message.promise });
-    }
-  } catch (error) {
-    const { code, message } = asMystError(error, "PEER_UNREACHABLE");
-    stream.abort(error as Error);
-    void handle({ type: "lost", code, message });
-  }
+    },
+    onLost: (code, message) => session.send({ type: "lost", code, message }),
+  });
+  session.send({ type: "purchase", n: 0, bought: proposal.bought, promise: proposal.promise, consumed: proposal.consumed });
+  return session;
 }

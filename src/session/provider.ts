@@ -33,6 +33,8 @@ export type ProviderState = {
   /** a purchase that is being checked and put on disk; one at a time */
   checking: { n: number; bought: Usage } | undefined;
   promises: number;
+  /** the number of the last purchase that was made */
+  lastN: number;
   /** since when, by `elapsedMs`, nothing could be carried */
   suspendedSinceMs: number | undefined;
   /** when the last purchase was made, by `elapsedMs` */
@@ -52,6 +54,8 @@ export type ProviderEvent =
   | { type: "admitted"; connection: ConnectionInfo }
   /** `used`: own count, without waits beyond the grace; `elapsedMs`: with them; `waiting`: for an answer, now */
   | { type: "used"; used: Usage; elapsedMs: number; waiting: boolean }
+  /** the consumer has come on another stream */
+  | { type: "rejoined" }
   | { type: "closeAsked" }
   /** the stream or the peer is gone, or the node stops */
   | { type: "lost"; code: ErrorCode; message: string }
@@ -70,6 +74,8 @@ export type ProviderEffect =
   | { type: "sendAccepted"; connection: ConnectionInfo }
   | { type: "sendRefused"; code: ErrorCode; message: string; consumed?: bigint }
   | { type: "sendAck"; n: number }
+  /** the stream on which the consumer has come is the session's from here on */
+  | { type: "takeStream"; n: number }
   | { type: "sendInvoice"; used: Usage }
   | { type: "sendClosed"; used: Usage }
   | { type: "endService" }
@@ -100,6 +106,7 @@ export const initialProvider = (options: Pick<ProviderState, "terms" | "start">)
   invoiced: { bytes: 0n, atMs: 0 },
   checking: undefined,
   promises: 0,
+  lastN: 0,
   suspendedSinceMs: undefined,
   boughtAtMs: 0,
   allowedAtMs: 0,
@@ -119,7 +126,8 @@ export const consumedBy = (state: ProviderState): bigint => {
 const unlimited = 2n ** 63n;
 const allowance = ({ terms, bought }: ProviderState): bigint => (terms.perGiB > 0n ? bought.bytes : unlimited);
 
-const carrying = (state: ProviderState): boolean => state.phase === "ACTIVE" || state.phase === "SUSPENDED";
+/** Whether the service is open. */
+export const isCarrying = (state: ProviderState): boolean => state.phase === "ACTIVE" || state.phase === "SUSPENDED";
 
 export const stepProvider: Step<ProviderState, ProviderEvent, ProviderEffect> = (state, event) => {
   switch (event.type) {
@@ -141,6 +149,8 @@ export const stepProvider: Step<ProviderState, ProviderEvent, ProviderEffect> = 
       };
     case "used":
       return used(state, event);
+    case "rejoined":
+      return rejoined(state);
     case "closeAsked":
       return close(state, undefined);
     case "lost":
@@ -155,7 +165,7 @@ export const stepProvider: Step<ProviderState, ProviderEvent, ProviderEffect> = 
 /** A purchase must rise, be covered in money, and come one at a time; only then its signature is looked at. */
 function purchase(state: ProviderState, event: Extract<ProviderEvent, { type: "purchase" }>): Result {
   const { bought, promise, n } = event;
-  if (state.phase !== "QUOTED" && !carrying(state)) return stay(state);
+  if (state.phase !== "QUOTED" && !isCarrying(state)) return stay(state);
   if (state.checking) return refuse(state, "PROMISE_REFUSED", "one purchase at a time");
   if (bought.bytes < state.bought.bytes || bought.ms < state.bought.ms)
     return refuse(state, "PROMISE_REFUSED", "what is bought cannot fall");
@@ -180,14 +190,29 @@ function purchased(state: ProviderState, cumulative: bigint): Result {
   const done = state.checking;
   if (!done) return stay(state);
   const promises = state.promises + (cumulative > state.cumulative ? 1 : 0);
-  const next: ProviderState = { ...state, cumulative, promises, bought: done.bought, checking: undefined, boughtAtMs: state.elapsedMs };
+  const next: ProviderState = {
+    ...state,
+    cumulative,
+    promises,
+    bought: done.bought,
+    checking: undefined,
+    lastN: done.n,
+    boughtAtMs: state.elapsedMs,
+  };
   if (state.phase === "QUOTED") return { state: next, effects: [{ type: "admit" }] };
-  if (!carrying(state)) return stay(next);
+  if (!isCarrying(state)) return stay(next);
   const effects: ProviderEffect[] = [
     { type: "allow", bytes: allowance(next) },
     { type: "sendAck", n: done.n },
   ];
   return { state: { ...next, phase: "ACTIVE", suspendedSinceMs: undefined, allowedAtMs: state.elapsedMs }, effects };
+}
+
+/** What was said on the old stream may not have arrived: the last purchase is acknowledged again, one that is being checked once it is made. */
+function rejoined(state: ProviderState): Result {
+  if (!isCarrying(state)) return stay(state);
+  const n = state.checking?.n ?? state.lastN;
+  return { state, effects: [{ type: "takeStream", n }, ...(state.checking ? [] : [{ type: "sendAck" as const, n }])] };
 }
 
 const refusal = (code: ErrorCode, message: string, consumed?: bigint): ProviderEffect => ({
@@ -210,7 +235,7 @@ function refuse(state: ProviderState, code: ErrorCode, message: string, consumed
 }
 
 function used(state: ProviderState, event: Extract<ProviderEvent, { type: "used" }>): Result {
-  if (!carrying(state)) return stay(state);
+  if (!isCarrying(state)) return stay(state);
   const { elapsedMs, waiting } = event;
   const effects: ProviderEffect[] = [];
   let next: ProviderState = { ...counted(state, event.used), elapsedMs };
@@ -248,7 +273,7 @@ function counted(state: ProviderState, own: Usage): ProviderState {
 
 function close(state: ProviderState, reason: ProviderState["reason"]): Result {
   if (state.phase === "QUOTED") return { state: { ...state, phase: "REFUSED", reason }, effects: [{ type: "hangUp" }] };
-  if (!carrying(state)) return stay(state);
+  if (!isCarrying(state)) return stay(state);
   return { state: { ...state, phase: "CLOSING", reason }, effects: [{ type: "endService" }] };
 }
 

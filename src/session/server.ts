@@ -8,10 +8,11 @@ import { channelId } from "../payments/promise.ts";
 import type { Settler } from "../payments/settler.ts";
 import type { Terms } from "../payments/terms.ts";
 import type { ServiceProvider } from "../services/service.ts";
-import { maxSessionFrame, type Proposal, sessionProtocol } from "./messages.ts";
+import { maxSessionFrame, type Proposal, type Rejoining, sessionProtocol } from "./messages.ts";
 import { clearEarly } from "./newcomers.ts";
-import type { ProviderEvent } from "./provider.ts";
-import { type ProviderDeps, type ProviderSession, receiveProposal, refuseProposal, startProviderSession } from "./provider-driver.ts";
+import { isCarrying, type ProviderEvent } from "./provider.ts";
+import { type ProviderDeps, type ProviderSession, startProviderSession } from "./provider-driver.ts";
+import { receiveFirst, refuse } from "./provider-stream.ts";
 
 export type ServerDeps = ProviderDeps & {
   network: Pick<Network, "handleFrames">;
@@ -60,8 +61,16 @@ export async function createSessionServer(given: ServerDeps, options: ServerOpti
   const { check = checkProposal } = deps;
   const openOf = (signer: string) => [...open.values()].find((session) => session.signer === signer);
 
+  /** A session whose consumer's address has changed, say, goes on over another stream of the same peer. */
+  const rejoin = async (stream: FrameStream, { session: id }: Rejoining) => {
+    const session = open.get(Buffer.from(id).toString("hex"));
+    if (session?.peer !== stream.peer || !isCarrying(session.state())) throw refused("SESSION_UNKNOWN", "no such session is open");
+    session.rejoin(stream);
+    await session.over;
+  };
   const answer = async (stream: FrameStream) => {
-    const proposal = await receiveProposal(stream, proposalMs);
+    const proposal = await receiveFirst(stream, proposalMs);
+    if (proposal.t === "rejoin") return rejoin(stream, proposal);
     const served = check(deps, options, proposal, stream.peer);
     const id = Buffer.from(proposal.session).toString("hex");
     if (open.has(id)) throw refused("PROMISE_REFUSED", "that session is known already");
@@ -89,7 +98,7 @@ export async function createSessionServer(given: ServerDeps, options: ServerOpti
       const { code, message } = asMystError(error);
       log.info("a proposal was refused", { peer: stream.peer, code });
       // What went wrong inside is not for the other side to read.
-      await refuseProposal(stream, code, code === "INTERNAL" ? "the exit cannot serve now" : message);
+      await refuse(stream, code, code === "INTERNAL" ? "the exit cannot serve now" : message);
     }
   });
 

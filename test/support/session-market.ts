@@ -30,27 +30,58 @@ type Lists = Pick<ServerOptions, "allowPayers" | "blockPayers">;
  * cleared is, at once
  */
 type Options = { heads?: AcceptingDeps["heads"]; lists?: (payer: Hex) => Lists; maxUnsettled?: bigint; clears?: boolean };
+type Directory = { path: string };
+type Payer = Awaited<ReturnType<typeof openPayer>>;
 
-/** A payer and a provider with ledgers of their own on disk, joined by in-memory streams. */
-export async function sessionMarket({ heads, lists = () => ({}), maxUnsettled = rich, clears = false }: Options = {}) {
-  const directory = await mkdtemp(join(tmpdir(), "mystnode-session-"));
-  const [payerStore, providerStore] = [await openStore(join(directory, "payer")), await openStore(join(directory, "provider"))];
-  const [payer, provider] = [createIdentity(randomBytes(32)), createIdentity(randomBytes(32))];
-  const domain = clearingDomain({ chainId: 31337, contract: `0x${"11".repeat(20)}` });
-  const clock = systemClock;
-  const account: AccountView = { balance: rich, line: rich, bond: rich, closeAtMs: undefined, owner: payer.address, readAtMs: Date.now() };
-  const ledger = await openPayerLedger({ store: payerStore, identity: payer, clock }, domain);
+const domain = clearingDomain({ chainId: 31337, contract: `0x${"11".repeat(20)}` });
+const clock = systemClock;
+const signTerms =
+  (identity: ReturnType<typeof createIdentity>) => (session: Uint8Array, signer: `0x${string}`, channel: `0x${string}`, terms: Terms) =>
+    identity.sign(termsDigest(domain, termsData(session, signer, channel, terms)));
+
+/** A payer with a ledger of its own on disk, and a deposit. */
+export async function openPayer({ path }: Directory) {
+  const store = await openStore(join(path, "payer"));
+  const identity = createIdentity(randomBytes(32));
+  const account: AccountView = {
+    balance: rich,
+    line: rich,
+    bond: rich,
+    closeAtMs: undefined,
+    owner: identity.address,
+    readAtMs: Date.now(),
+  };
+  const ledger = await openPayerLedger({ store, identity, clock }, domain);
   await ledger.begin();
   await ledger.reconcile(account);
-  const providerLedger = await openProviderLedger({ store: providerStore, self: provider.address, clock }, domain);
-  const service = meteredService();
+  return {
+    ...{ store, identity, account, ledger },
+    /** what its sessions need, but for whom they are with */
+    deps: {
+      ...{ ledger, line: () => rich, signer: identity.address, clock, log: silentLogger },
+      signTerms: (session: Uint8Array, channel: `0x${string}`, terms: Terms) =>
+        signTerms(identity)(session, identity.address, channel, terms),
+    },
+  };
+}
+
+/** An exit with a ledger of its own on disk, that sells `service` to that payer over in-memory streams. */
+export async function openProvider(
+  { path }: Directory,
+  name: string,
+  payer: Payer,
+  service: ReturnType<typeof meteredService>,
+  { heads, lists = () => ({}), maxUnsettled = rich, clears = false }: Options = {},
+) {
+  const store = await openStore(join(path, name));
+  const identity = createIdentity(randomBytes(32));
+  const ledger = await openProviderLedger({ store, self: identity.address, clock }, domain);
   const settled: string[] = [];
   const relieved: string[] = [];
   let chainUp: boolean | "silent" = true;
   let isLate = false;
+  let accountReads = 0;
   let accept: (stream: FrameStream) => Promise<void> = async () => undefined;
-  const signTerms = (identity: typeof payer) => (session: Uint8Array, signer: `0x${string}`, channel: `0x${string}`, terms: Terms) =>
-    identity.sign(termsDigest(domain, termsData(session, signer, channel, terms)));
   const server = await createSessionServer(
     {
       network: {
@@ -58,13 +89,13 @@ export async function sessionMarket({ heads, lists = () => ({}), maxUnsettled = 
           accept = handler;
         },
       },
-      ledger: providerLedger,
+      ledger,
       settler: {
         consider: () => undefined,
         requestSettle: (reason) => settled.push(reason),
         relieve: async (signer) => {
           relieved.push(signer ?? "");
-          if (clears) for (const channel of providerLedger.channels()) await providerLedger.settled(channel, channel.cumulative);
+          if (clears) for (const channel of ledger.channels()) await ledger.settled(channel, channel.cumulative);
         },
         overdue: () => isLate,
         worthClearing: () => 0n,
@@ -73,79 +104,90 @@ export async function sessionMarket({ heads, lists = () => ({}), maxUnsettled = 
         accountReads += 1;
         if (!chainUp) throw new Error("no RPC");
         if (chainUp === "silent") await new Promise(() => undefined);
-        return { ...account, readAtMs: Date.now() };
+        return { ...payer.account, readAtMs: Date.now() };
       },
       readPaid: async () => 0n,
       limits: { maxUnsettled, minBond: 0n },
       heads,
-      signTerms: signTerms(provider),
+      signTerms: signTerms(identity),
       domain,
-      self: provider.address,
+      self: identity.address,
       clock,
       log: silentLogger,
     },
-    { services: [{ service: service.provider, ...prices }], maxSessions: 2, onChange: () => undefined, ...lists(payer.address) },
+    { services: [{ service: service.provider, ...prices }], maxSessions: 2, onChange: () => undefined, ...lists(payer.identity.address) },
   );
+  return {
+    ...{ identity, ledger, server, settled, relieved },
+    accept: (stream: FrameStream) => accept(stream),
+    accountReads: () => accountReads,
+    chain: (now: boolean | "silent") => {
+      chainUp = now;
+    },
+    /** whether a settlement of its own is overdue */
+    late: (now: boolean) => {
+      isLate = now;
+    },
+    close: async () => {
+      await server.stop();
+      await store.close();
+    },
+  };
+}
+
+/** A payer and a provider with ledgers of their own on disk, joined by in-memory streams. */
+export async function sessionMarket(options: Options = {}) {
+  const path = await mkdtemp(join(tmpdir(), "mystnode-session-"));
+  const payer = await openPayer({ path });
+  const service = meteredService();
+  const provider = await openProvider({ path }, "provider", payer, service, options);
   let line: FrameStream | undefined;
   let framesRead = 0;
-  let accountReads = 0;
-  const openFrames = async () => {
-    const [consumerEnd, providerEnd] = framePipe(payer.peerId, provider.peerId);
+  const openFramesAs = async (peer: string) => {
+    const [consumerEnd, providerEnd] = framePipe(peer, provider.identity.peerId);
     line = consumerEnd;
     const receive: FrameStream["receive"] = async (signal) => {
       framesRead += 1;
       return providerEnd.receive(signal);
     };
-    void accept({ ...providerEnd, receive });
+    void provider.accept({ ...providerEnd, receive });
     return consumerEnd;
   };
-  const open = (change: { budget?: bigint; terms?: Partial<Terms>; onPromise?: ConsumerSessionOptions["onPromise"] } = {}) =>
+  const openFrames = () => openFramesAs(payer.identity.peerId);
+  const open = (change: { budget?: bigint; terms?: Partial<Terms> } & Pick<ConsumerSessionOptions, "onPromise" | "onLost"> = {}) =>
     openSession(
+      { ...payer.deps, network: { openFrames }, service: service.consumer },
       {
-        network: { openFrames },
-        ledger,
-        line: () => rich,
-        service: service.consumer,
-        signTerms: (session, channel, terms) => signTerms(payer)(session, payer.address, channel, terms),
-        signer: payer.address,
-        clock,
-        log: silentLogger,
-      },
-      {
-        exit: { peer: provider.peerId, address: provider.address },
+        exit: { peer: provider.identity.peerId, address: provider.identity.address },
         terms: { ...prices, quantum: quantumLimit(prices, change.budget ?? rich), validUntilMs: Date.now() + 60_000, ...change.terms },
         budget: change.budget ?? rich,
         signal: new AbortController().signal,
         ...(change.onPromise && { onPromise: change.onPromise }),
+        ...(change.onLost && { onLost: change.onLost }),
       },
     );
   return {
     open,
     openFrames,
+    openFramesAs,
     service,
-    server,
-    settled,
-    relieved,
-    ledger,
-    providerLedger,
+    server: provider.server,
+    settled: provider.settled,
+    relieved: provider.relieved,
+    ledger: payer.ledger,
+    providerLedger: provider.ledger,
     line: () => line as FrameStream,
     framesRead: () => framesRead,
-    accountReads: () => accountReads,
-    chain: (now: boolean | "silent") => {
-      chainUp = now;
-    },
+    accountReads: provider.accountReads,
+    chain: provider.chain,
     /** a promise with the payer's key, from elsewhere: its ledger knows nothing of it */
-    signElsewhere: (promise: PromiseData) => signPromise(domain, payer, promise),
-    payer,
-    /** whether a settlement of the provider's is overdue */
-    late: (now: boolean) => {
-      isLate = now;
-    },
+    signElsewhere: (promise: PromiseData) => signPromise(domain, payer.identity, promise),
+    payer: payer.identity,
+    late: provider.late,
     [Symbol.asyncDispose]: async () => {
-      await server.stop();
-      await payerStore.close();
-      await providerStore.close();
-      await rm(directory, { recursive: true });
+      await provider.close();
+      await payer.store.close();
+      await rm(path, { recursive: true });
     },
   };
 }

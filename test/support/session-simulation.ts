@@ -89,6 +89,7 @@ export function simulateSession({ delayMs, exit = "honest", minds = true }: Simu
     sign: ({ cumulative }) => toConsumer({ type: "signed", promise: promise(cumulative) }),
     propose: ({ bought, promise }) => up(() => toProvider({ type: "purchase", n: 0, bought, promise })),
     pay: ({ n, bought, promise }) => up(() => toProvider({ type: "purchase", n, bought, promise })),
+    payAgain: ({ n, bought }) => up(() => toProvider({ type: "purchase", n, bought, promise: promise(consumer.cumulative) })),
     openService: () => {
       openedMs = heardMs = now;
       toConsumer({ type: "opened" });
@@ -119,6 +120,7 @@ export function simulateSession({ delayMs, exit = "honest", minds = true }: Simu
     sendAccepted: () => hears({ t: "accepted", termsSignature: new Uint8Array(64), connection: {} }),
     sendRefused: ({ code, message }) => hears({ t: "refused", code, message }),
     sendAck: ({ n }) => hears({ t: "ack", n }),
+    takeStream: ({ n }) => hears({ t: "rejoined", n }),
     sendInvoice: ({ used }) => hears({ t: "invoice", used }),
     sendClosed: ({ used }) => hears({ t: "closed", used }),
     endService: () => toProvider({ type: "ended", used: theirCount().used }),

@@ -40,4 +40,5 @@ export const used = (bytes: bigint, ms: number, waitingMs = 0, silentMs = 0, ela
   ...{ type: "used", used: { bytes, ms } },
   ...{ elapsedMs, waitingMs, silentMs },
 });
+export const failed: ConsumerEvent = { type: "failed", code: "PEER_UNREACHABLE", message: "gone" };
 export const invoice = (bytes: bigint, ms: number): ConsumerEvent => ({ type: "received", message: { t: "invoice", used: { bytes, ms } } });

@@ -93,11 +93,6 @@ describe("session/consumer", (test) => {
     assert.equal(silent.state.reason?.code, "PEER_TIMEOUT");
   });
 
-  test("time that was not bought uses up nothing: prepaid bytes carry over from an exit that was gone", () => {
-    const gone = run(active(), used(1_000n, QUANTUM_MS + 4_000, 0, 8_000), { type: "failed", code: "PEER_UNREACHABLE", message: "gone" });
-    assert.deepEqual(gone.effects.at(-1), { type: "finish", consumed: 1_000n + BigInt(QUANTUM_MS) });
-  });
-
   test("a promise that is signed as the session is left still goes out, before the close", () => {
     const leaving = run(active(), used(QUANTUM_BYTES, 100), { type: "disconnect" });
     assert.deepEqual(types(leaving.effects), ["closeService"]);

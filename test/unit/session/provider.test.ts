@@ -66,6 +66,21 @@ describe("session/provider", (test) => {
     assert.deepEqual(run(late.state, ended(0n, 0)).effects, []);
   });
 
+  test("who comes on another stream is told what has come, and what was acknowledged is acknowledged again", () => {
+    const rejoined: ProviderEvent = { type: "rejoined" };
+    const bought = run(active(), ...buys(200n, 200, 400n, 1)).state;
+    assert.deepEqual(run(bought, rejoined).effects, [
+      { type: "takeStream", n: 1 },
+      { type: "sendAck", n: 1 },
+    ]);
+    const checking = run(bought, buys(300n, 300, 600n, 2)[0] as ProviderEvent).state;
+    assert.deepEqual(run(checking, rejoined).effects, [{ type: "takeStream", n: 2 }]);
+    // the acknowledgement may have gone out on the old stream, so the consumer says it again
+    const again = run(bought, ...buys(200n, 200, 400n, 1));
+    assert.deepEqual(again.effects.at(-1), { type: "sendAck", n: 1 });
+    for (const state of [fresh(), run(bought, { type: "closeAsked" }).state]) assert.deepEqual(run(state, rejoined).effects, []);
+  });
+
   test("refuses a proposal whose consumer knows of less use, although what is prepaid would cover it", () => {
     const proposal = { ...(buys(1n, 1, 50n)[0] as Extract<ProviderEvent, { type: "purchase" }>), n: 0 };
     const refused = run(fresh({ cumulative: 50n, consumed: 20n }), { ...proposal, consumed: 19n });
