@@ -4,7 +4,7 @@ import type { CircuitRelayService } from "@libp2p/circuit-relay-v2";
 import { identify } from "@libp2p/identify";
 import type { KadDHT } from "@libp2p/kad-dht";
 import { noise } from "@libp2p/noise";
-import { ping } from "@libp2p/ping";
+import { type Ping, ping } from "@libp2p/ping";
 import { tcp } from "@libp2p/tcp";
 import { yamux } from "@libp2p/yamux";
 import { createLibp2p, type Libp2p } from "libp2p";
@@ -21,6 +21,7 @@ import { isLoopback, isRelayed, networkOf } from "./diversity.ts";
 import { createGater } from "./gater.ts";
 import { createGossip, gossipService } from "./gossip.ts";
 import { openKnownPeers } from "./known-peers.ts";
+import { createLiveness } from "./liveness.ts";
 import { parseAddresses, parseBootstrap } from "./multiaddrs.ts";
 import { createNearby, nearbyService } from "./nearby.ts";
 import type { Network } from "./network.ts";
@@ -139,6 +140,7 @@ export async function createNetwork(deps: NetworkDeps, options: NetworkOptions):
     },
   });
   const services = host.services as {
+    ping: Ping;
     gossip?: GossipSub;
     dht?: KadDHT;
     relay?: CircuitRelayService;
@@ -218,6 +220,7 @@ export async function createNetwork(deps: NetworkDeps, options: NetworkOptions):
     },
     onConnect: peers.onConnect,
     onDisconnect: peers.onDisconnect,
+    ...createLiveness({ host, ping: services.ping }),
     ...createStreams({ host, name: named, log, clock }),
     subscribe: async (topic) => gossip?.subscribe(topic),
     unsubscribe: async (topic) => gossip?.unsubscribe(topic),

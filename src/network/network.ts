@@ -41,6 +41,9 @@ export type Topic<T> = {
 
 export type PeerSummary = { peer: string; addresses: string[]; direction: "inbound" | "outbound"; rttMs?: number };
 
+/** A second connection to a peer: `take` ends those before it, `drop` this one. */
+export type Redialled = { take(): void; drop(): void };
+
 /** The peer's place in the network: all that the other parts may do with libp2p. Protocol names get the network's prefix. */
 export type Network = AsyncDisposable & {
   peerId: string;
@@ -51,6 +54,15 @@ export type Network = AsyncDisposable & {
   peers(): PeerSummary[];
   /** Dials unless connected. @throws PEER_UNREACHABLE, PEER_TIMEOUT */
   connect(peer: string, addresses: string[], signal: AbortSignal): Promise<void>;
+  /** A round trip to a connected peer, ms. @throws PEER_UNREACHABLE, PEER_TIMEOUT */
+  ping(peer: string, signal: AbortSignal): Promise<number>;
+  /**
+   * Dials although connected, as when the connection there is seems to lead nowhere. Streams go on over the earlier connection until the
+   * new one is taken. @throws PEER_UNREACHABLE (`meta.refused`: its machine says that nobody listens there), PEER_TIMEOUT
+   */
+  redial(peer: string, addresses: string[], signal: AbortSignal): Promise<Redialled>;
+  /** Ends all connections with a peer, and with them at once whatever runs over them. */
+  hangUp(peer: string): void;
   /**
    * Opens frames to a peer that is connected or can be dialled from known addresses. `maxFrame` bounds what is received, 64 KiB unless told.
    * @throws PEER_UNREACHABLE, PEER_TIMEOUT, PEER_REFUSED when the peer does not speak the protocol

@@ -1,5 +1,7 @@
 import { randomBytes } from "node:crypto";
+import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
+import { createConnection, createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createIdentity, type Identity } from "../../src/identity/identity.ts";
@@ -68,3 +70,32 @@ export async function until(what: string, condition: () => boolean | Promise<boo
 
 export const soon = (ms = 15_000): AbortSignal => AbortSignal.timeout(ms);
 export const isConnected = (from: TestPeer, to: TestPeer): boolean => from.network.peers().some(({ peer }) => peer === to.network.peerId);
+
+/** Passes TCP on to a peer, until it is told to keep to itself what comes by the connections there are. */
+export async function startRelay({ network }: TestPeer) {
+  const target = Number(/tcp\/(\d+)/.exec(String(network.addresses()[0]))?.[1]);
+  const sockets = new Set<Socket>();
+  const server = createServer((inbound) => {
+    const outbound = createConnection(target, "127.0.0.1");
+    for (const [socket, other] of [
+      [inbound, outbound],
+      [outbound, inbound],
+    ] as const) {
+      sockets.add(socket);
+      socket.pipe(other);
+      socket.on("error", () => other.destroy());
+      socket.on("close", () => other.destroy());
+    }
+  }).listen(0, "127.0.0.1");
+  await once(server, "listening");
+  return {
+    address: `/ip4/127.0.0.1/tcp/${(server.address() as { port: number }).port}`,
+    silence: () => {
+      for (const socket of sockets) socket.unpipe().pause();
+    },
+    close: () => {
+      for (const socket of sockets) socket.destroy();
+      server.close();
+    },
+  };
+}

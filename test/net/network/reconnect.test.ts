@@ -2,12 +2,12 @@ import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
-import { createConnection, createServer, type Socket } from "node:net";
+import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { isMystError } from "../../../src/lib/errors.ts";
 import { describe } from "../../support/harness.ts";
-import { isConnected, soon, startPeer, until } from "../support.ts";
+import { isConnected, soon, startPeer, startRelay, until } from "../support.ts";
 
 /** the address with its port, for a peer that comes back on it */
 const portOf = (address: string | undefined) => [String(address).split("/p2p/")[0] as string];
@@ -57,11 +57,11 @@ describe("network: staying connected", (test) => {
 
   test("a peer that falls silent without a word is hung up on, and one that answers is not", async () => {
     await using silent = await startPeer();
-    const relay = await startRelay(Number(/tcp\/(\d+)/.exec(String(silent.network.addresses()[0]))?.[1]));
+    const relay = await startRelay(silent);
     try {
       await using lively = await startPeer();
       await using peer = await startPeer({ listen: [], bootstrap: lively.network.addresses(), ping: { everyMs: 300, withinMs: 2000 } });
-      await peer.network.connect(silent.network.peerId, [`/ip4/127.0.0.1/tcp/${relay.port}`], soon());
+      await peer.network.connect(silent.network.peerId, [relay.address], soon());
       await until("both are connected", () => isConnected(peer, silent) && isConnected(peer, lively));
       await until("a time was measured", () => peer.network.peers().every(({ rttMs }) => rttMs !== undefined));
       relay.silence();
@@ -118,31 +118,3 @@ describe("network: staying connected", (test) => {
     assert.equal(errors, "");
   });
 });
-
-/** Passes TCP on to a port of this machine, until it is told to keep everything to itself. */
-async function startRelay(target: number) {
-  const sockets = new Set<Socket>();
-  const server = createServer((inbound) => {
-    const outbound = createConnection(target, "127.0.0.1");
-    for (const [socket, other] of [
-      [inbound, outbound],
-      [outbound, inbound],
-    ] as const) {
-      sockets.add(socket);
-      socket.pipe(other);
-      socket.on("error", () => other.destroy());
-      socket.on("close", () => other.destroy());
-    }
-  }).listen(0, "127.0.0.1");
-  await once(server, "listening");
-  return {
-    port: (server.address() as { port: number }).port,
-    silence: () => {
-      for (const socket of sockets) socket.unpipe().pause();
-    },
-    close: () => {
-      for (const socket of sockets) socket.destroy();
-      server.close();
-    },
-  };
-}
