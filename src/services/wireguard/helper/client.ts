@@ -14,10 +14,12 @@ import {
   type WgBackend,
   type WgDevice,
   type WgKey,
+  type WgPeer,
 } from "../types.ts";
 import { type Account, bytesOf, counted, newAccount, restarted } from "./account.ts";
 import { type ClientEvent, initialState, nextState } from "./client-state.ts";
 import type { HostPort } from "./host-port.ts";
+import { onMoves } from "./moving.ts";
 import { createPace } from "./pace.ts";
 import { type SocketDrops, socketDrops } from "./socket-drops.ts";
 
@@ -52,6 +54,11 @@ const watchMs = 500;
 const restartsMax = 5;
 /** less than what NAT on the way forgets after */
 const keepaliveS = 25;
+
+const peerOf = ({ publicKey, presharedKey, endpoint }: Exit, keepalive: number): WgPeer => ({
+  ...{ publicKey, endpoint, allowedIps: ["0.0.0.0/0"], keepaliveS: keepalive },
+  ...(presharedKey && { presharedKey }),
+});
 
 /** The client's side: the kill switch first, the tunnel inside of it. Whatever fails leaves the kill switch standing. */
 export function openClient(deps: ClientDeps, settings: ClientSettings): HelperClient {
@@ -151,15 +158,13 @@ export function openClient(deps: ClientDeps, settings: ClientSettings): HelperCl
       // what it says of "up" is the same: WireGuard itself holds back until the exit has answered
       await protect({ state: "handshaking", tunnel: { exit: { address: endpoint.address, port: endpoint.port }, address, dns, mtu } });
       // a keepalive is also what makes it shake hands now, not with the first packet
-      await opened.addPeer({
-        publicKey: exit.publicKey,
-        ...(exit.presharedKey && { presharedKey: exit.presharedKey }),
-        endpoint,
-        allowedIps: ["0.0.0.0/0"],
-        keepaliveS,
-      });
+      await opened.addPeer(peerOf(exit, keepaliveS));
       await firstHandshake(opened, exit.publicKey);
       void keepReading(opened, exit.publicKey);
+      void onMoves(
+        () => opened === device,
+        () => inTurn(() => sendAnew(opened, exit)),
+      );
       note({ type: "up" });
     } catch (error) {
       await block((error as Error).message);
@@ -179,6 +184,17 @@ export function openClient(deps: ClientDeps, settings: ClientSettings): HelperCl
       await wait(4);
       await read(opened, key);
     }
+  };
+  /**
+   * wireguard-go goes on sending from the address that it was last reached at; once that is gone nothing leaves for 15 s, until it shakes hands
+   * anew. A peer that is told where its exit is sends from where this machine is, and a keepalive that is switched on goes out at once: the exit
+   * answers to where that came from.
+   */
+  const sendAnew = async (from: WgDevice, exit: Exit) => {
+    if (from !== device) return;
+    await from.addPeer(peerOf(exit, 0));
+    await from.addPeer(peerOf(exit, keepaliveS));
+    log("info", "an address of this machine has changed: the tunnel sends from where it is now");
   };
   /** Its process has gone: nothing passes, since its routes lead nowhere. The same tunnel is opened again. */
   const recover = async (gone: WgDevice, exit: Exit, reason: string) => {
