@@ -1,4 +1,5 @@
 import type { Clock } from "../../lib/clock.ts";
+import { asMystError, MystError } from "../../lib/errors.ts";
 import { deadline, within } from "../../lib/lifecycle.ts";
 import type { Logger } from "../../lib/ports.ts";
 import type { ByteStream, Network } from "../../network/network.ts";
@@ -9,6 +10,7 @@ import { type ClientDatagramDeps, carryClientDatagrams, openAssociation } from "
 import { createConsumerControl } from "./consumer-control.ts";
 import { createLocalServer } from "./local-server.ts";
 import { controlProtocol, headerCodec, maxReply, prefixed, prefixedReader, replyCodec, sessionBytes, streamProtocol } from "./protocol.ts";
+import { createStanding, type Standing } from "./standing.ts";
 import { createUsage, type UsageCount } from "./usage.ts";
 import type { Wanted } from "./wanted.ts";
 
@@ -27,11 +29,15 @@ export type ProxyConsumerOptions = {
   handshakeMs?: number;
   /** the exit has so long to say whether a connection stands; default 20 s */
   requestMs?: number;
+  /** the server stays from one session to the next, until `release`; what comes in between waits; default false */
+  stays?: boolean;
   /** at the end, what is under way is counted until nothing has come for so long; default 2 s */
   closeMs?: number;
 };
 
 const lingerMs = 10_000;
+/** what is asked for between two sessions waits so long for the next */
+const betweenMs = 10_000;
 /** the end of a session takes no longer, whatever still comes */
 const closeAtMostMs = 10_000;
 
@@ -40,7 +46,13 @@ const closeAtMostMs = 10_000;
  * exit as they are. `open` throws BAD_VALUE for what it cannot listen on, PORT_IN_USE.
  */
 export function createProxyConsumer(deps: ProxyConsumerDeps, options: ProxyConsumerOptions): ServiceConsumer {
-  return { kind: "proxy", check: () => tryListening(options), open: (opening) => openProxy(deps, options, opening) };
+  const standing = createStanding({ open: (on) => createLocalServer(listening(options), on), waitMs: betweenMs });
+  return {
+    kind: "proxy",
+    check: async () => (standing.stands() ? undefined : tryListening(options)),
+    open: (opening) => openProxy({ ...deps, standing }, options, opening),
+    release: standing.close,
+  };
 }
 
 const listening = ({ listen, allowRemote = false, handshakeMs = 10_000 }: ProxyConsumerOptions) => ({ listen, allowRemote, handshakeMs });
@@ -54,9 +66,13 @@ async function tryListening(options: ProxyConsumerOptions): Promise<void> {
   await server.close();
 }
 
-async function openProxy(deps: ProxyConsumerDeps, options: ProxyConsumerOptions, opening: Opening): Promise<ServiceHandle> {
-  const { network, log, clock } = deps;
-  const { requestMs = 20_000, closeMs = 2_000 } = options;
+async function openProxy(
+  deps: ProxyConsumerDeps & { standing: Standing },
+  options: ProxyConsumerOptions,
+  opening: Opening,
+): Promise<ServiceHandle> {
+  const { network, log, clock, standing } = deps;
+  const { requestMs = 20_000, closeMs = 2_000, stays = false } = options;
   const { peer, sessionId, signal } = opening;
   const usage: UsageCount = createUsage(opening.onUsage);
   const connections = new Map<number, ClientConnection>();
@@ -90,6 +106,10 @@ async function openProxy(deps: ProxyConsumerDeps, options: ProxyConsumerOptions,
     usage.received(bytes);
   };
 
+  /** Whether it is asked for again, of whichever session comes: the exit did not get round to it, and the program has heard nothing. */
+  const again = (wanted: Wanted, error: unknown) =>
+    stays && ["PEER_UNREACHABLE", "PEER_TIMEOUT", "INTERRUPTED"].includes(asMystError(error).code) && standing.again(wanted);
+
   /** From the program's request to the connection's end. Never throws. */
   const serve = async (id: number, wanted: Wanted) => {
     const given = new AbortController();
@@ -98,7 +118,7 @@ async function openProxy(deps: ProxyConsumerDeps, options: ProxyConsumerOptions,
     const early = () => {
       reset = true;
     };
-    connections.set(id, { reset: early, stop: () => wanted.end.destroy(), abort: giveUp });
+    connections.set(id, { reset: early, stop: () => (stays ? giveUp() : wanted.end.destroy()), abort: giveUp });
     unanswered.asked(id);
     const settled = () => unanswered.settled(id);
     wanted.end.once("close", settled);
@@ -123,9 +143,10 @@ async function openProxy(deps: ProxyConsumerDeps, options: ProxyConsumerOptions,
       }
     } catch (error) {
       log.debug("a connection failed", { reason: (error as Error).message });
-      answer("failed");
+      if (answered || !again(wanted, given.signal.aborted ? new MystError("INTERRUPTED", "the session is over") : error)) answer("failed");
     } finally {
       settled();
+      wanted.end.off("close", settled);
       connections.delete(id);
     }
   };
@@ -134,6 +155,7 @@ async function openProxy(deps: ProxyConsumerDeps, options: ProxyConsumerOptions,
     const reader = prefixedReader(stream, replyCodec, maxReply);
     await stream.write(prefixed(headerCodec, { session: sessionBytes(sessionId), id, host, port }));
     const { code } = await within(reader.first(), requestMs, "PEER_TIMEOUT", "the exit's answer");
+    if (code === "session" && stays) throw new MystError("PEER_UNREACHABLE", "the exit has no such session");
     if (code !== "ok") {
       log.debug("the exit refused a connection", { code });
       answer(code);
@@ -160,24 +182,26 @@ async function openProxy(deps: ProxyConsumerDeps, options: ProxyConsumerOptions,
     },
   };
 
-  const close = async () => {
+  const close = async (alone: boolean) => {
     server.stop();
     for (const connection of [...connections.values()]) connection.stop();
-    const idle = whenIdle(usage.usedBytes, closeMs);
-    await Promise.race([Promise.all([control.stopAll(idle.signal), ...running]), idle.over]);
-    idle.stop();
+    if (!alone) {
+      const idle = whenIdle(usage.usedBytes, closeMs);
+      await Promise.race([Promise.all([control.stopAll(idle.signal), ...running]), idle.over]);
+      idle.stop();
+    }
     for (const connection of [...connections.values()]) connection.abort(new Error("the session has ended"));
     control.close();
-    await Promise.all([...running, server.close()]);
+    await Promise.all([...running, stays ? server.close() : standing.close()]);
     return usage.usedBytes();
   };
-  const closeOnce = () => {
-    closing ??= close();
+  const closeOnce = (alone = false) => {
+    closing ??= close(alone);
     return closing;
   };
 
   signal.throwIfAborted();
-  const server = await createLocalServer(listening(options), {
+  const server = await standing.lease({
     connection: (wanted) => run(serve(nextId(), wanted)),
     datagrams: (wanted) => run(carryClientDatagrams(datagrams, wanted, { lingerMs })),
   });
