@@ -8,10 +8,10 @@ import { openStore } from "./lib/store.ts";
 import { ownAccount } from "./node/account.ts";
 import { bindNetwork, openOwner } from "./node/binding.ts";
 import type { ConnectingDeps } from "./node/connecting.ts";
-import { consume } from "./node/consuming.ts";
 import { mindDoubt } from "./node/doubts.ts";
 import { endInOrder, trackWork } from "./node/ending.ts";
 import { createEvents } from "./node/events.ts";
+import { stayConnected } from "./node/failover/connection.ts";
 import { findExits } from "./node/finding.ts";
 import { type Joined, joinNetwork } from "./node/joining.ts";
 import { type Judging, startJudging } from "./node/judging.ts";
@@ -153,30 +153,30 @@ export async function createNode(options: NodeOptions): Promise<Node> {
   };
 
   const connect = async (connectOptions: ConnectOptions): Promise<Connection> => {
-    const { network, recall } = requireOnline();
+    const { network, judging } = requireOnline();
     if (connection || connecting)
       throw new MystError("ALREADY_CONNECTED", "this node has a connection already", { hint: "end it with 'mystnode disconnect'" });
     connecting = true;
     try {
       const by = (service: ServiceConsumer) => {
         const session = {
-          network,
-          ledger: payer,
+          ...{ network, ledger: payer, service, signer: address, clock, log },
           line: () => payer.account()?.line ?? 0n,
-          service,
           signTerms: (id: Uint8Array, channel: `0x${string}`, terms: Parameters<typeof termsData>[3]) =>
             signTerms(id, address, channel, terms),
-          signer: address,
-          clock,
-          log,
         };
-        return consume({ ...finding(), session, account, recall, records, events }, connectOptions, stopping.signal);
+        const consuming = { judging, records, events, clock, log };
+        return stayConnected(
+          { connecting: { ...finding(), session, account }, consuming, peers: network },
+          connectOptions,
+          stopping.signal,
+        );
       };
       const { service, proxy = defaultProxy } = connectOptions;
       const made =
         service === "wireguard"
           ? await tunnelling.connect(connectOptions, by)
-          : await by(createProxyConsumer({ network, log: log.child("proxy"), clock }, { listen: proxy }));
+          : await by(createProxyConsumer({ network, log: log.child("proxy"), clock }, { listen: proxy, stays: true }));
       connection = made;
       requireOnline().discovery.used(made.exit.peer);
       const forget = () => {

@@ -4,16 +4,9 @@ import { type Kinds, type OptionRow, of } from "./option-kinds.ts";
 const networkKinds = ["residential", "datacenter", "mobile", "unknown"] as const;
 const evidence = ["claimed", "database", "latency"] as const;
 const owners = ["wallet deposit", "wallet close", "wallet withdraw"] as const;
-const wallets = [
-  "wallet",
-  ...owners,
-  "wallet channels",
-  "wallet settle",
-  "wallet consent",
-  "wallet adopt",
-  "wallet retire",
-  "identity rotate",
-] as const;
+/** by these a key is given up for another */
+const keys = ["wallet retire", "identity rotate"] as const;
+const wallets = ["wallet", ...owners, "wallet channels", "wallet settle", "wallet consent", "wallet adopt", ...keys] as const;
 
 /**
  * Every option, once. The parser, `--help`, the environment variables, the schema of the config file and docs/cli.md all come
@@ -33,6 +26,12 @@ export const options = [
     { name: "evidence", kind: "choice", choices: evidence, help: "only exits with this much for their country: see 'mystnode explain'" },
     { name: "exclude", kind: "peer", list: true, help: "never this exit" },
     { name: "via", kind: "invite", list: true, help: "an invite: the address of an exit, or of a peer to ask" },
+    {
+      name: "failover",
+      kind: "choice",
+      choices: ["any", "same", "off"],
+      help: "when the exit goes: any other that matches, the same again, or none; default: any; for a named exit: same",
+    },
   ]),
   ...of(["connect"], "What it may cost", [
     { name: "max-price-gib", kind: "amount", default: "0.2", help: "take no exit that asks for more per GiB" },
@@ -42,7 +41,7 @@ export const options = [
       default: "0.05",
       help: "take no exit that asks for more per hour; 0: none that charges for time",
     },
-    { name: "budget", kind: "amount", default: "1", help: "the most this session may cost in all" },
+    { name: "budget", kind: "amount", default: "1", help: "the most it may cost in all, whichever exits carry it" },
     {
       name: "fresh-identity",
       kind: "duration",
@@ -109,7 +108,7 @@ export const options = [
   ]),
   ...of(["serve"], "Earnings", [
     { name: "settle-at", kind: "amount", default: "0.1", help: "clear a channel in use once this much is owed on it, if worth its gas" },
-    { name: "payout", kind: "account", help: "where cleared money goes; default: this node's address" },
+    { name: "payout", kind: "account", help: "where cleared money goes, told as the exit's owner; default: this node's address" },
   ]),
   ...of(["serve"], "Watching", [
     { name: "watch", kind: "flag", help: "clear for exits that are away, for a fee; with --service none it does that alone" },

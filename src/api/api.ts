@@ -31,9 +31,10 @@ export type Api = Pick<Hono, "fetch" | "request">;
 
 function handlersOf(node: ApiNode, onStop: () => void): Handlers {
   let latest: Connection | undefined;
-  const connectionOf = (id: string) => [node.connection(), latest].find((connection) => connection?.sessionId === id);
+  const carriedBy = (connection: Connection | undefined, id: string) => connection?.sessions().find((one) => one.id === id);
+  const connectionOf = (id: string) => [node.connection(), latest].find((connection) => carriedBy(connection, id));
   const sessionOf = async (id: string) => {
-    const session = connectionOf(id)?.session() ?? (await node.sessions()).find((one) => one.id === id);
+    const session = carriedBy(connectionOf(id), id) ?? (await node.sessions()).find((one) => one.id === id);
     if (session) return session;
     throw new MystError("SESSION_UNKNOWN", `this node has no session '${id}'`, { hint: "list them with 'mystnode sessions'" });
   };
@@ -46,7 +47,11 @@ function handlersOf(node: ApiNode, onStop: () => void): Handlers {
     look: (options, signal) => node.look({ ...options, signal }),
     sessions: async () => ({ sessions: await node.sessions() }),
     session: async ({ id }) => ({ session: await sessionOf(id) }),
-    sessionEnd: async ({ id }) => ({ session: await (connectionOf(id)?.ended ?? sessionOf(id)) }),
+    sessionEnd: async ({ id }) => {
+      const connection = connectionOf(id);
+      const session = await (connection?.ended ?? sessionOf(id));
+      return { session, sessions: connection?.sessions() ?? [session] };
+    },
     find: (options, signal) => node.find({ ...options, signal }),
     connect: (options, signal) => {
       const queue = createQueue<Output<"connect">>(100);
@@ -71,7 +76,7 @@ function handlersOf(node: ApiNode, onStop: () => void): Handlers {
     disconnect: async () => {
       const connection = node.connection();
       if (!connection) throw new MystError("NOT_CONNECTED", "this node has no connection", { hint: "make one with 'mystnode connect'" });
-      return { session: await connection.disconnect() };
+      return { session: await connection.disconnect(), sessions: connection.sessions() };
     },
     unblock: async () => ({ released: await node.unblock() }),
     wallet: () => node.wallet.show(),
@@ -171,15 +176,13 @@ export function createApi(node: ApiNode, { log = silentLogger, onStop = () => un
       const rest = route.method === "GET" ? c.req.query() : await body(c.req.text());
       const input = checked(name, { ...rest, ...c.req.param() });
       const gone = new AbortController();
-      const { signal } = c.req.raw;
-      signal.addEventListener("abort", () => gone.abort(signal.reason));
+      const { raw } = c.req;
+      const stop = () => gone.abort(raw.signal.reason);
+      raw.signal.addEventListener("abort", stop);
       if ("stream" in route) {
         const items = (handlers[name as StreamName] as (input: unknown, signal: AbortSignal) => AsyncIterable<never>)(input, gone.signal);
-        return c.body(
-          ndjson(name as StreamName, items, () => gone.abort()),
-          200,
-          { "content-type": "application/x-ndjson" },
-        );
+        // by `stop` the stream holds on to the Request, whose signal tells nothing any more once it is collected as garbage
+        return c.body(ndjson(name as StreamName, items, stop), 200, { "content-type": "application/x-ndjson" });
       }
       const output = await (handlers[name as CallName] as (input: unknown, signal: AbortSignal) => Promise<never>)(input, gone.signal);
       return c.json({ v: 1, ...(z.encode(route.output, output) as object) });

@@ -7,6 +7,8 @@ const nothing = z.strictObject({});
 const byId = z.strictObject({ id: z.string().min(1).max(100) });
 const byPeer = z.strictObject({ peer: z.string().min(1).max(100) });
 const session = z.object({ session: view.sessionView });
+/** the last session of a connection, and all there were */
+const connectionEnd = session.extend({ sessions: z.array(view.sessionView) });
 
 /** Once connected there is nothing more to tell: a stream that ends without it has an error as its last line. */
 const connectItem = z.union([
@@ -33,11 +35,11 @@ export const routes = {
   explain: { method: "GET", path: "/v1/exits/:peer", input: byPeer, output: z.object({ exit: explainView }) },
   sessions: { method: "GET", path: "/v1/sessions", input: nothing, output: z.object({ sessions: z.array(view.sessionView) }) },
   session: { method: "GET", path: "/v1/sessions/:id", input: byId, output: session },
-  /** answers when the session of `connect` has ended; with the error, when something ended it against our will */
-  sessionEnd: { method: "GET", path: "/v1/sessions/:id/end", input: byId, output: session },
+  /** answers when the connection that the session belongs to has ended; with the error, when something ended it against our will */
+  sessionEnd: { method: "GET", path: "/v1/sessions/:id/end", input: byId, output: connectionEnd },
   find: { method: "POST", path: "/v1/find", input: view.findInput, output: z.object({ matching: z.number(), exit: view.exitView }) },
   connect: { method: "POST", path: "/v1/connect", input: view.connectInput, output: connectItem, stream: true },
-  disconnect: { method: "POST", path: "/v1/disconnect", input: nothing, output: session },
+  disconnect: { method: "POST", path: "/v1/disconnect", input: nothing, output: connectionEnd },
   /** lifts the kill switch that an ended connection has left */
   unblock: { method: "POST", path: "/v1/unblock", input: nothing, output: z.object({ released: z.boolean() }) },
   wallet: { method: "GET", path: "/v1/wallet", input: nothing, output: wallet.walletView },

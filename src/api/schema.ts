@@ -12,8 +12,9 @@ import type {
   NodeStatus,
   SessionView,
 } from "../node/types.ts";
+import { failover, failoverChoice, failoverStep } from "./failover-schema.ts";
 import { servingView } from "./serving-schema.ts";
-import { as, backend, decimal, hex, ports } from "./values.ts";
+import { as, backend, decimal, endpoint, hex, ports } from "./values.ts";
 
 /** a share in a query string, 0 to 1 */
 const share = z.codec(z.string().regex(/^(0(\.\d{1,17})?|1(\.0*)?)$/, "expected a number from 0 to 1"), z.number().min(0).max(1), {
@@ -30,7 +31,6 @@ const portList = z.codec(z.string().regex(/^\d{1,5}(,\d{1,5}){0,31}$/), z.array(
 const name = z.string().min(1).max(200);
 const names = z.array(name).max(100);
 const source = z.enum(["gossip", "snapshot", "dht", "cache"]);
-const endpoint = z.record(z.string(), z.string());
 
 const evidence = z.enum(["claimed", "database", "latency"]);
 export const countryState = z.enum([...evidence.options, "refuted"]);
@@ -39,6 +39,7 @@ export const exitView = as<ExitView>()(
   z.object({
     peer: z.string(),
     address: hex,
+    owner: hex.optional(),
     addresses: z.array(z.string()),
     country: z.string(),
     city: z.string().optional(),
@@ -55,6 +56,7 @@ export const exitView = as<ExitView>()(
     score: z.number().optional(),
     rttMs: z.number().optional(),
     mbps: z.number().optional(),
+    asn: z.number().optional(),
     evidence: countryState.optional(),
   }),
 );
@@ -105,7 +107,7 @@ export const nodeStatus = as<NodeStatus>()(
     serving: servingView.optional(),
     conflicts: z.array(z.object({ signer: hex, sinceMs: z.number(), owed: decimal })).optional(),
     announcing: z.enum(["bonded", "unbonded", "unknown"]).optional(),
-    connection: sessionView.extend({ endpoint }).optional(),
+    connection: sessionView.extend({ endpoint, failover }).optional(),
     tunnel: z
       .object({
         intent: z.enum(["secured", "unguarded", "open"]),
@@ -138,6 +140,7 @@ export const nodeEvent: z.ZodType<NodeEvent> = z.discriminatedUnion("type", [
     seq: decimal,
     bytes: decimal,
   }),
+  z.object({ type: z.literal("failover"), step: failoverStep }),
   z.object({ type: z.literal("settled"), hash: hex, claims: z.number(), paid: decimal }),
   z.object({ type: z.literal("conflict"), signer: hex, owed: decimal }),
   z.object({ type: z.literal("warning"), code: z.string(), message: z.string() }),
@@ -170,6 +173,7 @@ export const connectInput = as<Omit<ConnectOptions, "signal" | "onStep">>()(
   z.strictObject({
     ...find,
     budget: decimal,
+    failover: failoverChoice.optional(),
     proxy: name.optional(),
     backend: backend.optional(),
     postQuantum: z.boolean().optional(),

@@ -11,6 +11,7 @@ export const decimal = z.codec(z.string().regex(/^\d{1,78}$/, "expected base uni
 });
 export const hex = z.custom<Hex>((value) => /^0x[0-9a-f]*$/.test(String(value)), "expected lower-case hex");
 export const backend = z.enum(["kernel", "wireguard-go", "wireguard-go-wg", "fake"]);
+export const endpoint = z.record(z.string(), z.string());
 export const ports = z.array(z.number().int().min(0).max(65_535)).max(100);
 
 /** Keeps a schema and the type it stands for in step: the compiler refuses a member that only one of them has. */

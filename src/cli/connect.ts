@@ -1,19 +1,18 @@
 import type { ApiClient } from "../api/client.ts";
 import type { Output as ApiOutput, Input } from "../api/routes.ts";
 import { MystError } from "../lib/errors.ts";
-import { formatAmount, formatBytes, formatDuration, type Unit } from "../lib/units.ts";
-import type { ConnectStep, ExitView, SessionView } from "../node/types.ts";
+import { formatAmount, formatDuration, type Unit } from "../lib/units.ts";
+import type { ConnectStep, ExitView } from "../node/types.ts";
 import type { Settings } from "../options.ts";
 import type { Context, Run } from "./context.ts";
+import { allFacts, follow } from "./following.ts";
 import { facts, shortPeer } from "./format.ts";
 import { chooseNetwork, countryOptions, hostNode, networkOf, runningNode } from "./hosting.ts";
 import type { Output } from "./output.ts";
 import { wholePeer } from "./peers.ts";
 import { mayOpenTunnels } from "./privileges.ts";
 import { defaultText, serviceToUse } from "./services.ts";
-import { lastedMs, priceText, reachText, roughAmount, sessionFacts } from "./texts.ts";
-
-const redrawMs = 1000;
+import { priceText, reachText, roughAmount, sessionFacts } from "./texts.ts";
 
 /** Goes out through an exit until told to stop, by the node that runs or else by one in this process. */
 export const connect: Run<"connect"> = async (context) => {
@@ -47,10 +46,10 @@ const connectFrom: Run<"connect"> = async (context) => {
     if (item.type === "connected") id = item.connection.sessionId;
     tell(out, item, wanted, network.token);
   }
-  const { session, error } = await follow(context, api, id, network.token);
+  const { session, sessions = [], error } = await follow(context, api, id, network.token);
   if (session) {
-    out.object({ type: "ended", session });
-    out.print(facts(sessionFacts(session, network.token, Date.now())));
+    out.object({ type: "ended", session, sessions });
+    out.print(facts({ ...sessionFacts(session, network.token, Date.now()), ...allFacts(sessions, network.token) }));
   }
   if (error) throw error;
   return interrupts.status();
@@ -93,6 +92,7 @@ export function wishes(settings: Settings<"connect">, peer: string | undefined, 
     service = "proxy",
     exclude,
     via,
+    failover,
     proxy,
     backend,
     postQuantum,
@@ -114,6 +114,7 @@ export function wishes(settings: Settings<"connect">, peer: string | undefined, 
     ...(evidence !== undefined && { evidence }),
     ...(exclude.length > 0 && { exclude }),
     ...(via.length > 0 && { via }),
+    ...(failover !== undefined && { failover }),
   };
 }
 
@@ -128,7 +129,7 @@ const where = ({ country, city, peer }: Input<"connect">) =>
     : `an exit${[city, country].some(Boolean) ? ` in ${[city, country].filter(Boolean).join(", ")}` : ""}`;
 
 async function dryRun({ out, interrupts }: Context<"connect">, api: ApiClient, wanted: Input<"connect">, unit: Unit): Promise<void> {
-  const { budget, proxy, backend, postQuantum, shield, ...query } = wanted;
+  const { budget, proxy, backend, postQuantum, shield, failover, ...query } = wanted;
   const found = await api.call("find", query, interrupts.signal);
   out.object({ type: "dry-run", ...found, budget });
   out.print(
@@ -193,33 +194,3 @@ export function stepLines(step: ConnectStep, budget: bigint, unit: Unit): string
     `    or: curl --proxy http://${http} https://example.com`,
   ];
 }
-
-/** Shows the session until it ends; Ctrl-C ends it. `error` is what ended it against our will, for example BUDGET_EXHAUSTED. */
-async function follow({ out, interrupts }: Context<"connect">, api: ApiClient, id: string, unit: Unit): Promise<Ended> {
-  const now = async () => (await api.call("session", { id })).session;
-  const show = async () => {
-    const session = await now();
-    const lasted = formatDuration(lastedMs(session, Date.now()));
-    out.live(
-      `Connected. Ctrl-C disconnects.   ⇅ ${formatBytes(session.usedBytes)}   spent ${roughAmount(session.promised, unit)}   ${lasted}`,
-    );
-  };
-  if (out.interactive) await show().catch(() => undefined);
-  else out.progress("Connected. Ctrl-C disconnects.");
-  const redraw = setInterval(() => {
-    if (out.interactive) show().catch(() => undefined);
-  }, redrawMs);
-  try {
-    return { session: (await interrupts.race(api.call("sessionEnd", { id }))).session };
-  } catch (error) {
-    if (!interrupts.signal.aborted) return { session: await now().catch(() => undefined), error };
-    out.endLive();
-    out.progress("disconnecting");
-    return { session: (await api.call("disconnect")).session };
-  } finally {
-    clearInterval(redraw);
-    out.endLive();
-  }
-}
-
-type Ended = { session: SessionView | undefined; error?: unknown };

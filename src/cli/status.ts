@@ -1,12 +1,15 @@
 import { isMystError, MystError } from "../lib/errors.ts";
 import { formatBytes, formatDuration, type Unit } from "../lib/units.ts";
 import { killSwitchStands } from "../node/helper.ts";
-import type { NodeStatus, WatchingView } from "../node/types.ts";
+import type { FailoverView, NodeStatus, WatchingView } from "../node/types.ts";
 import { connectedApi } from "./connected.ts";
 import type { Run } from "./context.ts";
+import { stepLine } from "./following.ts";
 import { facts, shortPeer } from "./format.ts";
 import { networkOf } from "./hosting.ts";
 import { capText, percentText, priceText, roughAmount, speedText, tunnelText } from "./texts.ts";
+
+const switchesShown = 3;
 
 /** The running node at a glance. */
 export const status: Run<"status"> = async ({ settings, out, interrupts }) => {
@@ -51,6 +54,7 @@ export function statusFacts(now: NodeStatus, unit: Unit): Record<string, string 
       `exit ${connection.peer}`,
       `${formatBytes(connection.usedBytes)}, ${roughAmount(connection.promised, unit)} promised`,
       ...Object.entries(connection.endpoint).map(([name, value]) => `${name} ${value}`),
+      ...failoverLines(connection.failover, unit),
     ],
     tunnel: tunnel && tunnelLine(tunnel),
     chain: chainText(chain),
@@ -71,6 +75,17 @@ function watchingFacts({ forOthers, byOthers }: WatchingView = {}, unit: Unit): 
 }
 const conflictText = ({ signer, owed }: NonNullable<NodeStatus["conflicts"]>[number], unit: Unit): string =>
   `${signer} has signed what cannot all be true; ${owed > 0n ? `${roughAmount(owed, unit)} owed here` : "nothing owed here"}`;
+/** What stands by, and by whom it was carried before. */
+export function failoverLines({ choice, state, standby, usedBytes, promised, switches }: FailoverView, unit: Unit): string[] {
+  if (choice === "off") return [];
+  const told = switches.flatMap((step) => stepLine(step)?.replace("✔ ", "") ?? []);
+  return [
+    ...(state === "looking" ? ["no exit carries it at the moment: looking for one"] : []),
+    standby ? `standby ${standby.country} exit ${standby.peer}` : choice === "any" ? "no standby" : "only this exit",
+    ...(switches.length > 0 ? [`in all ${formatBytes(usedBytes)}, ${roughAmount(promised, unit)} promised`] : []),
+    ...told.slice(-switchesShown),
+  ];
+}
 
 /** Intent and fact: "wanted, up: mystn0 by kernel", "not wanted, down". */
 export const tunnelLine = ({ intent, fact, problem, interface: ifname, backend }: NonNullable<NodeStatus["tunnel"]>): string =>

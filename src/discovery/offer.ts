@@ -10,6 +10,8 @@ import { MystError } from "../lib/errors.ts";
 export type Offer = {
   peer: string;
   address: Hex;
+  /** whose exit it is, where that is another account than `address`, as claimed: exits of one operator name the same */
+  owner?: Hex;
   /** where to dial, with /p2p/<peer> */
   addresses: string[];
   /** ISO 3166-1 alpha-2, as claimed */
@@ -82,6 +84,7 @@ const bodyCodec = cborCodec(
     .strictObject({
       peer: z.string().min(1).max(80),
       address: wireAddress,
+      owner: wireAddress.optional(),
       addresses: z.array(address).max(8),
       country: z.string().refine(isCountry),
       city: line(60).min(1).optional(),
@@ -111,10 +114,10 @@ const sameBytes = (a: Uint8Array, b: Uint8Array) => Buffer.compare(a, b) === 0;
  * @throws MALFORMED when it has not the form of an offer or is over 2 KB
  */
 export function signOffer(identity: Pick<Identity, "sign">, network: RecordDomain["network"], offer: Offer): SignedOffer {
-  const { city, ...rest } = offer;
+  const { city, owner, ...rest } = offer;
   let body: Uint8Array;
   try {
-    body = Uint8Array.from(bodyCodec.encode(city === undefined ? rest : { ...rest, city }));
+    body = Uint8Array.from(bodyCodec.encode({ ...rest, ...(city !== undefined && { city }), ...(owner !== undefined && { owner }) }));
   } catch (cause) {
     throw new MystError("MALFORMED", "that is no offer", { cause });
   }

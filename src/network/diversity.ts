@@ -41,6 +41,12 @@ export function networkOf(address: string): string | undefined {
   return bytes.slice(0, bytes.length === 4 ? 3 : 6).join(".");
 }
 
+/** What one operator or data centre often has as a whole: the /16 of an IPv4 address, the /32 of an IPv6 one; undefined as for `networkOf`. */
+export function siteOf(address: string): string | undefined {
+  const bytes = networkOf(address)?.split(".");
+  return bytes?.slice(0, bytes.length === 3 ? 2 : 4).join(".");
+}
+
 /**
  * May this contact enter a Kademlia table? At most 2 of one /24 or /48 in a bucket and 3 in the table, so that filling
  * someone's table takes addresses in many networks and not just keys.

@@ -1,59 +1,40 @@
-import { asMystError, isMystError, MystError } from "../lib/errors.ts";
+import { asMystError, MystError } from "../lib/errors.ts";
 import { deadline } from "../lib/lifecycle.ts";
 import { formatAmount } from "../lib/units.ts";
-import { channelCountsMs } from "../payments/heads/limits.ts";
-import type { PayerLedger } from "../payments/payer-ledger.ts";
-import { type Credit, creditOf, quantumLimit, quantumMoney } from "../payments/quantum.ts";
+import { quantumMoney } from "../payments/quantum.ts";
 import type { AccountView } from "../payments/settlement.ts";
 import type { Terms } from "../payments/terms.ts";
-import { type ConsumerDeps, type ConsumerSession, type ConsumerSessionOptions, openSession } from "../session/consumer-driver.ts";
-import { type FindingDeps, findExits, leastEvidence, queryOf, tries } from "./finding.ts";
+import { type FindingDeps, findExits, inOrder, queryOf, tries } from "./finding.ts";
 import type { Judging } from "./judging.ts";
-import { hasEnough } from "./listing.ts";
-import { neverOpened } from "./outcome.ts";
+import { type Opened, type OpeningDeps, openWith, termsFor, type Watch, worthAnother } from "./proposing.ts";
 import { inReach } from "./reaching.ts";
-import type { ConnectOptions, ConnectStep, ExitView } from "./types.ts";
-import { exitViews } from "./views.ts";
+import type { ConnectOptions, ExitView } from "./types.ts";
 
-export type ConnectingDeps = Omit<FindingDeps, "judging"> & {
-  judging: Pick<Judging, "choose" | "shown" | "note">;
-  session: ConsumerDeps & { ledger: Pick<PayerLedger, "channels"> };
-  /** our own account, fresh or as last read; checked against the ledger */
-  account(): Promise<AccountView>;
-  /** holds the ledger against what this exit has of ours, before anything more is signed for it */
-  recall(exit: { peer: string }, signal: AbortSignal): Promise<void>;
-};
+export type ConnectingDeps = OpeningDeps &
+  Omit<FindingDeps, "judging"> & {
+    judging: Pick<Judging, "choose" | "shown" | "note">;
+    /** our own account, fresh or as last read; checked against the ledger */
+    account(): Promise<AccountView>;
+  };
 
 const dialMs = 5_000;
 /** times that news of unreachable exits are waited for, and tried */
 const rounds = 3;
 /** for word of an exit that was not where it was said to be */
 const newsMs = 8_000;
-const validityMs = 7 * 86_400_000;
-const creditMs = 1_000;
-
-export type Opened = { session: ConsumerSession; exit: ExitView; terms: Terms };
 
 /**
  * Finds exits, picks one of the best that fit, and opens a session with it; the next one where an exit does not answer or is full.
  * @throws CONSUMER_PRICE_ZERO, BUDGET_TOO_SMALL, NO_DEPOSIT, INSUFFICIENT_FUNDS, ACCOUNT_CLOSING, NO_MATCHING_EXIT, PRICE_OVER_CAP,
  * EXIT_FULL, RPC_UNREACHABLE, and what the last exit tried failed with
  */
-export async function connectToExit(
-  deps: ConnectingDeps,
-  options: ConnectOptions,
-  watch: Pick<ConsumerSessionOptions, "onChange" | "onPromise"> & {
-    signal: AbortSignal;
-    step(step: DistributiveOmit<ConnectStep, "atMs">): void;
-  },
-): Promise<Opened> {
+export async function connectToExit(deps: ConnectingDeps, options: ConnectOptions, watch: Watch): Promise<Opened> {
   checkMoney(options, deps);
   await deps.session.service.check();
   const search = findExits(deps, options, watch.signal);
   search.catch(() => undefined);
   const account = await deps.account();
   checkAccount(account, deps);
-  const session = { ...deps.session, credit: creditNow(deps, account.bond) };
   let exits = await search;
   const [best] = exits;
   if (best) watch.step({ step: "found", matching: exits.length, exit: best });
@@ -64,19 +45,11 @@ export async function connectToExit(
     for await (const { exit, error: unreached } of inReach(exits.slice(0, tries), dial, deps.session.clock, watch.signal)) {
       const terms = termsFor(exit, options.budget, deps.session.clock.nowMs());
       checkBudget(options.budget, terms, account, deps);
-      watch.step({ step: "agreed", perGiB: terms.perGiB, perHour: terms.perHour, quantum: terms.quantum, budget: options.budget });
-      let isProposed = false;
       try {
         if (unreached) throw unreached;
-        await deps.recall(exit, watch.signal);
-        isProposed = true;
-        const opened = await openReconciled(session, { exit, terms, budget: options.budget, ...watch });
-        watch.step({ step: "open", endpoint: opened.endpoint });
-        return { session: opened, exit, terms };
+        return await openWith(deps, { exit, terms, budget: options.budget }, watch);
       } catch (error) {
         last = asMystError(error);
-        const outcome = isProposed && !watch.signal.aborted && neverOpened(last.code);
-        if (outcome) await deps.judging.note(exit, outcome);
         if (watch.signal.aborted || !worthAnother(last)) throw last;
         deps.session.log.info("an exit could not be used", { peer: exit.peer, code: last.code });
         failed.set(exit.peer, exit.expiresMs);
@@ -98,77 +71,13 @@ async function newsOf(
   signal: AbortSignal,
 ): Promise<ExitView[]> {
   for await (const known of deps.discovery.find(queryOf(deps, options), deadline(newsMs, signal))) {
-    const exits = exitViews(known).filter(
-      (exit) =>
-        exit.service === options.service &&
-        exit.perGiB <= options.maxPerGiB &&
-        exit.perHour <= options.maxPerHour &&
-        exit.expiresMs !== failed.get(exit.peer),
-    );
-    const shown = await deps.judging.shown(exits);
-    const fit = shown.filter((exit) => hasEnough(exit, { evidence: leastEvidence(options) }));
+    const fit = (await inOrder(deps, [known], options)).filter(({ peer, expiresMs }) => expiresMs !== failed.get(peer));
     if (fit.length > 0) return fit;
   }
   return [];
 }
 
 const unreachable = ({ code }: MystError): boolean => code === "PEER_UNREACHABLE" || code === "PEER_TIMEOUT";
-
-type DistributiveOmit<T, K extends PropertyKey> = T extends unknown ? Omit<T, K> : never;
-
-/** What is wrong with the one exit, and not with us. */
-const worthAnother = (error: MystError): boolean =>
-  [
-    "PEER_UNREACHABLE",
-    "PEER_TIMEOUT",
-    "PEER_REFUSED",
-    "EXIT_FULL",
-    "OFFER_EXPIRED",
-    "SERVICE_UNKNOWN",
-    "PAYER_REFUSED",
-    "PROMISE_REFUSED",
-    "CREDIT_MISMATCH",
-    "MALFORMED",
-    "TUNNEL_FAILED",
-  ].includes(error.code);
-
-/**
- * After a crash the two ledgers may differ in what was used up; we take the exit's word for up to one quantum, and for nothing that
- * was promised only now: an exit that takes a proposal's promise and calls it used up would get another for it.
- */
-async function openReconciled(deps: ConsumerDeps, options: ConsumerSessionOptions): Promise<ConsumerSession> {
-  const before = await deps.ledger.channelWith(options.exit);
-  try {
-    return await openSession(deps, options);
-  } catch (error) {
-    const theirs = isMystError(error, "CREDIT_MISMATCH") ? error.meta.consumed : undefined;
-    if (typeof theirs !== "bigint") throw error;
-    if (theirs > before.cumulative || theirs - before.consumed > options.terms.quantum) throw error;
-    await deps.ledger.consume(before.channel, theirs);
-    return openSession(deps, options);
-  }
-}
-
-/** What exits take at once from a payer like us, by what we know of them; looked at anew each second at most. */
-function creditNow({ session: { ledger, clock }, discovery }: ConnectingDeps, bond: bigint): () => Credit {
-  let known: { atMs: number; credit: Credit } | undefined;
-  return () => {
-    const nowMs = clock.nowMs();
-    if (known && Math.abs(nowMs - known.atMs) < creditMs) return known.credit;
-    const since = BigInt(nowMs - channelCountsMs) << 20n;
-    const channels = ledger.channels().filter(({ last }) => last && last.seq >= since).length;
-    const credit = creditOf(bond, { exits: discovery.offers().length, channels });
-    known = { atMs: nowMs, credit };
-    return credit;
-  };
-}
-
-const termsFor = (exit: ExitView, budget: bigint, nowMs: number): Terms => ({
-  perHour: exit.perHour,
-  perGiB: exit.perGiB,
-  quantum: quantumLimit(exit, budget),
-  validUntilMs: nowMs + validityMs,
-});
 
 function checkMoney({ budget, maxPerGiB }: ConnectOptions, { unit }: ConnectingDeps): void {
   if (maxPerGiB <= 0n)

@@ -1,35 +1,47 @@
 import { larger } from "../lib/bigint.ts";
+import type { Clock } from "../lib/clock.ts";
 import { asMystError, MystError } from "../lib/errors.ts";
+import type { Logger } from "../lib/ports.ts";
 import type { SignedPromise } from "../payments/promise.ts";
+import type { ConsumerSession } from "../session/consumer-driver.ts";
 import type { ConsumerState } from "../session/consumer-state.ts";
 import type { Records } from "../session/records.ts";
-import { type ConnectingDeps, connectToExit } from "./connecting.ts";
 import type { Events } from "./events.ts";
+import type { Judging } from "./judging.ts";
 import { outcomeOf } from "./outcome.ts";
-import type { Connection, ConnectOptions, ConnectStep } from "./types.ts";
+import type { Opened, Watch } from "./proposing.ts";
+import type { ExitView, SessionView } from "./types.ts";
 import { consumerSession, type StoredSession, sessionView } from "./views.ts";
 
-export type ConsumingDeps = ConnectingDeps & { records: Records<StoredSession>; events: Events };
+export type ConsumingDeps = { judging: Pick<Judging, "note">; records: Records<StoredSession>; events: Events; clock: Clock; log: Logger };
+
+/** A session that is carried on, with its record. */
+export type Carried = {
+  session: ConsumerSession;
+  exit: ExitView;
+  view(): SessionView;
+  /** as it ended, and what ended it, when not by our wish */
+  over: Promise<{ view: SessionView; failure?: MystError }>;
+};
 
 /** a record of a session that goes on is written at most this often */
 const recordEveryMs = 2_000;
 
-/** Connects, and keeps the session's record and events while it lasts. @throws as `connectToExit` does */
-export async function consume(deps: ConsumingDeps, options: ConnectOptions, stop: AbortSignal): Promise<Connection> {
-  const { clock, log } = deps.session;
-  const beganMs = clock.nowMs();
-  const signal = options.signal ? AbortSignal.any([options.signal, stop]) : stop;
+/** Opens a session, and keeps its record and events while it lasts. @throws as `open` does */
+export async function consume(
+  deps: ConsumingDeps,
+  open: (watch: Pick<Watch, "onChange" | "onPromise">) => Promise<Opened>,
+): Promise<Carried> {
+  const { clock, log } = deps;
+  const startedMs = clock.nowMs();
   let report: (state: ConsumerState) => void = () => undefined;
-  const step = (progress: object) => options.onStep?.({ ...progress, atMs: clock.nowMs() - beganMs } as ConnectStep);
-  const { session, exit } = await connectToExit(deps, options, {
-    signal,
-    step,
+  const { session, exit } = await open({
     onChange: (state) => report(state),
     onPromise: ({ cumulative, total, seq, channel }: SignedPromise, { bought }, session) =>
       deps.events.emit({ type: "promise", session, channel, cumulative, total, seq, bytes: bought.bytes }),
   });
 
-  const meta = { id: session.id, exit, channel: session.channel.channel, startedMs: beganMs };
+  const meta = { id: session.id, exit, channel: session.channel.channel, startedMs };
   let savedMs = 0;
   let phase = "";
   const save = (stored: StoredSession) => {
@@ -44,30 +56,23 @@ export async function consume(deps: ConsumingDeps, options: ConnectOptions, stop
     if (state.phase !== phase || clock.nowMs() - savedMs > recordEveryMs) save(consumerSession(state, meta));
   };
   report(session.state());
-  const ended = session.ended.then((state) => {
-    const stored = consumerSession(state, { ...meta, endedMs: clock.nowMs() });
+  let endedMs: number | undefined;
+  const stored = () => consumerSession(session.state(), { ...meta, ...(endedMs !== undefined && { endedMs }) });
+  const over = session.ended.then((state) => {
+    endedMs = clock.nowMs();
     report = () => undefined;
-    save(stored);
+    save(stored());
     const outcome = outcomeOf(state, fastest);
     if (outcome)
       deps.judging.note(exit, outcome).catch((error) => log.warn("how a session went was not kept", { code: asMystError(error).code }));
-    if (state.reason)
-      throw new MystError(state.reason.code, state.reason.message, { hint: remedies[state.reason.code] ?? "run 'mystnode connect' again" });
-    return sessionView(stored);
+    return { view: sessionView(stored()), ...(state.reason && { failure: failureOf(state.reason) }) };
   });
-  ended.catch(() => undefined);
-  return {
-    sessionId: session.id,
-    exit,
-    endpoint: session.endpoint,
-    session: () => sessionView(consumerSession(session.state(), meta)),
-    ended,
-    disconnect: async () => {
-      await session.disconnect();
-      return sessionView(consumerSession(session.state(), { ...meta, endedMs: clock.nowMs() }));
-    },
-  };
+  return { session, exit, view: () => sessionView(stored()), over };
 }
+
+/** What a session has ended with, and what to do about it. */
+export const failureOf = ({ code, message }: NonNullable<ConsumerState["reason"]>): MystError =>
+  new MystError(code, message, { hint: remedies[code] ?? "run 'mystnode connect' again" });
 
 const remedies: Partial<Record<string, string>> = {
   BUDGET_EXHAUSTED: "give a larger --budget and connect again",

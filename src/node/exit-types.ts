@@ -9,6 +9,8 @@ export type DiscoverySource = "gossip" | "snapshot" | "dht" | "cache";
 export type ExitView = {
   peer: string;
   address: Hex;
+  /** the account that its operator's exits name, where that is another, as claimed */
+  owner?: Hex;
   addresses: string[];
   country: string;
   city?: string;
@@ -31,6 +33,8 @@ export type ExitView = {
   /** ms and Mbit/s: measured here, else as those tell who paid the same exits as this node; absent where nobody knows */
   rttMs?: number;
   mbps?: number;
+  /** the autonomous system that its clients come from, as those tell */
+  asn?: number;
 };
 
 /** What this node thinks of an exit, and why. */

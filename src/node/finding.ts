@@ -27,29 +27,35 @@ const mostOfNetwork = 2;
 
 const directOf = ({ addresses }: ExitView): string[] => addresses.filter((address) => !isRelayed(address));
 
+/** What is sold of the service wanted, within the price caps. */
+export const fitting = (known: KnownOffer[], { service, maxPerGiB, maxPerHour }: FindOptions): ExitView[] =>
+  known.flatMap(exitViews).filter((exit) => exit.service === service && exit.perGiB <= maxPerGiB && exit.perHour <= maxPerHour);
+
+/** Those of these that fit, in the order in which to try them: none that is full, scores less or is less proven than was asked for. */
+export async function inOrder(deps: FindingDeps, known: KnownOffer[], options: FindOptions): Promise<ExitView[]> {
+  const { peer, maxPerGiB, maxPerHour, minScore } = options;
+  const evidence = leastEvidence(options);
+  // who names one exit wants that one
+  if (peer !== undefined) return (await deps.judging.shown(fitting(known, options))).filter((exit) => hasEnough(exit, { evidence }));
+  const chosen = await deps.judging.choose(known, { ...queryOf(deps, options), maxPerGiB, maxPerHour }, { minScore, evidence });
+  return apart(fitting(chosen, options), directOf, mostOfNetwork);
+}
+
 /** Exits that match and fit the price caps, in the order in which to try them. @throws NO_MATCHING_EXIT, PRICE_OVER_CAP, EXIT_FULL, INTERRUPTED */
 export async function findExits(deps: FindingDeps, options: FindOptions, signal: AbortSignal): Promise<ExitView[]> {
-  const { service, via, maxPerGiB, maxPerHour, minScore } = options;
+  const { service, via, minScore } = options;
   const evidence = leastEvidence(options);
   await connectInvites(deps.network, via ?? [], signal);
   const found = await deps.discovery.search(queryOf(deps, options), deadline(searchMs, signal));
   if (signal.aborted) throw new MystError("INTERRUPTED", "interrupted while looking for an exit");
   const exits = found.flatMap(exitViews).filter((exit) => exit.service === service);
   if (exits.length === 0) throw noneFound(options, deps.discovery.offers());
-  const fits = (exit: ExitView) => exit.service === service && exit.perGiB <= maxPerGiB && exit.perHour <= maxPerHour;
-  const fitting = exits.filter(fits);
-  // who names one exit wants that one
-  if (fitting.length > 0 && options.peer !== undefined) {
-    const proven = (await deps.judging.shown(fitting)).filter((exit) => hasEnough(exit, { evidence }));
-    if (proven.length > 0) return proven;
-    throw noneProven(fitting.length, evidence);
-  }
-  if (fitting.length > 0) {
-    const chosen = await deps.judging.choose(found, { ...queryOf(deps, options), maxPerGiB, maxPerHour }, { minScore, evidence });
-    const order = apart(chosen.flatMap(exitViews).filter(fits), directOf, mostOfNetwork);
+  const within = fitting(found, options);
+  if (within.length > 0) {
+    const order = await inOrder(deps, found, options);
     if (order.length > 0) return [...(await deps.judging.shown(order.slice(0, tries))), ...order.slice(tries)];
-    const proven = (await deps.judging.shown(fitting)).filter((exit) => hasEnough(exit, { evidence }));
-    throw proven.length > 0 ? noneLeft(proven, minScore) : noneProven(fitting.length, evidence);
+    const proven = (await deps.judging.shown(within)).filter((exit) => hasEnough(exit, { evidence }));
+    throw proven.length > 0 ? noneLeft(proven, minScore) : noneProven(within.length, evidence);
   }
   const cheapest = exits[0] as ExitView;
   const price = `${formatAmount(cheapest.perGiB, deps.unit)}/GiB and ${formatAmount(cheapest.perHour, deps.unit)}/h`;
@@ -60,7 +66,7 @@ export async function findExits(deps: FindingDeps, options: FindOptions, signal:
 }
 
 /** Who asks for a country gets no exit that is known not to be there; who names an exit has chosen it. */
-export const leastEvidence = ({ evidence, country, peer }: FindOptions): EvidenceLevel | undefined =>
+const leastEvidence = ({ evidence, country, peer }: FindOptions): EvidenceLevel | undefined =>
   evidence ?? (country !== undefined && peer === undefined ? "claimed" : undefined);
 
 function noneProven(count: number, evidence: EvidenceLevel = "claimed"): MystError {

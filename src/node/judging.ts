@@ -133,6 +133,7 @@ export async function startJudging(deps: JudgingDeps, config: NetworkConfig, opt
           ...{ score: judged.score, evidence: locating.of(exit).state },
           ...(rttMs !== undefined && { rttMs }),
           ...(judged.mbps !== undefined && { mbps: judged.mbps }),
+          ...(judged.asn !== undefined && { asn: judged.asn }),
         };
       });
     },

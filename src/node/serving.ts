@@ -84,6 +84,7 @@ export async function startServing(deps: ServingDeps, options: ServeOptions): Pr
   const content = (): OfferContent => ({
     country: options.country,
     ...(options.city !== undefined && { city: options.city }),
+    ...(options.payout !== undefined && options.payout !== deps.self && { owner: options.payout }),
     networkKind: options.networkKind ?? "unknown",
     services: [...sold.map(({ view: { kind, perGiB, perHour } }) => ({ kind, perGiB, perHour })), ...watchers.offered],
     // what is sold side by side has one policy

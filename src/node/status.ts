@@ -8,6 +8,7 @@ import { version } from "../lib/version.ts";
 import type { Network } from "../network/network.ts";
 import type { Providing } from "./providing.ts";
 import type { Connection, NodeStatus, TunnelView } from "./types.ts";
+import { connectionView } from "./views.ts";
 
 export type StatusOf = {
   config: NetworkConfig;
@@ -48,6 +49,6 @@ export const statusOf = ({
   ...(providing && { serving: providing.serving.view(), conflicts: providing.guarding.conflicts() }),
   ...(online && providing?.serving.view().services.length && { announcing: online.announcers.standing(address) }),
   ...(tunnel && { tunnel }),
-  ...(connection && { connection: { ...connection.session(), endpoint: connection.endpoint } }),
+  ...(connection && { connection: connectionView(connection) }),
   chain: chain.status(),
 });

@@ -14,7 +14,7 @@ export type TunnellingDeps = {
   /** absent: this node opens no tunnels */
   helper: Helper | undefined;
   /** undefined until the node has joined */
-  network(): Pick<Network, "peers" | "connect"> | undefined;
+  network(): Pick<Network, "peers" | "connect" | "redial"> | undefined;
   bootstrap: string[];
   rpc: string[];
   clock: Clock;
@@ -24,13 +24,18 @@ export type TunnellingDeps = {
 /** Why nothing leaves the machine any more, and the two ways on. */
 const blockedHint = "nothing leaves this machine until you run 'mystnode connect' again, or 'mystnode disconnect' to go without a tunnel";
 
+/** Dials through the kill switch. */
+export type Dialler = Pick<Network, "connect" | "redial"> & {
+  /** These addresses keep their way through from the next dial on, whoever else is connected: of the exit that carries and its standby. */
+  hold(addresses: string[]): void;
+};
+
 /** The node's way through tunnels as a consumer: the kill switch outlives sessions, and goes when nobody wants it any more. */
 export type Tunnelling = {
   state(): TunnelView | undefined;
   /** To be called before the first peer is dialled: a kill switch that was left would keep us from it. */
   adopt(): Promise<void>;
-  /** Dials through the kill switch. */
-  dialler: Pick<Network, "connect">;
+  dialler: Dialler;
   /** Runs `connect` for a session by the service's consumer. What fails before it was open leaves the host as it was before. */
   connect(
     options: Pick<ConnectOptions, "backend" | "postQuantum" | "shield">,
@@ -49,11 +54,12 @@ export function createTunnelling(deps: TunnellingDeps): Tunnelling {
    */
   let reached: string[] = [];
   const dialling = new Set<string[]>();
+  let held: string[] = [];
   const client =
     helper &&
     createWireguardClient({
       helper,
-      control: () => control.endpoints([...reached, ...[...dialling].flat(), ...peers().flatMap(({ addresses }) => addresses)]),
+      control: () => control.endpoints([...reached, ...held, ...[...dialling].flat(), ...peers().flatMap(({ addresses }) => addresses)]),
       addressOf: (peer) => placesOf(peers().find((one) => one.peer === peer)?.addresses ?? []).find(({ host }) => isIPv4(host))?.host,
       uid: process.getuid?.() ?? 0,
       clock: deps.clock,
@@ -82,16 +88,31 @@ export function createTunnelling(deps: TunnellingDeps): Tunnelling {
       },
     );
     ended.catch(() => undefined);
-    return {
-      ...connection,
+    const { disconnect } = connection;
+    return Object.assign(connection, {
       ended,
       disconnect: async () => {
-        const session = await connection.disconnect();
+        const session = await disconnect();
         // what ended meanwhile against our will was still to end by our will
         await ended.catch(release);
         return session;
       },
-    };
+    });
+  };
+  /** Dials with these addresses let through from before anything is sent to them. */
+  const letThrough = async <T>(addresses: string[], dial: (network: NonNullable<ReturnType<TunnellingDeps["network"]>>) => Promise<T>) => {
+    reached = [];
+    dialling.add(addresses);
+    try {
+      await client?.refresh();
+      const network = deps.network();
+      if (!network) throw new MystError("NODE_NOT_RUNNING", "the node has not joined the network");
+      const made = await dial(network);
+      reached = addresses;
+      return made;
+    } finally {
+      dialling.delete(addresses);
+    }
   };
 
   return {
@@ -100,16 +121,10 @@ export function createTunnelling(deps: TunnellingDeps): Tunnelling {
       await client?.adopt();
     },
     dialler: {
-      connect: async (peer, addresses, signal) => {
-        reached = [];
-        dialling.add(addresses);
-        try {
-          await client?.refresh();
-          await deps.network()?.connect(peer, addresses, signal);
-          reached = addresses;
-        } finally {
-          dialling.delete(addresses);
-        }
+      connect: (peer, addresses, signal) => letThrough(addresses, (network) => network.connect(peer, addresses, signal)),
+      redial: (peer, addresses, signal) => letThrough(addresses, (network) => network.redial(peer, addresses, signal)),
+      hold: (addresses) => {
+        held = addresses;
       },
     },
     connect: async ({ backend, postQuantum, shield }, connect) => {

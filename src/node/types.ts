@@ -7,10 +7,12 @@ import type { Schedule } from "../lib/schedule.ts";
 import type { PeerSummary } from "../network/network.ts";
 import type { BackendKind, Helper, ShieldOptions, TunnelState } from "../services/wireguard/types.ts";
 import type { DiscoverySource, EvidenceLevel, ExitChange, ExitQuery, ExitView, ExplainView, LookOptions } from "./exit-types.ts";
+import type { FailoverChoice, FailoverStep, FailoverView } from "./failover-types.ts";
 import type { Wallet } from "./wallet-types.ts";
 
 export type { BackendKind, Helper, HelperProbe } from "../services/wireguard/types.ts";
 export type * from "./exit-types.ts";
+export type * from "./failover-types.ts";
 export type * from "./wallet-types.ts";
 
 export type NodeOptions = {
@@ -58,7 +60,7 @@ export type ServeOptions = {
   schedule?: Schedule;
   /** settle a channel once this much is unsettled, base units */
   settleAt: bigint;
-  /** where settled money goes; default the node's own address */
+  /** where settled money goes; default the node's own address. Told in the offer: exits with the same one are one operator's */
   payout?: Hex;
   /** clear for exits that are away, for a fee in hundredths of a percent */
   watch?: { feeBps: number };
@@ -124,12 +126,17 @@ export type ConnectOptions = {
   /** base units; over it an exit is not considered */
   maxPerGiB: bigint;
   maxPerHour: bigint;
-  /** base units: the most this session may cost in all */
+  /** base units: the most this connection may cost in all, whichever exits carry it */
   budget: bigint;
   /** 0 to 1: what is known of an exit must give it this score at least */
   minScore?: number;
   /** what must stand behind its country at least; default with a country: that it is not refuted */
   evidence?: EvidenceLevel;
+  /**
+   * What happens when the exit goes: `any` other that matches takes its place, the `same` is tried again, or `off`, the connection ends.
+   * Default `any`, and `same` where `peer` names one.
+   */
+  failover?: FailoverChoice;
   exclude?: string[];
   /** an invite: multiaddrs with /p2p/ of the exit, or of peers to ask, dialled first */
   via?: string[];
@@ -169,12 +176,16 @@ export type ConnectStep =
   | { step: "agreed"; atMs: number; perGiB: bigint; perHour: bigint; quantum: bigint; budget: bigint }
   | { step: "open"; atMs: number; endpoint: Record<string, string> };
 
+/** A way out, which may be by several exits one after the other: each has a session of its own. What is told of it is as of now. */
 export type Connection = {
-  sessionId: string;
-  exit: ExitView;
-  endpoint: Record<string, string>;
+  readonly sessionId: string;
+  readonly exit: ExitView;
+  readonly endpoint: Record<string, string>;
   session(): SessionView;
-  /** resolves when the session has ended, however it did; rejects with what ended it against our will */
+  /** all there have been, the one of now last; the newest hundred of them */
+  sessions(): SessionView[];
+  failover(): FailoverView;
+  /** resolves with the last session when the connection has ended, however it did; rejects with what ended it against our will */
   ended: Promise<SessionView>;
   disconnect(): Promise<SessionView>;
 };
@@ -237,7 +248,7 @@ export type NodeStatus = {
   conflicts?: ConflictView[];
   /** of a node that sells: whether it has the bond without which this network hears no exit */
   announcing?: "bonded" | "unbonded" | "unknown";
-  connection?: SessionView & { endpoint: Record<string, string> };
+  connection?: SessionView & { endpoint: Record<string, string>; failover: FailoverView };
   /** of a node that may open tunnels: what was asked for, and what is */
   tunnel?: TunnelView;
   chain: { reachable: boolean; block?: number; problem?: string };
@@ -254,6 +265,7 @@ export type NodeEvent =
   | { type: "offer"; peer: string; country: string; source: DiscoverySource }
   | { type: "session"; session: SessionView }
   | { type: "promise"; session: string; channel: Hex; cumulative: bigint; total: bigint; seq: bigint; bytes: bigint }
+  | { type: "failover"; step: FailoverStep }
   | { type: "settled"; hash: Hex; claims: number; paid: bigint }
   /** a payer is found out; `owed` by it here, base units */
   | { type: "conflict"; signer: Hex; owed: bigint }

@@ -4,7 +4,7 @@ import type { Hex } from "../lib/codec.ts";
 import type { ConsumerState } from "../session/consumer-state.ts";
 import type { ProviderState } from "../session/provider.ts";
 import type { ProviderSession } from "../session/provider-driver.ts";
-import type { ExitView, SessionView } from "./types.ts";
+import type { Connection, ExitView, SessionView } from "./types.ts";
 
 /** A session as it is kept: with the channel's cumulative when it began, from which what is cleared of it follows. */
 export type StoredSession = SessionView & { startCumulative: bigint };
@@ -16,6 +16,7 @@ export const exitViews = ({ offer, sources }: KnownOffer): ExitView[] =>
   waysOut(offer).map(({ kind, perGiB, perHour }) => ({
     peer: offer.peer,
     address: offer.address,
+    ...(offer.owner !== undefined && { owner: offer.owner }),
     addresses: offer.addresses,
     country: offer.country,
     ...(offer.city !== undefined && { city: offer.city }),
@@ -88,6 +89,12 @@ export const interruptedSession = (record: StoredSession): StoredSession => ({
   endedMs: record.startedMs + record.usedMs,
   state: record.role === "provider" ? "CLEARABLE" : "CLOSED",
   reason: "INTERRUPTED: the node ended before the session did",
+});
+
+export const connectionView = (connection: Connection) => ({
+  ...connection.session(),
+  endpoint: connection.endpoint,
+  failover: connection.failover(),
 });
 
 /** Without what only the records need. */

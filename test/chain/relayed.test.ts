@@ -40,8 +40,9 @@ describe("chain: an exit behind a relay sells, and is paid", (test, { before, af
       const bootstrap = (await relay.status()).addresses;
       await using exit = await open("exit", { listen: ["/p2p-circuit"], bootstrap });
       await giveGas(rig.rpc, exit.address);
+      const payout = rig.stranger().address;
       const sold = { kind: "proxy" as const, ...prices, allow: [web.hostPort], block: [] };
-      await exit.serve({ country: "US", services: [sold], maxSessions: 5, settleAt: myst });
+      await exit.serve({ country: "US", services: [sold], maxSessions: 5, settleAt: myst, payout });
       await using consumer = await open("consumer", { bootstrap });
       await fund(rig.rpc, rig.network, consumer.address, 10n * myst);
       await consumer.wallet.deposit(5n * myst, myst);
@@ -51,6 +52,8 @@ describe("chain: an exit behind a relay sells, and is paid", (test, { before, af
       await until(async () => (await consumer.exits({ waitMs: 1_000 })).some(({ addresses }) => addresses.length > 0));
       const connection = await consumer.connect({ ...wanted, country: "US" });
       assert.ok(connection.exit.addresses.length > 0 && connection.exit.addresses.every(relayed));
+      // whose exit it is goes into the offer
+      assert.equal(connection.exit.owner, payout);
       const bytes = 8 << 20;
       const { socks = "" } = connection.endpoint;
       assert.equal((await visit(`${web.url}/bytes?n=${bytes}`, { socks })).bytes, bytes);

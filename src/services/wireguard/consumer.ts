@@ -5,6 +5,7 @@ import type { Opening, ServiceConsumer, ServiceHandle } from "../service.ts";
 import { consumerPatience } from "../unanswered.ts";
 import { exceptionsOf } from "./exceptions.ts";
 import { readConnection, requestOf, type TunnelOffer } from "./handshake.ts";
+import { askInside } from "./inside.ts";
 import { needBackend } from "./needs.ts";
 import { type KeyOffer, offerKey } from "./post-quantum.ts";
 import {
@@ -175,6 +176,7 @@ export function createWireguardClient(deps: WireguardClientDeps): WireguardClien
         count();
         return waiting.read();
       },
+      inside: (until) => askInside(offer.dns, until),
       endpoint: {
         interface: mine.ifname,
         address: offer.address,

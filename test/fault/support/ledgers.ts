@@ -14,7 +14,11 @@ import type { Part } from "./market.ts";
 type Network = { chainId: number; contract: Hex };
 
 /** What a process that is dead has left on its disk. Read from a copy: opening the database would repair it before its owner does. */
-export async function readLedger(side: "payer" | "provider", { dataDir, address }: Part, network: Network): Promise<Observation[]> {
+export async function readLedger(
+  side: "payer" | "provider",
+  { dataDir, address }: Pick<Part, "dataDir" | "address">,
+  network: Network,
+): Promise<Observation[]> {
   const directory = await mkdtemp(join(tmpdir(), "ml-"));
   try {
     await cp(join(dataDir, "db"), join(directory, "db"), { recursive: true });
@@ -38,7 +42,7 @@ export async function readLedger(side: "payer" | "provider", { dataDir, address 
 const amounts = ({ cumulative, total, seq }: { cumulative: bigint; total: bigint; seq: bigint }) => ({ cumulative, total, seq });
 
 /** What a process that lives says of its channels with one signer. */
-export async function askLedger(side: "payer" | "provider", { api }: Part, signer: Hex): Promise<Observation[]> {
+export async function askLedger(side: "payer" | "provider", { api }: Pick<Part, "api">, signer: Hex): Promise<Observation[]> {
   const { channels } = await api.call("channels", {}, AbortSignal.timeout(20_000));
   return channels
     .filter(({ role }) => role === side)

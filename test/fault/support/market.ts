@@ -54,6 +54,8 @@ export type Market = AsyncDisposable & {
   /** where the exit listens, run after run */
   invite: string;
   exit: Part;
+  /** all there are, `exit` the first */
+  exits: (Part & { invite: string })[];
   payers: Part[];
   /** the peer that all start from, where they are `apart` */
   boot: Part | undefined;
@@ -68,6 +70,8 @@ export type MarketOptions = {
   payers?: number;
   /** exit and payers know each other by a peer between them alone, and not where the other is; default false */
   apart?: boolean;
+  /** how many exits, all in one country; default 1 */
+  exits?: number;
   /** what the exit lets its clients reach beside the web server, host:port */
   allow?: string[];
   /** further options of the exit's `serve` */
@@ -80,7 +84,8 @@ const bond = 1n * myst;
 
 /** A chain, a web server, one exit and its payers, on loopback alone. Nothing runs yet but the chain and the web server. */
 export async function openMarket(options: MarketOptions = {}): Promise<Market> {
-  const { priceGib = "0.1", priceHour = "0.01", settleAt = "1", payers: count = 1, allow = [], serving = [], apart = false } = options;
+  const { priceGib = "0.1", priceHour = "0.01", settleAt = "1", payers: count = 1, exits: many = 1, allow = [] } = options;
+  const { serving = [], apart = false } = options;
   await using undo = new AsyncDisposableStack();
   // short: sockets are in it
   const directory = await mkdtemp(join(tmpdir(), "mf-"));
@@ -141,28 +146,31 @@ export async function openMarket(options: MarketOptions = {}): Promise<Market> {
   };
   const listenAt = (address: string) => address.replace(/\/p2p\/.*/, "");
   const isListening = ({ addresses }: NodeStatus) => addresses.length > 0;
-  const { address: exitAddress, invite } = await place("exit");
-  const start = apart ? (await place("boot")).invite : invite;
-  const boot = apart ? part("boot", ["serve", "--service", "none", "--listen", listenAt(start)], isListening) : undefined;
+  const start = apart ? (await place("boot")).invite : undefined;
+  const boot = start ? part("boot", ["serve", "--service", "none", "--listen", listenAt(start)], isListening) : undefined;
   const sold = ["--price-gib", `${priceGib}myst`, "--price-hour", `${priceHour}myst`, "--settle-at", `${settleAt}myst`];
-  const at = [
-    "--listen",
-    listenAt(invite),
-    ...(apart ? ["--bootstrap", start] : []),
-    ...[web.hostPort, ...allow].flatMap((to) => ["--allow", to]),
-  ];
-  const exit = part(
-    "exit",
-    ["serve", "--service", "proxy", "--country", "US", ...sold, ...at, ...serving],
-    ({ serving }) => serving !== undefined,
-  );
-  await giveGas(anvil.rpc, exitAddress);
+  const more = [...(start ? ["--bootstrap", start] : []), ...[web.hostPort, ...allow].flatMap((to) => ["--allow", to]), ...serving];
+  const exits: (Part & { invite: string })[] = [];
+  for (let i = 0; i < many; i += 1) {
+    const name = i === 0 ? "exit" : `exit-${i + 1}`;
+    const { address, invite } = await place(name);
+    await giveGas(anvil.rpc, address);
+    const args = ["serve", "--service", "proxy", "--country", "US", ...sold, "--listen", listenAt(invite), ...more];
+    exits.push(
+      Object.assign(
+        part(name, args, ({ serving }) => serving !== undefined),
+        { invite },
+      ),
+    );
+  }
+  const [exit] = exits as [(typeof exits)[number]];
+  const { invite } = exit;
 
   const payers: Part[] = [];
   const addPayer = async (): Promise<Part> => {
     const name = `payer-${payers.length}`;
     await openAccount(join(directory, name), network, anvil.rpc);
-    const helping = ["serve", "--service", "none", "--listen", "/ip4/127.0.0.1/tcp/0", "--bootstrap", start];
+    const helping = ["serve", "--service", "none", "--listen", "/ip4/127.0.0.1/tcp/0", "--bootstrap", start ?? invite];
     const payer = part(name, helping, isListening);
     payers.push(payer);
     return payer;
@@ -170,15 +178,7 @@ export async function openMarket(options: MarketOptions = {}): Promise<Market> {
   for (let i = 0; i < count; i += 1) await addPayer();
   const opened = undo.move();
   return {
-    network,
-    line,
-    chain,
-    webUrl: web.url,
-    invite,
-    exit,
-    payers,
-    boot,
-    addPayer,
+    ...{ network, line, chain, webUrl: web.url, invite, exit, exits, payers, boot, addPayer },
     [Symbol.asyncDispose]: () => opened.disposeAsync(),
   };
 }

@@ -7,10 +7,20 @@ import { type Market, myst, type Part } from "./market.ts";
 
 export type Connected = Extract<Output<"connect">, { type: "connected" }>["connection"];
 
-/** One attempt to connect to the market's exit. @throws what it failed with */
+const most = { service: "proxy" as const, maxPerGiB: 1000n * myst, maxPerHour: 1000n * myst };
+
+/** One attempt to connect to the market's exit, whose end is the connection's. @throws what it failed with */
 export async function connectOnce(market: Market, payer: Part, { budget = 10n * myst, signal = AbortSignal.timeout(30_000) } = {}) {
-  const wanted = { service: "proxy" as const, peer: market.exit.peer, maxPerGiB: 1000n * myst, maxPerHour: 1000n * myst, budget };
+  const wanted = { ...most, peer: market.exit.peer, failover: "off" as const, budget };
   for await (const item of payer.api.stream("connect", { ...wanted, proxy: "127.0.0.1:0", via: [market.invite] }, signal))
+    if (item.type === "connected") return item.connection;
+  throw new Error("the node ended the request without a connection");
+}
+
+/** One attempt to connect to any exit of the market. @throws what it failed with */
+export async function connectToAny(market: Market, payer: Part): Promise<Connected> {
+  const wanted = { ...most, country: "US", budget: 10n * myst, proxy: "127.0.0.1:0", via: market.exits.map(({ invite }) => invite) };
+  for await (const item of payer.api.stream("connect", wanted, AbortSignal.timeout(30_000)))
     if (item.type === "connected") return item.connection;
   throw new Error("the node ended the request without a connection");
 }

@@ -13,9 +13,13 @@ export type Task =
   | { do: "serve" }
   /** a transfer of `bytes` with the target's stream server, from or to it */
   | { do: "transfer"; host: string; way: Way; bytes: number }
+  /** a connection to the target's stream server over which a byte goes every 50 ms, and of which all have to arrive */
+  | { do: "trickle"; host: string; bytes: number }
   /** a page of the target's web server */
   | { do: "fetch"; host: string }
   | { do: "try"; attempts: Attempt[] }
+  /** asks for the page again and again until another exit than `from` shows in it; for how long there was none, and by whom it came then */
+  | { do: "outlook"; host: string; from: string; limitMs: number }
   /** begins to probe, or ends; its text is how many rounds there were since it began */
   | { do: "probe"; probes: Probes | undefined };
 export type Way = "down" | "up";
@@ -47,10 +51,28 @@ async function transfer(host: string, way: Way, bytes: number): Promise<Done> {
   return { ms, text: "" };
 }
 
-/** `ms`: until the first byte of the page */
-async function fetchPage(host: string): Promise<Done> {
+async function trickle(host: string, bytes: number): Promise<Done> {
+  const socket: Socket = connect({ host, port: streamPort, noDelay: true, signal: AbortSignal.timeout(limitMs) } as never);
+  const answered = once(socket, "data");
+  answered.catch(() => undefined);
+  await once(socket, "connect");
   const beganMs = performance.now();
-  const asked = get({ host, port: webPort, agent: false, signal: AbortSignal.timeout(limitMs) });
+  const ask = Buffer.alloc(9);
+  ask.writeBigUInt64BE(BigInt(bytes), 1);
+  socket.write(ask);
+  for (let sent = 0; sent < bytes; sent += 1) {
+    socket.write(Buffer.alloc(1));
+    await new Promise((done) => setTimeout(done, 50));
+  }
+  await answered;
+  socket.destroy();
+  return { ms: performance.now() - beganMs, text: "" };
+}
+
+/** `ms`: until the first byte of the page */
+async function fetchPage(host: string, withinMs = limitMs): Promise<Done> {
+  const beganMs = performance.now();
+  const asked = get({ host, port: webPort, agent: false, signal: AbortSignal.timeout(withinMs) });
   const [response] = await once(asked, "response");
   // what comes later the reading of the page tells
   asked.on("error", () => undefined);
@@ -61,6 +83,33 @@ async function fetchPage(host: string): Promise<Done> {
     text += chunk;
   }
   return { ms, text };
+}
+
+const askEveryMs = 100;
+const askMs = 1_000;
+
+function outlook(host: string, from: string, limitMs: number): Promise<Done> {
+  const beganMs = performance.now();
+  let lastMs = beganMs;
+  return new Promise((resolve, reject) => {
+    const ask = () => {
+      if (performance.now() - beganMs > limitMs) return over(new Error(`no other exit than ${from} within ${limitMs} ms`));
+      const askedMs = performance.now();
+      fetchPage(host, askMs).then(
+        ({ text }) => {
+          if (text === from) lastMs = Math.max(lastMs, askedMs);
+          else over(undefined, text);
+        },
+        () => undefined,
+      );
+    };
+    const timer = setInterval(ask, askEveryMs);
+    const over = (error?: Error, text = "") => {
+      clearInterval(timer);
+      if (error) reject(error);
+      else resolve({ ms: performance.now() - lastMs, text });
+    };
+  });
 }
 
 let probing: ReturnType<typeof startProbing> | undefined;
@@ -77,7 +126,9 @@ async function perform(task: Task): Promise<Done> {
     await tryAll(task.attempts);
     return { ms: 0, text: "" };
   }
+  if (task.do === "trickle") return trickle(task.host, task.bytes);
   if (task.do === "fetch") return fetchPage(task.host);
+  if (task.do === "outlook") return outlook(task.host, task.from, task.limitMs);
   await startTargetServers({ streamPort, webPort });
   return { ms: 0, text: "" };
 }

@@ -25,17 +25,26 @@ export type TunnelMarket = AsyncDisposable & {
   consumer: TunnelNode;
   user: Agent;
   guests: Guest[];
-  exit: TunnelNode;
+  exit: Exit;
+  /** all there are, `exit` the first */
+  exits: Exit[];
   target: Host;
   hosts: Map<string, Host>;
+  network: NetworkConfig;
   /** for a node of the test's own on the consumer's host, in place of the command */
   joining: { dataDir: string; networkFile: string; peer: string; via: string };
   /** what the consumer's host may send to while its kill switch stands */
   allowed: Allowed[];
-  startExit(): Promise<void>;
-  /** the first guest's, or another's; until its tunnel is up, or as far as told */
-  startConsumer(guest?: Guest, fact?: TunnelState["fact"]): Promise<void>;
+  /** default: the first */
+  startExit(index?: number): Promise<void>;
+  /**
+   * The first guest's, or another's; until its tunnel is up, or as far as told. By the first exit, whose end is the connection's, or, with
+   * arguments, as they say, and with all exits to start from.
+   */
+  startConsumer(guest?: Guest, fact?: TunnelState["fact"], args?: string[]): Promise<void>;
 };
+
+export type Exit = TunnelNode & { peer: string; dataDir: string };
 
 export type TunnelMarketOptions = {
   /** whole tokens; default 0.1 and 0.01 */
@@ -43,6 +52,7 @@ export type TunnelMarketOptions = {
   priceHour?: string;
   /** default 1 */
   guests?: number;
+  exits?: number;
   /** further hosts */
   also?: string[];
   /** further options of the exit's `serve` */
@@ -55,17 +65,19 @@ const bond = 1n * myst;
 const peerPort = 4480;
 const tunnelPort = 51_820;
 
+const numbered = (name: string, count: number): string[] => Array.from({ length: count }, (_, i) => (i === 0 ? name : `${name}${i + 1}`));
+
 /**
  * A market with a tunnel in it: consumer, exit and target on hosts of their own, the chain at the router. To be opened inside of
  * namespaces of our own, in a directory that goes with them.
  */
 export async function openTunnelMarket(options: TunnelMarketOptions = {}): Promise<TunnelMarket> {
-  const { priceGib = "0.1", priceHour = "0.01", guests: count = 1, also = [], serving = [] } = options;
+  const { priceGib = "0.1", priceHour = "0.01", guests: guestCount = 1, exits: exitCount = 1, also = [], serving = [] } = options;
   await using undo = new AsyncDisposableStack();
   const directory = "/run/market";
   mkdirSync(directory);
-  const names = Array.from({ length: count }, (_, i) => (i === 0 ? "consumer" : `consumer${i + 1}`));
-  const hosts = openInternet(["consumer", "exit", "target", ...names.slice(1), ...also]);
+  const [guestNames, exitNames] = [numbered("consumer", guestCount), numbered("exit", exitCount)];
+  const hosts = openInternet(["consumer", ...exitNames, "target", ...guestNames.slice(1), ...also]);
   const hostOf = (name: string) => hosts.get(name) as Host;
   const consumerHost = hostOf("consumer");
   const anvil = undo.use(await startAnvil({ log }));
@@ -77,38 +89,49 @@ export async function openTunnelMarket(options: TunnelMarketOptions = {}): Promi
   await writeFile(networkFile, networkText(network));
 
   const nodeOf = (name: string): TunnelNode => createTunnelNode(hostOf(name), join(directory, name), networkFile);
-  const exit = nodeOf("exit");
-  const nodes = names.map(nodeOf);
-  undo.defer(async () => void (await Promise.all([...nodes, exit].map((node) => node.stop(3_000)))));
-  const { identity } = await openIdentity(join(directory, "exit"));
-  await giveGas(anvil.rpc, identity.address);
-  for (const name of names) await openAccount(join(directory, name), network, anvil.rpc);
+  const nodes = guestNames.map(nodeOf);
+  const exits: Exit[] = [];
+  for (const name of exitNames) {
+    const dataDir = join(directory, name);
+    const { identity } = await openIdentity(dataDir);
+    await giveGas(anvil.rpc, identity.address);
+    exits.push({ ...nodeOf(name), peer: identity.peerId, dataDir });
+  }
+  const exit = exits[0] as Exit;
+  undo.defer(async () => void (await Promise.all([...nodes, ...exits].map((node) => node.stop(3_000)))));
+  for (const name of guestNames) await openAccount(join(directory, name), network, anvil.rpc);
 
   const target = undo.use(await startAgent(hostOf("target")));
   await target.ask({ do: "serve" });
   const guests: Guest[] = [];
   for (const node of nodes) guests.push({ node, user: undo.use(await startAgent(node.host)) });
   const [{ node: consumer, user }] = guests as [Guest];
-  const at = `/ip4/${exit.host.address}/tcp/${peerPort}`;
-  const via = `${at}/p2p/${identity.peerId}`;
+  const at = ({ host }: Exit) => `/ip4/${host.address}/tcp/${peerPort}`;
+  const invitation = (one: Exit) => `${at(one)}/p2p/${one.peer}`;
+  const via = invitation(exit);
   const sold = ["--price-gib", `${priceGib}myst`, "--price-hour", `${priceHour}myst`];
+  const limits = ["--max-price-gib", "1000myst", "--max-price-hour", "1000myst", "--budget", "500myst"];
+  const everybody = exits.flatMap((one) => ["--bootstrap", invitation(one)]);
   const opened = undo.move();
   return {
-    ...{ consumer, user, guests, exit, hosts, target: hostOf("target") },
-    joining: { dataDir: join(directory, "consumer"), networkFile, peer: identity.peerId, via },
+    ...{ consumer, user, guests, exit, exits, hosts, network, target: hostOf("target") },
+    joining: { dataDir: join(directory, "consumer"), networkFile, peer: exit.peer, via },
     allowed: [
-      { address: exit.host.address, protocol: "tcp", port: peerPort },
-      { address: exit.host.address, protocol: "udp", port: tunnelPort },
+      ...exits.flatMap(({ host: { address } }): Allowed[] => [
+        { address, protocol: "tcp", port: peerPort },
+        { address, protocol: "udp", port: tunnelPort },
+      ]),
       { address: rpcAddress, protocol: "tcp", port: Number(new URL(line.url).port) },
     ],
-    startExit: async () => {
-      const args = ["serve", "--service", "wireguard", "--country", "US", ...sold, "--listen", at, ...serving];
-      await exit.start(args, ({ serving }) => serving !== undefined);
+    startExit: async (index = 0) => {
+      const one = exits[index] as Exit;
+      const others = exits.filter((other) => other !== one).flatMap((other) => ["--bootstrap", invitation(other)]);
+      const args = ["serve", "--service", "wireguard", "--country", "US", ...sold, "--listen", at(one), ...others, ...serving];
+      await one.start(args, ({ serving }) => serving !== undefined);
     },
-    startConsumer: async ({ node } = guests[0] as Guest, fact = "up") => {
-      const limits = ["--max-price-gib", "1000myst", "--max-price-hour", "1000myst", "--budget", "500myst"];
-      const args = ["connect", identity.peerId, "--service", "wireguard", ...limits, "--via", via];
-      await node.start(args, ({ tunnel }) => tunnel?.fact === fact);
+    startConsumer: async ({ node } = guests[0] as Guest, fact = "up", wanted) => {
+      const args = wanted ? [...wanted, ...everybody] : [exit.peer, "--failover", "off", "--via", via];
+      await node.start(["connect", ...args, "--service", "wireguard", ...limits], ({ tunnel }) => tunnel?.fact === fact);
     },
     [Symbol.asyncDispose]: () => opened.disposeAsync(),
   };

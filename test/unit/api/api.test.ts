@@ -1,8 +1,11 @@
 import assert from "node:assert/strict";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { createApi } from "../../../src/api/api.ts";
 import { createApiClient } from "../../../src/api/client.ts";
 import { MystError } from "../../../src/lib/errors.ts";
 import { describe } from "../../support/harness.ts";
+import { until } from "../../support/until.ts";
 import { exit, explained, fakeNode, session } from "./fake-node.ts";
 
 const inProcess = () => {
@@ -232,6 +235,21 @@ describe("api: connect", (test) => {
 });
 
 describe("api: events", (test) => {
+  test("end when who reads them has enough, however long they have been read", async () => {
+    const { client, listeners } = inProcess();
+    const enough = new AbortController();
+    const read = collect(client.stream("events", undefined, enough.signal)).catch(() => []);
+    await until(() => listeners.size === 1);
+    setFlagsFromString("--expose-gc");
+    for (let i = 0; i < 20; i += 1) {
+      runInNewContext("gc")();
+      await new Promise((done) => setTimeout(done, 10));
+    }
+    enough.abort();
+    await read;
+    assert.equal(listeners.size, 0);
+  });
+
   test("come as they are emitted; leaving the stream leaves no listener", async () => {
     const { client, emit, listeners } = inProcess();
     const stream = client.stream("events");

@@ -1,7 +1,7 @@
 import type { ApiNode } from "../../../src/api/api.ts";
 import { MystError } from "../../../src/lib/errors.ts";
 import { parseNetwork } from "../../../src/lib/network-config.ts";
-import type { Connection, ConnectOptions, ExitView, ExplainView, NodeEvent, SessionView } from "../../../src/node/types.ts";
+import type { Connection, ConnectOptions, ExitView, ExplainView, FailoverView, NodeEvent, SessionView } from "../../../src/node/types.ts";
 
 export const address = `0x${"ab".repeat(20)}` as const;
 export const networkJson = {
@@ -69,6 +69,18 @@ export const session: SessionView = {
   carriedIn: 0n,
 };
 
+export const failover: FailoverView = {
+  choice: "any",
+  state: "carrying",
+  standby: { peer: exit.peer, country: "US" },
+  usedBytes: session.usedBytes,
+  promised: session.promised,
+  switches: [
+    { what: "resumed", atMs: 1, peer: exit.peer, session: session.id, tookMs: 2 },
+    { what: "looking", atMs: 3, from: exit.peer, reason: "it is gone" },
+  ],
+};
+
 /** As much of a node as the API uses, with what a test needs to move it. */
 export function fakeNode() {
   const listeners = new Set<(event: NodeEvent) => void>();
@@ -87,6 +99,8 @@ export function fakeNode() {
     exit,
     endpoint: { socks: "127.0.0.1:1080" },
     session: () => session,
+    sessions: () => [session],
+    failover: () => failover,
     ended: ending.promise,
     disconnect: end,
   };

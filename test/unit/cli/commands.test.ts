@@ -7,7 +7,7 @@ import { priceText, reachText, sessionFacts } from "../../../src/cli/texts.ts";
 import type { CommandName } from "../../../src/commands.ts";
 import { isMystError } from "../../../src/lib/errors.ts";
 import { describe } from "../../support/harness.ts";
-import { exit, fakeNode, session } from "../api/fake-node.ts";
+import { exit, failover, fakeNode, session } from "../api/fake-node.ts";
 
 const myst = { symbol: "MYST", decimals: 18 };
 const settings = <C extends CommandName>(command: C, flags: Flags) =>
@@ -124,14 +124,20 @@ describe("cli/status", (test) => {
     const now = await fakeNode().node.status();
     const shown = statusFacts(now, myst);
     assert.deepEqual([shown.serving, shown.connection, shown.chain], [undefined, undefined, "not reachable: it is off"]);
-    const connected = statusFacts({ ...now, connection: { ...session, endpoint: { socks: "127.0.0.1:1080" } } }, myst);
-    assert.ok(connected.connection?.includes("socks 127.0.0.1:1080"));
     const forOthers = { feeBps: 150, channels: 1, providers: 1, amount: milli(100n), cleared: 2, earned: milli(3n) };
     const byOthers = { channels: 2, amount: milli(52n), by: ["16Uiu2HAmAbcdefgh"] };
     const serving = { country: "DE", services: [], sessions: 0, maxSessions: 5, carried: 0n, watching: { forOthers, byOthers } };
     const watching = statusFacts({ ...now, serving }, myst);
     assert.deepEqual(watching.watching, ["0.1 MYST on 1 channel of 1 exit, for 1.5 %", "2 cleared since the start, 0.003 MYST earned"]);
     assert.equal(watching.watched, "0.052 MYST on 2 channels by …Abcdefgh");
+    const connection = { ...session, endpoint: { socks: "127.0.0.1:1080" }, failover };
+    const linesOf = (one: typeof connection) => [statusFacts({ ...now, connection: one }, myst).connection ?? []].flat();
+    const lines = linesOf(connection);
+    assert.ok(lines.includes("socks 127.0.0.1:1080"));
+    assert.ok(lines.includes(`standby US exit ${exit.peer}`));
+    assert.match(lines.at(-1) ?? "", /is left: it is gone; looking/);
+    const alone = linesOf({ ...connection, failover: { ...failover, choice: "off" } });
+    assert.ok(!alone.some((line) => /standby|looking/.test(line)));
     assert.equal(sessionFacts(session, myst, 0).exit, exit.peer);
     assert.equal(statusFacts({ ...now, conflicts: [] }, myst).cheats, undefined);
     const signer = `0x${"ab".repeat(20)}` as const;

@@ -20,6 +20,7 @@ const anyOffer: fc.Arbitrary<Offer> = fc
     {
       country: fc.constantFrom("US", "DE", "JP"),
       city: fc.option(fc.stringMatching(/^[A-Za-z ]{1,40}$/), { nil: undefined }),
+      owner: fc.option(fc.constantFrom(identity(1).address, identity(2).address), { nil: undefined }),
       networkKind: fc.constantFrom("residential", "datacenter", "mobile", "unknown"),
       services: fc.uniqueArray(
         fc.oneof(
@@ -44,7 +45,9 @@ const anyOffer: fc.Arbitrary<Offer> = fc
     },
     { noNullPrototype: true },
   )
-  .map(({ city, ...rest }) => offerOf(owner, city === undefined ? rest : { ...rest, city }));
+  .map(({ city, owner: of, ...rest }) =>
+    offerOf(owner, { ...rest, ...(city !== undefined && { city }), ...(of !== undefined && { owner: of }) }),
+  );
 
 /** The body encoded by hand, with one field changed, and signed properly: only the form can be wrong. */
 function envelope(change: (body: Record<string, unknown>) => Record<string, unknown>): Uint8Array {
@@ -104,6 +107,7 @@ describe("discovery/offer", (test) => {
   const malformed: [what: string, change: (body: Record<string, unknown>) => Record<string, unknown>][] = [
     ["an unknown field", (body) => ({ ...body, extra: 1 })],
     ["a missing field", ({ policy: _, ...body }) => body],
+    ["an owner that is no account", (body) => ({ ...body, owner: new Uint8Array(19) })],
     ["a country that is none", (body) => ({ ...body, country: "XX" })],
     ["a country in lower case", (body) => ({ ...body, country: "us" })],
     ["a network kind that is none", (body) => ({ ...body, networkKind: "palace" })],

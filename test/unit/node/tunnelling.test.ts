@@ -6,7 +6,7 @@ import { createTunnelling } from "../../../src/node/tunnelling.ts";
 import type { Connection, SessionView } from "../../../src/node/types.ts";
 import { fakeHelper } from "../../support/fake-helper.ts";
 import { describe } from "../../support/harness.ts";
-import { exit, session } from "../api/fake-node.ts";
+import { exit, failover, session } from "../api/fake-node.ts";
 
 const peer = "16Uiu2HAmGJjJq7CDqg6Z5T6DqZpccikMHyj7UraRjL58KNYUhmDk";
 const tcp = (address: string, port: number) => ({ address, port, protocol: "tcp" as const });
@@ -50,11 +50,17 @@ describe("node/control plane: what passes the kill switch", (test) => {
   });
 });
 
+const take = () => undefined;
+
 function tunnelling(helper = fakeHelper()) {
   const dialled: string[] = [];
   const made = createTunnelling({
     helper: helper.helper,
-    network: () => ({ peers: () => [], connect: async (peer) => void dialled.push(`${peer} after ${helper.calls.at(-1)}`) }),
+    network: () => ({
+      peers: () => [],
+      connect: async (peer) => void dialled.push(`${peer} after ${helper.calls.at(-1)}`),
+      redial: async () => ({ take, drop: take }),
+    }),
     bootstrap: [],
     rpc: [],
     clock: { nowMs: () => 0, sleep: async () => undefined },
@@ -66,6 +72,8 @@ function tunnelling(helper = fakeHelper()) {
     exit,
     endpoint: {},
     session: () => session,
+    sessions: () => [session],
+    failover: () => failover,
     ended: over.promise,
     disconnect: async () => {
       over.resolve(session);
@@ -142,6 +150,18 @@ describe("node/tunnelling: the kill switch outlives a session that did not end b
     });
     assert.deepEqual(configs.client?.control, [tcp("192.0.2.7", 4480)]);
     assert.deepEqual(configs.control, [tcp("192.0.2.7", 4480)]);
+  });
+
+  test("the exit that carries and its standby keep their way through, whoever is dialled after them", async () => {
+    const { made, configs, connection } = tunnelling();
+    const signal = new AbortController().signal;
+    await made.connect({}, async (service) => {
+      await service.request?.("01");
+      return connection;
+    });
+    made.dialler.hold(["/ip4/192.0.2.7/tcp/4480", "/ip4/192.0.2.8/tcp/4480"]);
+    await made.dialler.redial("third", ["/ip4/192.0.2.9/tcp/4480"], signal);
+    assert.deepEqual(configs.control, [tcp("192.0.2.7", 4480), tcp("192.0.2.8", 4480), tcp("192.0.2.9", 4480)]);
   });
 
   test("a node without a helper says what a tunnel takes", async () => {
