@@ -1,5 +1,5 @@
-import { viewHost } from "../node/helper.ts";
 import type { BackendKind, HelperProbe } from "../node/types.ts";
+import { exitChecks } from "./doctor-exit.ts";
 import { mayOpenTunnels } from "./privileges.ts";
 import { withHelper } from "./tunnels.ts";
 
@@ -21,7 +21,7 @@ export function tunnelChecks(): Works {
     ["tunnel", async () => chosen(await probed())],
     ...kinds.map((kind): Works[number] => [`  ${kind}`, async () => backend(await probed(), kind)]),
     ["  tools", async () => tools(await probed())],
-    ["  host", host],
+    ...exitChecks(),
   ];
 }
 
@@ -40,13 +40,4 @@ function backend({ backends }: HelperProbe, kind: BackendKind): Found {
 
 function tools({ problems }: HelperProbe): Found {
   return problems.length === 0 ? ok("nothing is missing") : note("something is missing", problems.join("; "));
-}
-
-async function host(): Promise<Found> {
-  if (!mayOpenTunnels()) return note("not looked at", "run this as root");
-  const { egressIf, forwards, forwardDrops } = await viewHost();
-  if (egressIf === undefined) return note("no default route", "an exit then needs --egress-if");
-  if (forwardDrops.length > 0)
-    return note(`${forwardDrops[0]} drops what is forwarded`, `to serve, let interface mystn0 pass in ${forwardDrops.join(", ")}`);
-  return ok(`out by ${egressIf}, forwarding is ${forwards ? "on" : "off (an exit turns it on)"}`);
 }

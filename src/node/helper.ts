@@ -1,4 +1,5 @@
-import { existsSync, readFileSync } from "node:fs";
+import { constants, existsSync, readFileSync } from "node:fs";
+import { access } from "node:fs/promises";
 import type { Logger } from "../lib/ports.ts";
 import type { Helper } from "../services/wireguard/types.ts";
 
@@ -34,13 +35,45 @@ export type HostView = {
   egressIf: string | undefined;
   /** an exit turns it on */
   forwards: boolean;
+  /** whether it may */
+  mayForward: boolean;
   /** chains of other firewalls that drop what an exit forwards */
   forwardDrops: string[];
+  /** a chain that drops what comes in, and the ports that rules of its table name */
+  inputDrops?: { chain: string; ports: number[] };
+  /** connections that the firewall remembers, and how many it can */
+  conntrack?: { count: number; max: number };
 };
 
 /** @throws TOOL_MISSING, TUNNEL_FAILED */
 export async function viewHost(): Promise<HostView> {
   const { hostFacts } = await import("../services/wireguard/host/facts.ts");
-  const { egressIf, forwardDrops } = await hostFacts();
-  return { egressIf, forwardDrops, forwards: readFileSync("/proc/sys/net/ipv4/ip_forward", "utf8").trim() === "1" };
+  const { egressIf, forwardDrops, inputDrops } = await hostFacts();
+  const count = numberIn("net/netfilter/nf_conntrack_count");
+  const max = numberIn("net/netfilter/nf_conntrack_max");
+  return {
+    egressIf,
+    forwardDrops,
+    ...(inputDrops && { inputDrops }),
+    forwards: numberIn("net/ipv4/ip_forward") === 1,
+    mayForward: await access("/proc/sys/net/ipv4/ip_forward", constants.W_OK).then(
+      () => true,
+      () => false,
+    ),
+    ...(count !== undefined && max !== undefined && { conntrack: { count, max } }),
+  };
+}
+
+/** Whether this kernel takes what an exit sets up; nothing of the machine's changes. @throws TOOL_MISSING */
+export async function viewTrial(): Promise<{ part: "firewall" | "speed limits"; problem?: string }[]> {
+  const { tryExit } = await import("../services/wireguard/host/trial.ts");
+  return tryExit();
+}
+
+function numberIn(key: string): number | undefined {
+  try {
+    return Number(readFileSync(`/proc/sys/${key}`, "utf8"));
+  } catch {
+    return undefined;
+  }
 }

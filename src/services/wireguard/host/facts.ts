@@ -15,6 +15,8 @@ export type HostFacts = {
   ipv6: boolean;
   /** chains of other firewalls that drop what is forwarded and into which we cannot put an accept, "inet firewalld filter_FORWARD" */
   forwardDrops: string[];
+  /** a chain that drops what comes in and is not let in, and the ports of UDP that rules of its table name */
+  inputDrops?: { chain: string; ports: number[] };
 };
 
 const routes = z.array(z.object({ dst: z.string(), dev: z.string().optional(), metric: z.number().optional() }));
@@ -48,7 +50,12 @@ export async function hostFacts(run?: Run): Promise<HostFacts> {
   const own = await json(addresses, "ip", "-j", "addr", "show");
   const listed = await json(z.union([chains, z.tuple([])]), "nft", "-j", "list", "chains");
   const drops = "nftables" in listed ? listed.nftables.flatMap(({ chain }) => (chain ? [chain] : [])) : [];
+  const input = drops.find(
+    ({ hook, policy, family, table }) => hook === "input" && policy === "drop" && family !== "ip6" && !table.startsWith("mystnode"),
+  );
+  const named = input ? await tool.print("nft", "list", "table", input.family, input.table) : "";
   return {
+    ...(input && { inputDrops: { chain: `${input.family} ${input.table} ${input.name}`, ports: portsIn(named) } }),
     egressIf: defaults.toSorted((a, b) => (a.metric ?? 0) - (b.metric ?? 0))[0]?.dev,
     own: own.flatMap(({ addr_info = [] }) => addr_info.flatMap(({ local }) => local ?? [])),
     networks: main.filter(({ dst }) => dst !== "default").map(({ dst }) => (dst.includes("/") ? dst : `${dst}/32`)),
@@ -62,3 +69,9 @@ export async function hostFacts(run?: Run): Promise<HostFacts> {
       .map(({ family, table, name }) => `${family} ${table} ${name}`),
   };
 }
+
+/** "udp dport 53", "th dport { 80, 443 }": what a table's rules say of ports, whatever they do about them. */
+const portsIn = (text: string): number[] =>
+  [...text.matchAll(/(?:udp|th) dport (?:\{([^}]*)\}|(\d+))/g)].flatMap(([, several, one]) =>
+    (several ?? one ?? "").split(",").map(Number),
+  );
