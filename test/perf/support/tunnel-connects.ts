@@ -1,28 +1,21 @@
-import { spawn } from "node:child_process";
-import { once } from "node:events";
 import { fileURLToPath } from "node:url";
 import { makeKeyPair } from "../../../src/services/wireguard/backend/keys.ts";
-import { type Host, inside } from "../../tunnel/support/internet.ts";
+import type { Host } from "../../tunnel/support/internet.ts";
 import { openTunnelMarket } from "../../tunnel/support/market.ts";
+import { startTold } from "../../tunnel/support/told.ts";
 import { openHandExit } from "./by-hand.ts";
-import type { FromWarm, WarmDone, WarmTask } from "./warm.ts";
+import type { WarmDone, WarmTask } from "./warm.ts";
 
 const program = fileURLToPath(new URL("./warm.ts", import.meta.url));
 
 async function startWarm(host: Host): Promise<Disposable & { ask(task: WarmTask): Promise<WarmDone> }> {
-  const child = spawn(...inside(host, [process.execPath, program]), { stdio: ["ignore", "inherit", "inherit", "ipc"] });
-  const told = async (): Promise<FromWarm> => (await once(child, "message", { signal: AbortSignal.timeout(60_000) }))[0];
-  await told();
-  return {
-    ask: async (task) => {
-      const answer = told();
-      child.send(task);
-      const { done, error } = await answer;
-      if (!done) throw new Error(error);
-      return done;
-    },
-    [Symbol.dispose]: () => void child.kill("SIGKILL"),
+  const warm = await startTold<WarmTask, WarmDone>(host, program);
+  const ask = async (task: WarmTask) => {
+    const done = await warm.ask(task);
+    if (!done) throw new Error("nothing was measured");
+    return done;
   };
+  return { ask, [Symbol.dispose]: warm[Symbol.dispose] };
 }
 
 export type TunnelConnects = { connects: WarmDone[]; floors: number[] };

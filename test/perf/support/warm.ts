@@ -6,6 +6,7 @@ import { startTunnelHelper } from "../../../src/node/helper.ts";
 import type { ConnectStep, Node } from "../../../src/node/types.ts";
 import { runTool } from "../../../src/services/wireguard/backend/run-tool.ts";
 import { wireguardGoBackend } from "../../../src/services/wireguard/backend/wireguard-go.ts";
+import type { Told } from "../../tunnel/support/told.ts";
 import { handAddress } from "./by-hand.ts";
 
 /** A process on a consumer's host, told what to do by messages: a node that has been running for a while, or what one does by hand. */
@@ -17,7 +18,6 @@ export type WarmTask =
   | { do: "floor"; page: string; privateKey: string; exit: { publicKey: string; endpoint: { address: string; port: number } } };
 /** ms since the task began */
 export type WarmDone = Partial<Record<ConnectStep["step"], number>> & { firstByte: number };
-export type FromWarm = { done?: WarmDone; error?: string };
 
 const myst = 10n ** 18n;
 let node: Node | undefined;
@@ -76,7 +76,7 @@ const perform = (task: WarmTask): Promise<WarmDone> =>
   task.do === "start" ? start(task) : task.do === "connect" ? connect(task.page) : floor(task);
 
 if (process.send) {
-  const say = (message: FromWarm) => process.send?.(message);
+  const say = (message: Told<WarmDone>) => process.send?.(message);
   process.on("message", (task: WarmTask) => {
     perform(task).then(
       (done) => say({ done }),

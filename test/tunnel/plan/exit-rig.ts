@@ -85,3 +85,13 @@ export async function openExitRig(): Promise<ExitRig> {
     end: async () => void (await Promise.all([one, two, exit, far].map((host) => host.end()))),
   };
 }
+
+/** The same with the plan applied, and somebody who answers for the DNS forwarder. */
+export async function openExitThatRuns(): Promise<ExitRig> {
+  const rig = await openExitRig();
+  for (const { add } of exitPlan(rig.facts()).steps) rig.exit.run(`ip ${add}`);
+  rig.exit.run("sysctl -qw net.ipv4.ip_forward=1");
+  await rig.exit.ask({ do: "listen", tcp: [dnsPort], udp: [dnsPort], address: gateway });
+  rig.load(rig.facts());
+  return rig;
+}

@@ -7,7 +7,7 @@ import { tools } from "../../../src/services/wireguard/host/tools.ts";
 import { exitPlan } from "../../../src/services/wireguard/plan/exit.ts";
 import { describe } from "../../support/harness.ts";
 import { enterNamespaces } from "../backend/rig.ts";
-import { clients, dnsPort, type ExitRig, exitAddress, gateway, openExitRig, target } from "./exit-rig.ts";
+import { clients, type ExitRig, exitAddress, gateway, openExitThatRuns, target } from "./exit-rig.ts";
 
 const skip = enterNamespaces(fileURLToPath(import.meta.url));
 const refused = /^(EHOSTUNREACH|ECONNREFUSED|EACCES|ENETUNREACH)$/;
@@ -21,11 +21,7 @@ describe("exit plan: beside the rules of ufw and Docker", (test, { before, after
   const dns = () => rig.one.ask({ do: "udp", host: gateway, port: 53 });
 
   before(async () => {
-    rig = await openExitRig();
-    for (const { add } of exitPlan(rig.facts()).steps) rig.exit.run(`ip ${add}`);
-    rig.exit.run("sysctl -qw net.ipv4.ip_forward=1");
-    await rig.exit.ask({ do: "listen", tcp: [dnsPort], udp: [dnsPort], address: gateway });
-    rig.load(rig.facts());
+    rig = await openExitThatRuns();
   });
   after(() => rig?.end());
 

@@ -4,7 +4,7 @@ import { exitPlan } from "../../../src/services/wireguard/plan/exit.ts";
 import { describe } from "../../support/harness.ts";
 import { enterNamespaces } from "../backend/rig.ts";
 import type { Namespace } from "../support/namespaces.ts";
-import { clients, dnsPort, type ExitRig, gateway, openExitRig, target } from "./exit-rig.ts";
+import { clients, type ExitRig, gateway, openExitThatRuns, target } from "./exit-rig.ts";
 
 const skip = enterNamespaces(fileURLToPath(import.meta.url));
 
@@ -12,11 +12,7 @@ describe("exit plan: how many connections a client may open", (test, { before, a
   let rig: ExitRig;
 
   before(async () => {
-    rig = await openExitRig();
-    for (const { add } of exitPlan(rig.facts()).steps) rig.exit.run(`ip ${add}`);
-    rig.exit.run("sysctl -qw net.ipv4.ip_forward=1");
-    await rig.exit.ask({ do: "listen", tcp: [dnsPort], udp: [dnsPort], address: gateway });
-    rig.load(rig.facts());
+    rig = await openExitThatRuns();
   });
   after(() => rig?.end());
 

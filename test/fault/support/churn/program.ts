@@ -7,6 +7,7 @@ import { readNetworkFile } from "../../../../src/lib/network-config.ts";
 import { silentLogger } from "../../../../src/lib/ports.ts";
 import { startTunnelHelper } from "../../../../src/node/helper.ts";
 import type { Node } from "../../../../src/node/types.ts";
+import type { Told } from "../../../tunnel/support/told.ts";
 
 /** A process on a host with a node in it, as a program that uses the library has it: so that its own heap can be asked for. */
 export type ChurnTask =
@@ -21,7 +22,6 @@ export type ChurnTask =
   | { do: "stop" };
 /** after a collection of garbage; `handles`: open files of the process, without sockets */
 export type NodeLook = { heapBytes: number; handles: number; sessions: number };
-export type FromChurn = { look?: NodeLook; error?: string };
 
 const myst = 10n ** 18n;
 const limits = { maxPerGiB: 1000n * myst, maxPerHour: 1000n * myst, budget: 10n * myst };
@@ -98,10 +98,10 @@ async function perform(task: ChurnTask): Promise<NodeLook | undefined> {
 }
 
 if (process.send) {
-  const say = (message: FromChurn) => process.send?.(message);
+  const say = (message: Told<NodeLook>) => process.send?.(message);
   process.on("message", (task: ChurnTask) => {
     perform(task).then(
-      (found) => say({ ...(found && { look: found }) }),
+      (found) => say({ ...(found && { done: found }) }),
       (error) => say({ error: `${error.code ?? ""} ${error}` }),
     );
   });

@@ -1,11 +1,10 @@
-import { spawn } from "node:child_process";
-import { once } from "node:events";
 import { readdirSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { until } from "../../../support/until.ts";
-import { type Host, inside, processesOn } from "../../../tunnel/support/internet.ts";
+import { type Host, processesOn } from "../../../tunnel/support/internet.ts";
 import { openTunnelMarket } from "../../../tunnel/support/market.ts";
-import type { ChurnTask, FromChurn, NodeLook } from "./program.ts";
+import { startTold } from "../../../tunnel/support/told.ts";
+import type { ChurnTask, NodeLook } from "./program.ts";
 
 export type ChurnFound = {
   sessions: number;
@@ -24,24 +23,6 @@ export type ChurnOptions = { runs: number; log(line: string): void; signal?: Abo
 const program = fileURLToPath(new URL("./program.ts", import.meta.url));
 /** a freed address is forgotten by the firewall at the next look */
 const settleMs = 20_000;
-
-type Side = Disposable & { ask(task: ChurnTask): Promise<NodeLook | undefined> };
-
-async function startSide(host: Host): Promise<Side> {
-  const child = spawn(...inside(host, [process.execPath, program]), { stdio: ["ignore", "inherit", "inherit", "ipc"] });
-  const told = async (): Promise<FromChurn> => (await once(child, "message", { signal: AbortSignal.timeout(90_000) }))[0];
-  await told();
-  return {
-    ask: async (task) => {
-      const answer = told();
-      child.send(task);
-      const { look, error } = await answer;
-      if (error !== undefined) throw new Error(error);
-      return look;
-    },
-    [Symbol.dispose]: () => void child.kill("SIGKILL"),
-  };
-}
 
 /** What there is of each, a line or more of it: in one go, since a look is taken often. */
 const commands = {
@@ -88,8 +69,8 @@ export async function runChurn({ runs, log, signal }: ChurnOptions): Promise<Chu
   await using market = await openTunnelMarket();
   const { joining, target, hosts } = market;
   const host = { exit: hosts.get("exit") as Host, consumer: hosts.get("consumer") as Host };
-  using exit = await startSide(host.exit);
-  using consumer = await startSide(host.consumer);
+  using exit = await startTold<ChurnTask, NodeLook>(host.exit, program);
+  using consumer = await startTold<ChurnTask, NodeLook>(host.consumer, program);
   const { networkFile, via, peer, dataDir } = joining;
   await exit.ask({ do: "serve", dataDir: dataDir.replace(/consumer$/, "exit"), networkFile, listen: via.replace(/\/p2p\/.*/, "") });
   await consumer.ask({ do: "join", dataDir, networkFile, via, peer });
