@@ -16,7 +16,8 @@ type WithoutId<T> = T extends unknown ? Omit<T, "id"> : never;
 export type Calls = {
   ask<T>(request: WithoutId<Asked>, result: z.ZodType<T>): Promise<T>;
   tell(request: Extract<Request, { op: "credit" }>): void;
-  on(listener: (event: Event) => void): void;
+  /** `ending` is the last; what is returned takes the listener out again */
+  on(listener: (event: Event) => void): () => void;
   ended: Promise<string>;
   stop(): Promise<void>;
 };
@@ -46,7 +47,7 @@ export async function startCalls(log: Logger): Promise<Calls> {
 
 function createCalls(child: ChildProcessByStdio<Writable, Readable, Readable>, log: Logger): Calls {
   const waiting = new Map<number, { resolve(result: unknown): void; reject(error: unknown): void }>();
-  const listeners: ((event: Event) => void)[] = [];
+  const listeners = new Set<(event: Event) => void>();
   let lastId = 0;
   let over: string | undefined;
   let reason: string | undefined;
@@ -80,6 +81,7 @@ function createCalls(child: ChildProcessByStdio<Writable, Readable, Readable>, l
       over = reason ?? (words.match(/^\w*Error.*$/m)?.[0] || `it ended (${signal ?? status})`);
       for (const { reject } of waiting.values()) reject(gone());
       waiting.clear();
+      for (const listener of listeners) listener({ event: "ending", reason: over });
       resolve(over);
     }),
   );
@@ -93,7 +95,10 @@ function createCalls(child: ChildProcessByStdio<Writable, Readable, Readable>, l
   return {
     ask: async (request, result) => result.parse(await ask(request)),
     tell: (request) => writeLine(child.stdin, request),
-    on: (listener) => listeners.push(listener),
+    on: (listener) => {
+      listeners.add(listener);
+      return () => void listeners.delete(listener);
+    },
     ended,
     stop: async () => {
       if (over !== undefined) return;

@@ -10,25 +10,28 @@ export async function clientTunnel(calls: Calls, { backend, uid, control }: Clie
   let state: TunnelState = initialState;
   let counters: ClientCounters = { rxBytes: 0n, txBytes: 0n, handshakeMs: 0, droppedBytes: 0n };
   const callbacks: (() => void)[] = [];
-  let open = true;
-  calls.on((event) => {
-    if (!open) return;
+  // a node opens one for each of its sessions: nothing of an old one may stay
+  const off = calls.on((event) => {
     if (event.event === "clientState") {
       const { problem } = event.state;
       state = { intent: event.state.intent, fact: event.state.fact, ...(problem !== undefined && { problem }) };
     }
+    if (event.event === "ending" && state.intent !== "open")
+      state = { intent: state.intent, fact: "blocked", problem: `the tunnel's helper has ended: ${event.reason}` };
     if (event.event !== "clientCounters") return;
     const [rxBytes, txBytes, droppedBytes] = [event.rx, event.tx, event.dropped].map(BigInt) as [bigint, bigint, bigint];
     counters = { rxBytes, txBytes, handshakeMs: event.handshakeMs, droppedBytes };
     for (const callback of callbacks) callback();
   });
-  void calls.ended.then((reason) => {
-    if (state.intent !== "open") state = { intent: state.intent, fact: "blocked", problem: `the tunnel's helper has ended: ${reason}` };
-  });
   const done = async (request: Parameters<Calls["ask"]>[0]) => {
     await calls.ask(request, results.done);
   };
-  const opened = await calls.ask({ op: "openClient", config: { ...(backend && { backend }), uid, control } }, results.openClient);
+  const opened = await calls
+    .ask({ op: "openClient", config: { ...(backend && { backend }), uid, control } }, results.openClient)
+    .catch((error) => {
+      off();
+      throw error;
+    });
   return {
     ...opened,
     state: () => state,
@@ -41,7 +44,7 @@ export async function clientTunnel(calls: Calls, { backend, uid, control }: Clie
     block: (reason) => done({ op: "block", reason: reason.slice(0, 300) }),
     release: async () => {
       await done({ op: "release" });
-      open = false;
+      off();
     },
   };
 }
