@@ -36,13 +36,17 @@ export async function openSellable(deps: SellingDeps, wanted: ServeService): Pro
 async function openWireguard({ helper, log, clock }: SellingDeps, wanted: Extract<ServeService, { kind: "wireguard" }>) {
   if (!helper) throw needsHelper();
   // who sells none of it may be on a machine where there is none of it
-  const [{ openWireguardProvider }, { serveDns }] = await Promise.all([
+  const [{ openWireguardProvider }, { serveDns }, { servePaths }] = await Promise.all([
     import("../services/wireguard/provider.ts"),
     import("../services/wireguard/dns-forwarder.ts"),
+    import("../services/wireguard/path-echo.ts"),
   ]);
   const { listenPort, backend, endpoint, egressIf, egressAddress, allow, block, closedPorts, speed, flowLimit } = wanted;
   return openWireguardProvider(
-    { helper, clock, log: log.child("wireguard"), serveDns: (gateway) => serveDns({ log: log.child("dns"), clock }, { address: gateway }) },
+    {
+      ...{ helper, clock, log: log.child("wireguard"), servePaths: (gateway) => servePaths(gateway) },
+      serveDns: (gateway) => serveDns({ log: log.child("dns"), clock }, { address: gateway }),
+    },
     {
       listenPort,
       allow,

@@ -54,7 +54,7 @@ async function measureTunnels(market: TunnelMarket, { runs, log, signal }: RunOp
 
 const tunnel: Measurement = {
   about: `a paid tunnel beside one set up by hand, ${sizes.one.bytes / MiB} MiB each way; ${many} at once, ${sizes.many.bytes / MiB} MiB each; a thousand peers.
-By hand: wireguard-go like ours, MTU 1280, the exit with a masquerade and no other rule; its client bare, by a default route and without any rule (ratio), or by wg-quick (quickRatio)`,
+By hand: wireguard-go like ours, MTU 1420, the exit with a masquerade and no other rule; its client bare, by a default route and without any rule (ratio), or by wg-quick (quickRatio)`,
   runs: 5,
   // the market's own chain and the router's work are done by this process, and no time is measured in it
   blocksLoop: true,

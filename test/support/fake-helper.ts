@@ -103,6 +103,7 @@ export function fakeHelper(change: Partial<HelperProbe> = {}) {
         calls.push("control");
         configs.control = endpoints;
       },
+      mtu: async (mtu) => void calls.push(`mtu ${mtu}`),
       counters: () => ({ ...clientCounters, droppedBytes: 0n }),
       onCounters: (callback) => listeners.push(callback),
       block: async (reason) => {

@@ -7,6 +7,7 @@ import { exceptionsOf } from "./exceptions.ts";
 import { readConnection, requestOf, type TunnelOffer } from "./handshake.ts";
 import { askInside } from "./inside.ts";
 import { needBackend } from "./needs.ts";
+import { fitPath } from "./path.ts";
 import { type KeyOffer, offerKey } from "./post-quantum.ts";
 import {
   type BackendKind,
@@ -54,6 +55,8 @@ export type WireguardClient = {
 };
 
 const watchMs = 500;
+/** as long as this nothing has come down although something was asked: large packets may not pass any more */
+const narrowMs = 2_000;
 /** the helper starts a tunnel again that has gone; one that stays away for so long has ended */
 const patienceMs = 20_000;
 
@@ -128,6 +131,7 @@ export function createWireguardClient(deps: WireguardClientDeps): WireguardClien
     // they count all tunnels that this machine has had since the kill switch came up
     const before = mine.counters();
     await up(mine, offer, address, presharedKey);
+    const path = await fitPath(mine, { from: offer.address, to: offer.dns, most: offer.mtu }, log);
     let upMs = deps.clock.nowMs();
     let closing: Promise<bigint> | undefined;
     let closed = false;
@@ -143,6 +147,7 @@ export function createWireguardClient(deps: WireguardClientDeps): WireguardClien
     const watch = setInterval(() => {
       const { fact, problem } = mine.state();
       if (fact === "up") upMs = deps.clock.nowMs();
+      if (waiting.read().nowMs > narrowMs) path.check();
       const away = deps.clock.nowMs() - upMs > patienceMs;
       const why = gone ?? (away ? new MystError("TUNNEL_FAILED", `the tunnel is gone: ${problem ?? fact}`) : undefined);
       if (!why) return;
@@ -151,6 +156,7 @@ export function createWireguardClient(deps: WireguardClientDeps): WireguardClien
     }, watchMs);
     const close = async () => {
       clearInterval(watch);
+      path.end();
       onCounters = () => undefined;
       // the last counters come with it
       if (!gone) await mine.block("the session is over");

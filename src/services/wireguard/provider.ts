@@ -14,6 +14,8 @@ export type WireguardProviderDeps = {
   helper: Pick<Helper, "openExit">;
   /** answers clients' DNS questions at the gateway's address until disposed of */
   serveDns(gateway: string): Promise<AsyncDisposable>;
+  /** sends back there what clients send to see which packets pass, until disposed of */
+  servePaths(gateway: string): Promise<AsyncDisposable>;
   log: Logger;
   clock: Pick<Clock, "nowMs">;
 };
@@ -29,8 +31,8 @@ export type WireguardProviderOptions = Pick<
 
 export type WireguardProvider = ServiceProvider & { tunnel: Pick<ExitTunnel, "backend" | "ifname" | "listenPort" | "egressIf"> };
 
-/** reaches nearly everywhere, also through other tunnels */
-const mtu = 1280;
+/** what Ethernet's 1,500 leave; what of it reaches a client that one finds out */
+const mtu = 1420;
 /** a price of 0 per hour limits no time; what a timer takes is enough for that */
 const endlessMs = 2 ** 31 - 1;
 
@@ -45,6 +47,7 @@ export async function openWireguardProvider(deps: WireguardProviderDeps, options
   await using undo = new AsyncDisposableStack();
   const tunnel = undo.adopt(await helper.openExit({ ...rest, mtu }), (opened) => opened.close());
   undo.use(await deps.serveDns(tunnel.gateway));
+  undo.use(await deps.servePaths(tunnel.gateway));
   /** by session id */
   const grants = new Map<string, Grant>();
   const keys = new Set<WgKey>();

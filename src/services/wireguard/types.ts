@@ -135,6 +135,9 @@ export type Credit = { totalBytes: bigint; forMs: number };
 /** On the gateway's address, where the node answers clients' DNS questions, over UDP and TCP; the exit's plan leads port 53 there. */
 export const dnsPort = 5380;
 
+/** On the gateway's address, where the node sends back what clients send to see which packets pass, UDP. */
+export const pathPort = 5381;
+
 /** How often the counters of an exit or a client are read. */
 export const counterMs = 100;
 
@@ -182,6 +185,8 @@ export type ClientTunnel = {
   /** Interface, routes and DNS; resolves with the first handshake. @throws PEER_TIMEOUT */
   up(exit: { publicKey: WgKey; presharedKey?: WgKey; endpoint: Endpoint; address: string; dns: string; mtu: number }): Promise<void>;
   control(endpoints: Endpoint[]): Promise<void>;
+  /** The largest packet that may go into the tunnel, from 1,280 bytes after each `up`; the tunnel's own MTU at most. */
+  mtu(mtu: number): Promise<void>;
   counters(): ClientCounters;
   onCounters(callback: () => void): void;
   /** The tunnel goes, the kill switch stays. */

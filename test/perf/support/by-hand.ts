@@ -9,7 +9,7 @@ function handAddressOf(client: number): string {
   return `10.9.0.${2 + client}`;
 }
 const port = 51_820;
-const mtu = 1280;
+const mtu = 1420;
 
 export type HandExit = Disposable & { publicKey: string; endpoint: { address: string; port: number } };
 

@@ -14,6 +14,7 @@ export const exit = exitPlan({
   mtu: 1280,
   egressIf: "eth0",
   dnsPort: 5353,
+  pathPort: 5381,
   allow: [],
   block: [],
   own: ["11.0.0.1"],
@@ -27,12 +28,12 @@ const client: KillSwitchFacts = {
   ],
   ipv6: true,
 };
-const tunnel = { exit: { address: "11.0.0.8", port: 51_820 }, address: "10.182.0.2", dns: "10.182.0.1", mtu: 1280 };
+const tunnel = { exit: { address: "11.0.0.8", port: 51_820 }, address: "10.182.0.2", dns: "10.182.0.1", mtu: 1420, pathMtu: 1280 };
 export const blocked = killSwitchPlan(client, { state: "blocked" });
 export const up = killSwitchPlan(client, { state: "up", tunnel });
 export const elsewhere = killSwitchPlan(
   { ...client, control: [{ address: "11.0.0.9", port: 4001, protocol: "udp" }] },
-  { state: "up", tunnel: { ...tunnel, address: "10.183.0.5", dns: "10.183.0.1", mtu: 1300 } },
+  { state: "up", tunnel: { ...tunnel, address: "10.183.0.5", dns: "10.183.0.1", mtu: 1420, pathMtu: 1300 } },
 );
 
 /** What docker (26) and ufw (0.36) make by iptables-nft, as far as forwarding goes. */

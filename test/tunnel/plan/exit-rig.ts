@@ -72,6 +72,7 @@ export async function openExitRig(): Promise<ExitRig> {
       ifname: "mystnode0",
       pool: "10.182.0.0/24",
       mtu: 1280,
+      pathPort: 5381,
       egressIf: "eth0",
       dnsPort,
       ...parsePolicy(policy),

@@ -21,7 +21,13 @@ export const exitPort = 51_820;
 export const uid = 4_242;
 /** the source port that stands for the tunnel's own socket: what it sends is marked */
 export const markedPort = 4_444;
-export const tunnel: TunnelFacts = { exit: { address: exitAddress, port: exitPort }, address: own, dns: tunnelDns, mtu: 1280 };
+export const tunnel: TunnelFacts = {
+  exit: { address: exitAddress, port: exitPort },
+  address: own,
+  dns: tunnelDns,
+  mtu: 1420,
+  pathMtu: 1280,
+};
 
 export type KillSwitchRig = {
   consumer: Namespace;

@@ -1,6 +1,7 @@
 import { setTimeout as wait } from "node:timers/promises";
 import { MystError } from "../../../lib/errors.ts";
 import { makeKeyPair } from "../backend/keys.ts";
+import { firstMtu } from "../path-search.ts";
 import { killSwitchPlan, type Standing } from "../plan/client.ts";
 import { receiveBuffer } from "../plan/host-plan.ts";
 import { clientMark } from "../plan/routes.ts";
@@ -42,6 +43,7 @@ export type HelperClient = {
   secure(options: ShieldOptions): Promise<void>;
   up(exit: Exit): Promise<void>;
   control(endpoints: Endpoint[]): Promise<void>;
+  mtu(mtu: number): Promise<void>;
   block(reason: string): Promise<void>;
   release(): Promise<void>;
   /** The tunnel goes; a kill switch that stands stays, without anybody to look after it. */
@@ -136,7 +138,7 @@ export function openClient(deps: ClientDeps, settings: ClientSettings): HelperCl
     if (state.intent === "open") throw new MystError("INTERNAL", "the kill switch does not stand yet");
   };
 
-  const up = async (exit: Exit) => {
+  const up = async (exit: Exit, pathMtu = Math.min(firstMtu, exit.mtu)) => {
     secured();
     const { endpoint, address, dns, mtu } = exit;
     // the way out of an earlier tunnel is closed before a new one is opened
@@ -156,7 +158,10 @@ export function openClient(deps: ClientDeps, settings: ClientSettings): HelperCl
         if (opened === device) void inTurn(() => recover(opened, exit, reason));
       });
       // what it says of "up" is the same: WireGuard itself holds back until the exit has answered
-      await protect({ state: "handshaking", tunnel: { exit: { address: endpoint.address, port: endpoint.port }, address, dns, mtu } });
+      await protect({
+        state: "handshaking",
+        tunnel: { exit: { address: endpoint.address, port: endpoint.port }, address, dns, mtu, pathMtu },
+      });
       // a keepalive is also what makes it shake hands now, not with the first packet
       await opened.addPeer(peerOf(exit, keepaliveS));
       await firstHandshake(opened, exit.publicKey);
@@ -198,11 +203,12 @@ export function openClient(deps: ClientDeps, settings: ClientSettings): HelperCl
   };
   /** Its process has gone: nothing passes, since its routes lead nowhere. The same tunnel is opened again. */
   const recover = async (gone: WgDevice, exit: Exit, reason: string) => {
+    const pathMtu = applied.tunnel?.pathMtu;
     for (let attempt = 1; attempt <= restartsMax && (attempt > 1 || gone === device); attempt += 1) {
       await block(reason);
       log("warn", `${reason}; it is started again`);
       try {
-        return await up(exit);
+        return await up(exit, pathMtu);
       } catch (error) {
         log("warn", `start ${attempt} of ${restartsMax} failed: ${(error as Error).message}`);
       }
@@ -277,6 +283,11 @@ export function openClient(deps: ClientDeps, settings: ClientSettings): HelperCl
         control = endpoints;
         if (JSON.stringify(control) === JSON.stringify(reached)) return;
         if (state.intent !== "open") await protect(applied);
+      }),
+    mtu: (pathMtu) =>
+      inTurn(async () => {
+        const { tunnel } = applied;
+        if (tunnel && pathMtu <= tunnel.mtu && pathMtu !== tunnel.pathMtu) await protect({ state: "up", tunnel: { ...tunnel, pathMtu } });
       }),
     block: (reason) =>
       inTurn(async () => {

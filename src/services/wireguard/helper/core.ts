@@ -8,7 +8,7 @@ import { killSwitchPlan } from "../plan/client.ts";
 import { exitPlan } from "../plan/exit.ts";
 import { exitTable } from "../plan/host-plan.ts";
 import { choosePool, poolAddresses, poolOf } from "../plan/pool.ts";
-import { type BackendKind, closed, dnsPort, type PeerStats, type WgBackend, type WgKey } from "../types.ts";
+import { type BackendKind, closed, dnsPort, type PeerStats, pathPort, type WgBackend, type WgKey } from "../types.ts";
 import { type HelperClient, openClient } from "./client.ts";
 import { type HelperExit, openExit } from "./exit.ts";
 import { freeIfname, mayConfigure, privilegeNeeded } from "./facts.ts";
@@ -85,7 +85,7 @@ export function createCore(deps: CoreDeps): Core {
       const { mtu, egressAddress, speed, flowLimit } = config;
       const policy = parsePolicy(config);
       const facts = {
-        ...{ ifname, pool: pool.cidr, mtu, egressIf, dnsPort, own, ...policy },
+        ...{ ifname, pool: pool.cidr, mtu, egressIf, dnsPort, pathPort, own, ...policy },
         ...(egressAddress && { egressAddress }),
         ...(speed && { speed }),
         ...(flowLimit && { flowLimit }),
@@ -205,6 +205,8 @@ export function createCore(deps: CoreDeps): Core {
           return theClient().up(request.exit);
         case "control":
           return theClient().control(request.endpoints);
+        case "mtu":
+          return theClient().mtu(request.mtu);
         case "block":
           return theClient().block(request.reason);
         case "release": {

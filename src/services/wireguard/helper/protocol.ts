@@ -81,6 +81,7 @@ export const requestSchema = z.discriminatedUnion("op", [
   asked("secure", { options: shieldOptions }),
   asked("up", { exit: upConfig }),
   asked("control", { endpoints: control }),
+  asked("mtu", { mtu }),
   asked("block", { reason: z.string().max(300) }),
   asked("release", {}),
   // these two have no answer

@@ -39,6 +39,7 @@ export async function clientTunnel(calls: Calls, { backend, uid, control }: Clie
     up: ({ publicKey, presharedKey, endpoint, address, dns, mtu }) =>
       done({ op: "up", exit: { publicKey, ...(presharedKey && { presharedKey }), endpoint, address, dns, mtu } }),
     control: (endpoints) => done({ op: "control", endpoints }),
+    mtu: (mtu) => done({ op: "mtu", mtu }),
     counters: () => counters,
     onCounters: (callback) => callbacks.push(callback),
     block: (reason) => done({ op: "block", reason: reason.slice(0, 300) }),

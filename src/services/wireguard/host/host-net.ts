@@ -65,7 +65,7 @@ const sameStep = (one: IpStep, other: IpStep) => one.add === other.add && one.fa
  */
 function keeps(before: IpStep[], next: IpStep[]): IpStep[] {
   const ofDevice = ({ add }: IpStep) => / dev /.test(add);
-  const device = (steps: IpStep[]) => JSON.stringify(steps.filter(ofDevice));
+  const device = (steps: IpStep[]) => JSON.stringify(steps.filter(ofDevice).map(({ del }) => del));
   return before.filter((step) => next.some((one) => sameStep(one, step)) && (!ofDevice(step) || device(before) === device(next)));
 }
 

@@ -1,7 +1,7 @@
 import { type Exceptions, exceptionsOf, lan4, lan6 } from "../exceptions.ts";
 import { closed, type Endpoint, type ShieldOptions } from "../types.ts";
 import { checkIfname, checkIPv4, checkMtu, checkPort, checkUid } from "./check.ts";
-import { type HostPlan, holdTable, killSwitchTable, replaceTable } from "./host-plan.ts";
+import { blackHoles, type HostPlan, holdTable, killSwitchTable, replaceTable } from "./host-plan.ts";
 import { blockingSteps, clientMark, controlEndpoints, controlSteps, splitSteps, tunnelSteps } from "./routes.ts";
 import { type ShieldState, verdict } from "./shield.ts";
 
@@ -28,7 +28,10 @@ export type TunnelFacts = {
   address: string;
   /** where all questions to port 53 go, an address inside the tunnel */
   dns: string;
+  /** of the device */
   mtu: number;
+  /** the largest packet that reaches the exit, as far as is known: all routes but those to the exit itself keep to it */
+  pathMtu: number;
 };
 
 /**
@@ -81,11 +84,18 @@ export function killSwitchPlan(facts: KillSwitchFacts, standing: Standing): Host
       ...controlSteps({ uid: facts.uid, control }),
       ...splitSteps(beside.split),
       ...(tunnel
-        ? tunnelSteps({ ...tunnel, ifname: tun, mtu: checkMtu(tunnel.mtu), ipv6: facts.ipv6, ...(beside.dns && { resolver: beside.dns }) })
+        ? tunnelSteps({
+            ...tunnel,
+            ifname: tun,
+            mtu: checkMtu(tunnel.mtu),
+            pathMtu: checkMtu(tunnel.pathMtu),
+            ipv6: facts.ipv6,
+            ...(beside.dns && { resolver: beside.dns }),
+          })
         : blockingSteps(facts.ipv6)),
     ],
     // the reverse path of what comes to the mark's own connections is looked up with the mark
-    sysctls: [{ key: "net/ipv4/conf/all/src_valid_mark", value: "1" }],
+    sysctls: [{ key: "net/ipv4/conf/all/src_valid_mark", value: "1" }, blackHoles],
     accepts: [],
   };
 }

@@ -4,7 +4,7 @@ import { mailPorts, type Policy } from "../../policy.ts";
 import { checkIfname, checkIPv4, checkMtu, checkNumber, checkPort } from "./check.ts";
 import { creditDefinitions, creditRules } from "./credit.ts";
 import { flowDefinitions, flowLimitMax, opening } from "./flows.ts";
-import { type Accept, exitTable, type HostPlan, type IpStep, replaceTable, ruleComment } from "./host-plan.ts";
+import { type Accept, blackHoles, exitTable, type HostPlan, type IpStep, replaceTable, ruleComment } from "./host-plan.ts";
 import { type Pool, poolOf } from "./pool.ts";
 import { elements, type Range, ruleRange, specialRanges, toNumber } from "./ranges.ts";
 import { type SpeedLimits, shapingOf, uplinkSteps } from "./shaping.ts";
@@ -20,6 +20,8 @@ export type ExitFacts = {
   egressAddress?: string;
   /** UDP and TCP port of the gateway address on which the DNS forwarder listens */
   dnsPort: number;
+  /** UDP port of the gateway address where clients see which packets pass */
+  pathPort: number;
   /** the host's own addresses; IPv6 ones are passed over */
   own: string[];
   /** absent: any speed */
@@ -44,6 +46,7 @@ export function exitPlan(facts: ExitFacts): HostPlan {
     throw new MystError("BAD_VALUE", `clients' traffic cannot leave by the tunnel itself (${tun})`, { hint: "name another interface" });
   const mtu = checkMtu(facts.mtu);
   const dns = checkPort(facts.dnsPort);
+  const path = checkPort(facts.pathPort);
   const pool = poolOf(facts.pool);
   const source = facts.egressAddress === undefined ? undefined : checkIPv4(facts.egressAddress);
   const limit = facts.flowLimit === undefined ? undefined : checkNumber("flow limit", facts.flowLimit, 1, flowLimitMax);
@@ -60,6 +63,7 @@ export function exitPlan(facts: ExitFacts): HostPlan {
     ...chain("from_client_in", "", [
       ...counted,
       `ip daddr ${pool.gateway} meta l4proto { tcp, udp } th dport ${dns} accept`,
+      `ip daddr ${pool.gateway} udp dport ${path} accept`,
       `ip daddr ${pool.gateway} icmp type echo-request accept`,
       "ct state invalid drop",
       `ip daddr != ${pool.gateway} jump destination`,
@@ -102,7 +106,7 @@ export function exitPlan(facts: ExitFacts): HostPlan {
     nft: replaceTable(exitTable, lines.join("\n")),
     steps: [...(isLimited ? uplinkSteps(tun) : []), ...exitSteps(tun, pool, mtu)],
     ...(isLimited && { shaping: shapingOf(tun, pool, facts.speed ?? {}) }),
-    sysctls: [{ key: "net/ipv4/ip_forward", value: "1" }],
+    sysctls: [{ key: "net/ipv4/ip_forward", value: "1" }, blackHoles],
     accepts: exitAccepts(tun),
   };
 }

@@ -41,6 +41,12 @@ export type Sysctl = { key: string; value: string };
  */
 export const receiveBuffer: Sysctl = { key: "net/core/rmem_default", value: String(4 * 1024 * 1024) };
 
+/**
+ * TCP finds a smaller size by itself where large packets are lost without a word (RFC 4821): the control plane's own connections have no tunnel that
+ * fits them to the way. Off by default.
+ */
+export const blackHoles: Sysctl = { key: "net/ipv4/tcp_mtu_probing", value: "1" };
+
 /** A rule for the head of a chain of table `ip filter`, where that chain exists: `iifname "…" counter accept`. */
 export type Accept = { chain: string; rule: string };
 

@@ -21,6 +21,7 @@ export type RouteFacts = {
   /** another resolver that is asked through the tunnel */
   resolver?: string;
   mtu: number;
+  pathMtu: number;
   /** whether this kernel has IPv6 at all */
   ipv6: boolean;
 };
@@ -47,7 +48,14 @@ export function tunnelSteps(facts: RouteFacts): IpStep[] {
     ...blockingSteps(facts.ipv6),
     { family: 4, add: `addr add ${address} dev ${tun}`, del: `addr del ${address} dev ${tun}` },
     { family: 4, add: `link set dev ${tun} mtu ${checkMtu(facts.mtu)} up`, del: `link set dev ${tun} down` },
-    pair(4, "route", `default dev ${tun} table ${clientTable}`),
+    // in place of the one before, so that another size leaves no moment without it
+    {
+      family: 4,
+      add: `route replace default dev ${tun} table ${clientTable} mtu ${checkMtu(facts.pathMtu)}`,
+      del: `route del default dev ${tun} table ${clientTable}`,
+    },
+    // what passes is found out by packets of any size
+    pair(4, "route", `${checkIPv4(facts.dns)} dev ${tun} table ${clientTable}`),
     ...[facts.dns, ...(facts.resolver === undefined ? [] : [facts.resolver])].map((resolver) =>
       pair(4, "rule", `pref ${preference.dns} to ${checkIPv4(resolver)}/32 lookup ${clientTable}`),
     ),

@@ -63,7 +63,7 @@ async function ends(postQuantum?: boolean) {
   });
   const service = client.consumer(postQuantum === undefined ? {} : { postQuantum });
   const noDns = async (): Promise<AsyncDisposable> => ({ [Symbol.asyncDispose]: async () => undefined });
-  const deps = { helper: far.helper, log: silentLogger, clock: { nowMs: () => 0 }, serveDns: noDns };
+  const deps = { helper: far.helper, log: silentLogger, clock: { nowMs: () => 0 }, serveDns: noDns, servePaths: noDns };
   const provider = await openWireguardProvider(deps, { listenPort: 0, allow: [], block: [] });
   const asked = (await service.request?.(sessionId)) as ServiceRequest;
   const { connection } = await provider.admit({ sessionId, peer: "a peer", request: asked });

@@ -22,6 +22,7 @@ async function opened(options: Partial<WireguardProviderOptions> = {}) {
         dns.push(`open ${gateway}`);
         return { [Symbol.asyncDispose]: async () => void dns.push("close") };
       },
+      servePaths: async () => ({ [Symbol.asyncDispose]: async () => undefined }),
     },
     { listenPort: 51_820, allow: [], block: [], ...options },
   );
@@ -46,7 +47,7 @@ describe("wireguard/provider: who is admitted", (test) => {
     const { fake, dns, provider, admit } = await opened({ egressIf: "eth1", allow: ["127.0.0.1:80"] });
     assert.equal(provider.kind, "wireguard");
     assert.match(provider.policySummary(), /public addresses only.*1 excepted/);
-    assert.deepEqual(fake.configs.exit, { listenPort: 51_820, allow: ["127.0.0.1:80"], block: [], egressIf: "eth1", mtu: 1280 });
+    assert.deepEqual(fake.configs.exit, { listenPort: 51_820, allow: ["127.0.0.1:80"], block: [], egressIf: "eth1", mtu: 1420 });
     assert.deepEqual(dns, ["open 10.182.0.1"]);
     const key = newKey();
     await admit(key);
@@ -60,7 +61,7 @@ describe("wireguard/provider: who is admitted", (test) => {
     const serveDns = async () => {
       throw new MystError("TUNNEL_FAILED", "the port is taken");
     };
-    const deps = { helper: fake.helper, log: silentLogger, clock: { nowMs: () => 0 }, serveDns };
+    const deps = { helper: fake.helper, log: silentLogger, clock: { nowMs: () => 0 }, serveDns, servePaths: serveDns };
     await assert.rejects(openWireguardProvider(deps, { listenPort: 0, allow: [], block: [] }), code("TUNNEL_FAILED"));
     assert.deepEqual(fake.calls, ["openExit", "closeExit"]);
   });
@@ -69,7 +70,7 @@ describe("wireguard/provider: who is admitted", (test) => {
     const { admit } = await opened();
     const plain = readConnection((await admit()).connection);
     const { publicKey: _, ...rest } = plain;
-    assert.deepEqual(rest, { port: 51_820, address: "10.182.0.2", dns: "10.182.0.1", mtu: 1280 });
+    assert.deepEqual(rest, { port: 51_820, address: "10.182.0.2", dns: "10.182.0.1", mtu: 1420 });
     const { admit: elsewhere } = await opened({ endpoint: { host: "203.0.113.9", port: 443 } });
     const named = readConnection((await elsewhere()).connection);
     assert.deepEqual([named.host, named.port], ["203.0.113.9", 443]);

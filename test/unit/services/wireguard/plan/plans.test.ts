@@ -14,6 +14,7 @@ const exit: ExitFacts = {
   mtu: 1280,
   egressIf: "eth0",
   dnsPort: 5353,
+  pathPort: 5381,
   allow: [],
   block: [],
   own: ["11.0.0.1", "fe80::1"],
@@ -24,7 +25,7 @@ const client: KillSwitchFacts = {
   control: [{ address: "11.0.0.7", port: 4001, protocol: "tcp" }],
   ipv6: true,
 };
-const tunnel = { exit: { address: "11.0.0.8", port: 51_820 }, address: "10.182.0.2", dns: "10.182.0.1", mtu: 1280 };
+const tunnel = { exit: { address: "11.0.0.8", port: 51_820 }, address: "10.182.0.2", dns: "10.182.0.1", mtu: 1420, pathMtu: 1280 };
 const refused = { code: "BAD_VALUE" };
 const blocked = { state: "blocked" } as const;
 const up = (change: object = {}): Standing => ({ state: "up", tunnel: { ...tunnel, ...change } });
@@ -96,7 +97,8 @@ describe("plans", (test) => {
 
   test("each step has its reverse, and IPv6 is left out where the kernel has none", () => {
     const { steps } = killSwitchPlan(client, up());
-    for (const { add, del } of steps.filter(({ add }) => !add.startsWith("link"))) assert.equal(add.replace(" add ", " del "), del);
+    for (const { add, del } of steps.filter(({ add }) => !add.startsWith("link")))
+      assert.equal(add.replace(/ (add|replace) /, " del ").replace(/ mtu \d+$/, ""), del);
     assert.ok(steps.some(({ family }) => family === 6));
     assert.ok(killSwitchPlan({ ...client, ipv6: false }, up()).steps.every(({ family }) => family === 4));
   });
