@@ -23,6 +23,7 @@ import type { HostPort } from "./host-port.ts";
 import { onMoves } from "./moving.ts";
 import { createPace } from "./pace.ts";
 import { type SocketDrops, socketDrops } from "./socket-drops.ts";
+import { watchChanges } from "./watch-changes.ts";
 
 export type ClientDeps = {
   backend: WgBackend;
@@ -51,8 +52,6 @@ export type HelperClient = {
 };
 
 const handshakeMs = 10_000;
-/** in case the kernel's word is lost: what others change is put right within a second */
-const watchMs = 500;
 const restartsMax = 5;
 /** less than what NAT on the way forgets after */
 const keepaliveS = 25;
@@ -228,23 +227,13 @@ export function openClient(deps: ClientDeps, settings: ClientSettings): HelperCl
       note({ type: "unprotected", problem: (error as Error).message });
     }
   };
-  /** Looks as soon as the kernel tells of a change, one look for those that come together, and now and then in any case. */
-  const startWatch = () => {
-    const soon = () => {
-      if (awaited) return;
-      awaited = true;
-      void inTurn(async () => {
-        if (awaited) await look();
-      });
-    };
-    const timer = setInterval(soon, watchMs);
-    const endChanges = host.watch(soon);
-    return {
-      end: () => {
-        clearInterval(timer);
-        endChanges();
-      },
-    };
+  /** One look for all changes that come together. */
+  const soon = () => {
+    if (awaited) return;
+    awaited = true;
+    void inTurn(async () => {
+      if (awaited) await look();
+    });
   };
   const forgetAll = async () => {
     const old = [...addresses];
@@ -275,7 +264,7 @@ export function openClient(deps: ClientDeps, settings: ClientSettings): HelperCl
           note({ type: "released" });
           throw error;
         }
-        watch = startWatch();
+        watch = watchChanges(host, soon);
       }),
     up: (exit) => inTurn(() => up(exit)),
     control: (endpoints) =>

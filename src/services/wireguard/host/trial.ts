@@ -1,7 +1,7 @@
 import { asMystError } from "../../../lib/errors.ts";
 import { runTool } from "../backend/run-tool.ts";
 import { exitPlan } from "../plan/exit.ts";
-import { dnsPort } from "../types.ts";
+import { dnsPort, pathPort } from "../types.ts";
 import type { Run } from "./tools.ts";
 
 /** Whether this kernel takes what an exit would set up; `problem`: what it said, where it does not. */
@@ -14,6 +14,7 @@ const facts = {
   mtu: 1280,
   egressIf: "lo",
   dnsPort,
+  pathPort,
   own: [],
   allow: [],
   block: [],
