@@ -49,8 +49,8 @@ function countOn(host: Host, rpcPort: number): Record<string, number> {
     .split("----\n");
   const lines = printed.map((text) => text.split("\n").filter((line) => line !== ""));
   const rpc = `:${rpcPort.toString(16).toUpperCase().padStart(4, "0")}`;
-  // without those to the chain's RPC, which a node keeps for a while, and without what the kernel keeps of closed ones
-  const isOfSession = ([, , remote = "", state]: string[]) => state !== "06" && !remote.endsWith(rpc);
+  // without those to the chain's RPC, which a node keeps for a while, and without what the kernel keeps of closed ones, which have no inode
+  const isOfSession = (fields: string[]) => fields[9] !== "0" && !fields[2]?.endsWith(rpc);
   const open = (pattern: RegExp) =>
     processesOn(host)
       .filter(({ command }) => pattern.test(command))
