@@ -107,6 +107,8 @@ export async function harmPayer({ market, damage, walled, random }: Harming): Pr
               await mustNotPay("once it was adopted");
             }
           } else if (answer !== "paid") problems.push(`it neither pays nor says why: ${answer}`);
+          // what was prepaid may have been enough for this once
+          else if (signedIn(history).length === before) ending = "signs nothing";
           else if (damage.to === "copy") problems.push("it pays from an older state");
         }
       }
