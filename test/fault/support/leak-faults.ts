@@ -44,7 +44,7 @@ async function mended(host: Host, look: string, strike: string): Promise<number>
   return performance.now() - beganMs;
 }
 
-const rulesAndRoutes = "ip rule | grep 1[89]...: ; ip -6 rule | grep 1[89]...:; ip route show table 28025; ip -6 route show table 28025";
+const rulesAndRoutes = "for f in -4 -6; do ip $f rule | grep 1[89]...: || true; ip $f route show table 28025 || true; done";
 const dropRules =
   "for family in -4 -6; do for pref in $(ip $family rule | sed -n 's/^\\(18[12]..\\):.*/\\1/p'); do ip $family rule del pref $pref; done; ip $family route flush table 28025 2>/dev/null || true; done";
 /** what a network may announce to who asks it for an address (TunnelVision), and a rule such as other tunnels make */
@@ -128,6 +128,7 @@ export const faults: Record<string, Fault> = {
       readdress(host, host.address, otherAddress(host));
       return undefined;
     },
+    carriesOn: true,
     undo: async ({ consumer: { host } }) => readdress(host, otherAddress(host), host.address),
   },
   // all that is the consumer's stands still, and its cable has no carrier meanwhile
