@@ -1,5 +1,6 @@
 import { createChain } from "./chain/client.ts";
 import { openDatabases } from "./country/databases.ts";
+import { answerObservations } from "./country/observing.ts";
 import { systemClock } from "./lib/clock.ts";
 import { MystError } from "./lib/errors.ts";
 import { deadline } from "./lib/lifecycle.ts";
@@ -8,6 +9,7 @@ import { openStore } from "./lib/store.ts";
 import { ownAccount } from "./node/account.ts";
 import { bindNetwork, openOwner } from "./node/binding.ts";
 import type { ConnectingDeps } from "./node/connecting.ts";
+import type { ConsumingDeps } from "./node/consuming.ts";
 import { mindDoubt } from "./node/doubts.ts";
 import { endInOrder, trackWork } from "./node/ending.ts";
 import { createEvents } from "./node/events.ts";
@@ -26,6 +28,7 @@ import type { Connection, ConnectOptions, ExitView, Node, NodeOptions, ServeOpti
 import { interruptedSession, type StoredSession, sessionView } from "./node/views.ts";
 import { createWallet } from "./node/wallet.ts";
 import { notLetThrough } from "./node/watching.ts";
+import { watchEgress, wayThrough } from "./node/witnessing.ts";
 import { clearingDomain, termsDigest } from "./payments/eip712.ts";
 import { openPayerLedger } from "./payments/payer-ledger.ts";
 import { openProviderLedger } from "./payments/provider-ledger.ts";
@@ -131,6 +134,7 @@ export async function createNode(options: NodeOptions): Promise<Node> {
     const { network, discovery } = joined;
     discovery.onOffer(({ offer }, source) => events.emit({ type: "offer", peer: offer.peer, country: offer.country, source }));
     network.onDisconnect((peer) => events.emit({ type: "peer", peer, connected: false }));
+    await answerObservations({ network, identity, domain: config, clock });
     await answerResume({ network, ledger: payer, clock, onBehind: ({ code, message }) => events.emit({ type: "warning", code, message }) });
     const parts = { network, discovery, chain, payer, identity, store, clock, log, databases, here };
     online = { ...joined, recall: createRecall({ network, ledger: payer }), judging: await startJudging(parts, config, options) };
@@ -158,6 +162,8 @@ export async function createNode(options: NodeOptions): Promise<Node> {
       throw new MystError("ALREADY_CONNECTED", "this node has a connection already", { hint: "end it with 'mystnode disconnect'" });
     connecting = true;
     try {
+      const looking = { network, judging, dialler: tunnelling.dialler, config, databases, clock, log };
+      const witness: ConsumingDeps["witness"] = (exit, endpoint, onSeen) => watchEgress(looking, exit, wayThrough(endpoint), onSeen);
       const by = (service: ServiceConsumer) => {
         const session = {
           ...{ network, ledger: payer, service, signer: address, clock, log },
@@ -165,7 +171,7 @@ export async function createNode(options: NodeOptions): Promise<Node> {
           signTerms: (id: Uint8Array, channel: `0x${string}`, terms: Parameters<typeof termsData>[3]) =>
             signTerms(id, address, channel, terms),
         };
-        const consuming = { judging, records, events, clock, log };
+        const consuming = { judging, records, events, clock, log, witness };
         return stayConnected(
           { connecting: { ...finding(), session, account }, consuming, peers: network },
           connectOptions,

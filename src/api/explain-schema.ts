@@ -1,6 +1,6 @@
 import { z } from "zod";
 import type { ExplainView } from "../node/types.ts";
-import { countryState, exitView } from "./schema.ts";
+import { countryState, egressView, exitView } from "./schema.ts";
 import { as, decimal, hex } from "./values.ts";
 
 const evidence = { ok: z.number(), fail: z.number() };
@@ -20,6 +20,8 @@ export const explainView = as<ExplainView>()(
         state: countryState,
         refutedBy: z.enum(["egress", "databases", "latency"]).optional(),
         here: z.string().optional(),
+        egress: egressView.optional(),
+        told: z.string().optional(),
         databases: z.array(
           z.object({ database: z.string(), address: z.string(), country: z.string(), of: z.enum(["endpoint", "egress"]) }),
         ),

@@ -35,6 +35,11 @@ const source = z.enum(["gossip", "snapshot", "dht", "cache"]);
 const evidence = z.enum(["claimed", "database", "latency"]);
 export const countryState = z.enum([...evidence.options, "refuted"]);
 
+export const egressView = z.object({
+  ...{ address: z.string(), observers: z.number(), atMs: z.number(), elsewhere: z.boolean() },
+  ...{ country: z.string().optional(), asn: z.number().optional() },
+});
+
 export const exitView = as<ExitView>()(
   z.object({
     peer: z.string(),
@@ -83,6 +88,7 @@ export const sessionView = as<SessionView>()(
     carriedIn: decimal,
     cleared: decimal.optional(),
     budget: decimal.optional(),
+    egress: egressView.optional(),
     reason: z.string().optional(),
   }),
 );
@@ -143,6 +149,7 @@ export const nodeEvent: z.ZodType<NodeEvent> = z.discriminatedUnion("type", [
   z.object({ type: z.literal("failover"), step: failoverStep }),
   z.object({ type: z.literal("settled"), hash: hex, claims: z.number(), paid: decimal }),
   z.object({ type: z.literal("conflict"), signer: hex, owed: decimal }),
+  z.object({ type: z.literal("egress"), session: z.string(), peer: z.string(), country: z.string(), egress: egressView }),
   z.object({ type: z.literal("warning"), code: z.string(), message: z.string() }),
 ]);
 

@@ -4,7 +4,7 @@ import type { Run } from "./context.ts";
 import { type Column, facts, fit, shortPeer, table } from "./format.ts";
 import { countryOptions, networkOf, withNode } from "./hosting.ts";
 import { wholePeer } from "./peers.ts";
-import { priceText } from "./texts.ts";
+import { agoText, priceText } from "./texts.ts";
 
 /** Why this node thinks of an exit what it does: own sessions, those of others and what they weigh, stake, and its place in the choice. */
 export const explain: Run<"explain"> = async (context) => {
@@ -81,9 +81,20 @@ const refuters = {
   latency: "it answers sooner than light could",
 };
 
-function countryLines({ claimed, state, refutedBy, here, databases, measured }: NonNullable<ExplainView["country"]>): string[] {
+function countryLines({
+  claimed,
+  state,
+  refutedBy,
+  here,
+  databases,
+  measured,
+  egress,
+  told,
+}: NonNullable<ExplainView["country"]>): string[] {
   return [
     `${claimed} ${states[state]}${refutedBy === undefined ? "" : `: ${refuters[refutedBy]}`}`,
+    ...(egress ? [`its traffic came out of ${egress.address}, ${egress.observers} peers saw, ${agoText(Date.now() - egress.atMs)}`] : []),
+    ...(told === undefined ? [] : [`others saw it come out in ${told}`]),
     ...databases.map(
       ({ database, address, country, of }) => `${fit(database, nameWidth)}: ${of === "egress" ? "egress " : ""}${address} in ${country}`,
     ),

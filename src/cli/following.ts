@@ -1,10 +1,10 @@
 import type { ApiClient } from "../api/client.ts";
 import { formatAmount, formatBytes, formatDuration, type Unit } from "../lib/units.ts";
-import type { FailoverStep, NodeStatus, SessionView } from "../node/types.ts";
+import type { FailoverStep, NodeEvent, NodeStatus, SessionView } from "../node/types.ts";
 import type { Context } from "./context.ts";
 import { printable, shortPeer } from "./format.ts";
 import type { Output } from "./output.ts";
-import { roughAmount } from "./texts.ts";
+import { egressText, roughAmount } from "./texts.ts";
 
 const redrawMs = 1000;
 
@@ -23,7 +23,7 @@ export async function follow({ out, interrupts }: Context<"connect">, api: ApiCl
     if (out.interactive) show().catch(() => undefined);
   }, redrawMs);
   const over = new AbortController();
-  const telling = tellSwitches(out, api, over.signal);
+  const telling = tellEvents(out, api, over.signal);
   try {
     return await interrupts.race(api.call("sessionEnd", { id }));
   } catch (error) {
@@ -45,9 +45,11 @@ async function lastSession(api: ApiClient): Promise<SessionView | undefined> {
   return sessions.find(({ role }) => role === "consumer");
 }
 
-async function tellSwitches(out: Output, api: ApiClient, signal: AbortSignal): Promise<void> {
+/** What becomes of the connection meanwhile: another exit, or one that is not where it says. */
+async function tellEvents(out: Output, api: ApiClient, signal: AbortSignal): Promise<void> {
   try {
     for await (const { event } of api.stream("events", {}, signal)) {
+      if (event.type === "egress") tellEgress(out, event);
       if (event.type !== "failover") continue;
       out.object({ type: "failover", ...event.step });
       const line = stepLine(event.step);
@@ -56,6 +58,15 @@ async function tellSwitches(out: Output, api: ApiClient, signal: AbortSignal): P
   } catch {
     // the connection's own end tells what is wrong
   }
+}
+
+export function tellEgress(out: Pick<Output, "object" | "warn" | "endLive">, event: Extract<NodeEvent, { type: "egress" }>): void {
+  const { peer, country, egress } = event;
+  out.object({ type: "egress", peer, country, egress });
+  if (!egress.elsewhere) return;
+  out.endLive();
+  out.warn(`exit ${shortPeer(peer)} says it is in ${country}, and traffic comes out of ${egressText(egress)}`);
+  out.warn(`  for another exit: Ctrl-C, and connect with --exclude ${peer}`);
 }
 
 /** One line for people; a standby is of interest to those who ask. */

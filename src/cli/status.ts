@@ -7,7 +7,7 @@ import type { Run } from "./context.ts";
 import { stepLine } from "./following.ts";
 import { facts, shortPeer } from "./format.ts";
 import { networkOf } from "./hosting.ts";
-import { capText, percentText, priceText, roughAmount, speedText, tunnelText } from "./texts.ts";
+import { capText, egressText, percentText, priceText, roughAmount, speedText, tunnelText } from "./texts.ts";
 
 const switchesShown = 3;
 
@@ -53,6 +53,7 @@ export function statusFacts(now: NodeStatus, unit: Unit): Record<string, string 
       [connection.state, connection.country].filter(Boolean).join(", "),
       `exit ${connection.peer}`,
       `${formatBytes(connection.usedBytes)}, ${roughAmount(connection.promised, unit)} promised`,
+      ...(connection.egress ? [`comes out of ${egressText(connection.egress)}`] : []),
       ...Object.entries(connection.endpoint).map(([name, value]) => `${name} ${value}`),
       ...failoverLines(connection.failover, unit),
     ],

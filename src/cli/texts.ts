@@ -1,5 +1,5 @@
 import { formatAmount, formatBytes, formatDuration, GiB, type Unit } from "../lib/units.ts";
-import type { ServeService, ServingView, SessionView } from "../node/types.ts";
+import type { EgressView, ServeService, ServingView, SessionView } from "../node/types.ts";
 
 type Price = { perGiB: bigint; perHour: bigint };
 
@@ -72,6 +72,10 @@ export function speedText({ speed: { perClient, whole } = {} }: Pick<ServeServic
 export const capText = ({ carried, monthlyCap }: ServingView): string | undefined =>
   monthlyCap === undefined ? undefined : `${formatBytes(carried)} of ${formatBytes(monthlyCap)} carried this month`;
 
+/** "45.1.2.3 in NL, as 3 peers see it", where traffic comes out */
+export const egressText = ({ address, country, observers, elsewhere }: EgressView): string =>
+  `${address}${country === undefined ? "" : ` in ${country}`}, as ${observers} peers see it${elsewhere ? ": not in the country claimed" : ""}`;
+
 /** What a session was and cost, as name and value. */
 export const sessionFacts = (session: SessionView, unit: Unit, nowMs: number): Record<string, string | undefined> => ({
   session: session.id,
@@ -89,5 +93,6 @@ export const sessionFacts = (session: SessionView, unit: Unit, nowMs: number): R
   "carried in": session.carriedIn > 0n ? formatAmount(session.carriedIn, unit) : undefined,
   cleared: session.cleared === undefined ? undefined : formatAmount(session.cleared, unit),
   budget: session.budget === undefined ? undefined : formatAmount(session.budget, unit),
+  "comes out": session.egress && egressText(session.egress),
   reason: session.reason,
 });

@@ -22,6 +22,8 @@ export type CountryFacts = {
   /** of the address that its clients' traffic was seen to come from; empty where nobody has looked, or no database knows it */
   egress: readonly Located[];
   measured: readonly Measured[];
+  /** where others saw that traffic come out who have paid exits that this node has paid, too */
+  told?: string | undefined;
 };
 
 export type Judgement = {
@@ -48,9 +50,10 @@ export const isNear = (claimed: string, { country, rttMs }: Measured): boolean =
 
 /**
  * Weighs what is known of where an exit is. What was seen of its egress counts before what its endpoint looks like: a client is where its
- * traffic comes out. Databases refute when all that know an address have it elsewhere; where they differ the exit has only its word.
+ * traffic comes out. Databases refute when all that know an address have it elsewhere; where they differ, or others saw it come out elsewhere,
+ * the exit has only its word.
  */
-export function judgeCountry({ claimed, endpoint, egress, measured }: CountryFacts): Judgement {
+export function judgeCountry({ claimed, endpoint, egress, measured, told }: CountryFacts): Judgement {
   const located = egress.length > 0 ? egress : endpoint;
   const there = located.filter(({ country }) => country === claimed).length;
   const refutedBy = measured.some((one) => isImpossible(claimed, one))
@@ -61,7 +64,7 @@ export function judgeCountry({ claimed, endpoint, egress, measured }: CountryFac
         : "databases"
       : undefined;
   if (refutedBy !== undefined) return { state: "refuted", confidence: confidences.refuted, refutedBy };
-  const isDoubted = there < located.length;
+  const isDoubted = there < located.length || (egress.length === 0 && told !== undefined && told !== claimed);
   if (!isDoubted && measured.some((one) => isNear(claimed, one))) return { state: "latency", confidence: confidences.latency };
   const state = there > 0 && !isDoubted ? "database" : "claimed";
   return { state, confidence: confidences[state] };

@@ -33,6 +33,15 @@ export const hostOf = (address: string): string | undefined => {
   return ip === undefined || isLoopback(address) ? undefined : ipaddr.process(ip).toString();
 };
 
+/** IP address and TCP port of a multiaddr; undefined for one that has no such place of its own. */
+export function placeOf(address: string): { host: string; port: number } | undefined {
+  const host = ipOf(address);
+  const [, , , transport, port = ""] = address.split("/");
+  return host !== undefined && transport === "tcp" && /^\d{1,5}$/.test(port) && !isRelayed(address)
+    ? { host, port: Number(port) }
+    : undefined;
+}
+
 /** The /24 of an IPv4 address, the /48 of an IPv6 one; undefined for loopback and for anything without an address. */
 export function networkOf(address: string): string | undefined {
   const ip = ipOf(address);

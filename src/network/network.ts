@@ -78,11 +78,13 @@ export type Network = AsyncDisposable & {
    * @throws PEER_UNREACHABLE, PEER_TIMEOUT, PEER_REFUSED, MALFORMED when the answer is over `maxAnswer`
    */
   ask(peer: string, protocol: string, question: Uint8Array, signal: AbortSignal, options?: { maxAnswer?: number }): Promise<Uint8Array>;
-  /** An answerer may throw: the asker then sees PEER_REFUSED. `quota`: questions of one peer, default 40 at once, then 5 a second. */
+  /**
+   * An answerer may throw: the asker then sees PEER_REFUSED. `address`: where the connection comes from, a multiaddr. `quota`: questions of one peer, default 40 at once, then 5 a second.
+   */
   answer(
     protocol: string,
     options: { maxQuestion: number; maxAnswer: number; quota?: { burst: number; perSecond: number } },
-    answerer: (question: Uint8Array, from: string) => Promise<Uint8Array>,
+    answerer: (question: Uint8Array, from: string, address?: string) => Promise<Uint8Array>,
   ): Promise<void>;
   subscribe<T>(topic: Topic<T>): Promise<void>;
   unsubscribe(topic: string): Promise<void>;

@@ -70,13 +70,13 @@ export function createStreams({ host, name, log, clock }: Deps): StreamCalls {
     return rawStream(stream, peer);
   };
 
-  const handle = (protocol: string, maxInboundStreams: number, handler: (stream: RawStream) => Promise<void>) =>
+  const handle = (protocol: string, maxInboundStreams: number, handler: (stream: RawStream, address: string) => Promise<void>) =>
     host.handle(
       name(protocol),
       (stream: Stream, connection: Connection) => {
         const raw = rawStream(stream, connection.remotePeer.toString());
         // not awaited: libp2p would hold the stream's opening until the handler is done
-        handler(raw)
+        handler(raw, connection.remoteAddr.toString())
           .then(() => raw.close())
           .catch((error: Error) => {
             log.debug("stream ended with an error", { protocol, peer: raw.peer, error: error.message });
@@ -112,13 +112,13 @@ export function createStreams({ host, name, log, clock }: Deps): StreamCalls {
 
     answer: (protocol, { maxQuestion, maxAnswer, quota: rate = askQuota }, answerer) => {
       const quota = createQuota(clock, rate);
-      return handle(protocol, 32, async (raw) => {
+      return handle(protocol, 32, async (raw, address) => {
         const frames = frameStream(raw, maxQuestion);
         const question = await frames.receive(deadline(askMs));
         if (!question) return;
         let answer: Uint8Array | undefined;
         try {
-          if (quota.take(raw.peer)) answer = await Promise.race([answerer(question, raw.peer), late(deadline(askMs), protocol)]);
+          if (quota.take(raw.peer)) answer = await Promise.race([answerer(question, raw.peer, address), late(deadline(askMs), protocol)]);
         } catch (error) {
           log.debug("question refused", { protocol, peer: raw.peer, error: (error as Error).message });
         }

@@ -1,6 +1,7 @@
 import { larger } from "../lib/bigint.ts";
 import type { Clock } from "../lib/clock.ts";
 import { asMystError, MystError } from "../lib/errors.ts";
+import type { Loop } from "../lib/lifecycle.ts";
 import type { Logger } from "../lib/ports.ts";
 import type { SignedPromise } from "../payments/promise.ts";
 import type { ConsumerSession } from "../session/consumer-driver.ts";
@@ -10,10 +11,18 @@ import type { Events } from "./events.ts";
 import type { Judging } from "./judging.ts";
 import { outcomeOf } from "./outcome.ts";
 import type { Opened, Watch } from "./proposing.ts";
-import type { ExitView, SessionView } from "./types.ts";
-import { consumerSession, type StoredSession, sessionView } from "./views.ts";
+import type { EgressView, ExitView, SessionView } from "./types.ts";
+import { type ConsumerMeta, consumerSession, type StoredSession, sessionView } from "./views.ts";
 
-export type ConsumingDeps = { judging: Pick<Judging, "note">; records: Records<StoredSession>; events: Events; clock: Clock; log: Logger };
+export type ConsumingDeps = {
+  judging: Pick<Judging, "note">;
+  records: Records<StoredSession>;
+  events: Events;
+  clock: Clock;
+  log: Logger;
+  /** looks where the traffic of this session comes out, from now on until it is stopped */
+  witness(exit: ExitView, endpoint: Record<string, string>, onSeen: (egress: EgressView) => void): Pick<Loop, "stop">;
+};
 
 /** A session that is carried on, with its record. */
 export type Carried = {
@@ -41,7 +50,7 @@ export async function consume(
       deps.events.emit({ type: "promise", session, channel, cumulative, total, seq, bytes: bought.bytes }),
   });
 
-  const meta = { id: session.id, exit, channel: session.channel.channel, startedMs };
+  const meta: ConsumerMeta = { id: session.id, exit, channel: session.channel.channel, startedMs };
   let savedMs = 0;
   let phase = "";
   const save = (stored: StoredSession) => {
@@ -56,13 +65,19 @@ export async function consume(
     if (state.phase !== phase || clock.nowMs() - savedMs > recordEveryMs) save(consumerSession(state, meta));
   };
   report(session.state());
+  const witness = deps.witness(exit, session.endpoint, (egress) => {
+    deps.events.emit({ type: "egress", session: session.id, peer: exit.peer, country: exit.country, egress });
+    meta.egress = egress;
+    if (session.state().phase === phase) save(consumerSession(session.state(), meta));
+  });
   let endedMs: number | undefined;
   const stored = () => consumerSession(session.state(), { ...meta, ...(endedMs !== undefined && { endedMs }) });
   const over = session.ended.then((state) => {
     endedMs = clock.nowMs();
     report = () => undefined;
+    void witness.stop();
     save(stored());
-    const outcome = outcomeOf(state, fastest);
+    const outcome = outcomeOf(state, fastest, meta.egress);
     if (outcome)
       deps.judging.note(exit, outcome).catch((error) => log.warn("how a session went was not kept", { code: asMystError(error).code }));
     return { view: sessionView(stored()), ...(state.reason && { failure: failureOf(state.reason) }) };

@@ -37,6 +37,19 @@ export type ExitView = {
   asn?: number;
 };
 
+/** Where an exit's traffic came out, as so many peers in networks of their own have seen it. */
+export type EgressView = {
+  address: string;
+  observers: number;
+  atMs: number;
+  /** as databases have it, where they agree */
+  country?: string;
+  /** the network that announces it, where a database says */
+  asn?: number;
+  /** all databases that know the address have it in another country than the exit claims */
+  elsewhere: boolean;
+};
+
 /** What this node thinks of an exit, and why. */
 export type ExplainView = {
   peer: string;
@@ -59,6 +72,10 @@ export type ExplainView = {
     refutedBy?: "egress" | "databases" | "latency";
     /** the country that this machine is in, where that is known */
     here?: string;
+    /** where its traffic came out in a session of this node, last seen */
+    egress?: EgressView;
+    /** where others saw it come out, as most of them say by their weight */
+    told?: string;
     /** what databases say of its addresses, and of those that its clients' traffic came from */
     databases: { database: string; address: string; country: string; of: "endpoint" | "egress" }[];
     /** round trips, by this node or a peer; and how far their country is from the claimed one at least */

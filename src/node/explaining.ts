@@ -29,8 +29,9 @@ type Beside = {
   here?: string | undefined;
 };
 
-const located = ({ claimed, state, refutedBy, endpoint, egress, measured }: Place, here: string | undefined) => ({
+const located = ({ claimed, state, refutedBy, endpoint, egress, measured, seen, told }: Place, here: string | undefined) => ({
   ...{ claimed, state, ...(refutedBy && { refutedBy }), ...(here !== undefined && { here }) },
+  ...{ ...(seen && { egress: seen }), ...(told !== undefined && { told }) },
   databases: [...endpoint.map((one) => ({ ...one, of: "endpoint" as const })), ...egress.map((one) => ({ ...one, of: "egress" as const }))],
   measured: measured.map((one) => ({ ...one, apartKm: apartKm(one.country, claimed) ?? 0 })),
 });

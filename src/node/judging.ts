@@ -2,9 +2,11 @@ import { randomInt } from "node:crypto";
 import type { Chain } from "../chain/chain.ts";
 import { createPoller } from "../chain/poller.ts";
 import type { Databases } from "../country/databases.ts";
+import { openSeenEgress, type SeenEgress } from "../country/egress.ts";
 import { type EvidenceLevel, suffices } from "../country/evidence.ts";
 import { choose, type View, weigh } from "../discovery/choice.ts";
 import type { Discovery, KnownOffer, OfferQuery } from "../discovery/discovery.ts";
+import { watchKind } from "../discovery/offer.ts";
 import type { Identity } from "../identity/identity.ts";
 import { peerAddress } from "../identity/peer.ts";
 import type { Clock } from "../lib/clock.ts";
@@ -49,6 +51,10 @@ export type Judging = AsyncDisposable & {
   shown(exits: ExitView[]): Promise<ExitView[]>;
   /** A session of ours is over, or came to nothing by the exit's fault. */
   note(exit: Pick<ExitView, "address" | "peer">, session: Omit<OwnSession, "provider" | "endedMs">): Promise<void>;
+  /** Peers that offer something and have a bond, as the chain was read last. */
+  staked(): Promise<{ peer: string; addresses: string[] }[]>;
+  /** The traffic of an exit was seen to come out there. */
+  noteEgress: SeenEgress["note"];
   /** @throws NO_MATCHING_EXIT for an exit of which nothing was ever heard */
   explain(peer: string): Promise<ExplainView>;
   stop(): Promise<void>;
@@ -101,14 +107,15 @@ export async function startJudging(deps: JudgingDeps, config: NetworkConfig, opt
       mbps: (peer) => of(peer)?.mbps,
       countryConfidence: (peer) => {
         const offer = exits.get(peer);
-        return offer ? locating.of(offer).confidence : 1;
+        return offer ? locating.of(offer, of(peer)?.egressCountry).confidence : 1;
       },
       places: placesOf,
       isNew: (peer) => of(peer)?.isNew ?? true,
       stake: (peer) => Number(of(peer)?.stake.bond ?? 0n),
     };
   };
-  const locating = createLocating(deps);
+  const seen = await openSeenEgress(store, clock);
+  const locating = createLocating({ ...deps, seen });
   const pingOf = (peer: string) => network.peers().find((one) => one.peer === peer)?.rttMs;
   const rttOf = (peer: string, judged: Judged) => pingOf(peer) ?? judged.rttMs;
 
@@ -119,7 +126,8 @@ export async function startJudging(deps: JudgingDeps, config: NetworkConfig, opt
   return {
     choose: async (offers, query, { minScore = 0, evidence } = {}) => {
       const view = await viewOf(offers);
-      const isProven = (offer: KnownOffer["offer"]) => evidence === undefined || suffices(locating.of(offer).state, evidence);
+      const isProven = (offer: KnownOffer["offer"]) =>
+        evidence === undefined || suffices(locating.of(offer, view.judged(offer.peer)?.egressCountry).state, evidence);
       const fit = offers.filter(({ offer }) => view.score(offer.peer) >= minScore && isProven(offer));
       return choose(weigh(fit, query, view), view, random);
     },
@@ -130,7 +138,7 @@ export async function startJudging(deps: JudgingDeps, config: NetworkConfig, opt
         const rttMs = rttOf(exit.peer, judged);
         return {
           ...exit,
-          ...{ score: judged.score, evidence: locating.of(exit).state },
+          ...{ score: judged.score, evidence: locating.of(exit, judged.egressCountry).state },
           ...(rttMs !== undefined && { rttMs }),
           ...(judged.mbps !== undefined && { mbps: judged.mbps }),
           ...(judged.asn !== undefined && { asn: judged.asn }),
@@ -143,6 +151,13 @@ export async function startJudging(deps: JudgingDeps, config: NetworkConfig, opt
       const rttMs = pingOf(peer) ?? session.rttMs;
       await reputation.note({ ...session, ...(rttMs !== undefined && { rttMs }), provider: address, endedMs: clock.nowMs() });
     },
+    noteEgress: seen.note,
+    staked: async () => {
+      const all = [...discovery.offers(), ...discovery.offers({ service: watchKind })].map(({ offer }) => offer);
+      const judge = await reputation.judge([...new Set(all.map(({ address }) => address))]);
+      const isStaked = (address: Hex) => judge(address).stake.bond > 0n && judge(address).stake.bond >= config.minBond;
+      return all.filter(({ address }) => isStaked(address)).map(({ peer, addresses }) => ({ peer, addresses }));
+    },
     explain: async (peer) => {
       const offer = discovery.offers({ peer })[0];
       const address = offer?.offer.address ?? addressOf(peer);
@@ -153,7 +168,7 @@ export async function startJudging(deps: JudgingDeps, config: NetworkConfig, opt
       const ranked = offer && rankOf(offer, beside, await viewOf(beside));
       return explainView({ peer, address }, known, {
         ...{ offer, ranked, rttMs: rttOf(peer, known) },
-        ...(offer && { place: locating.of(offer.offer), here: deps.here() }),
+        ...(offer && { place: locating.of(offer.offer, known.egressCountry), here: deps.here() }),
       });
     },
     stop,

@@ -1,34 +1,55 @@
 import type { Databases } from "../country/databases.ts";
+import type { Egress, SeenEgress } from "../country/egress.ts";
 import { type CountryFacts, type Judgement, judgeCountry, type Measured } from "../country/evidence.ts";
 import { hostOf, isPublic, isRelayed } from "../network/diversity.ts";
 import type { Network, PeerSummary } from "../network/network.ts";
+import type { EgressView } from "./types.ts";
 
 export type LocatingDeps = {
   network: Pick<Network, "peers">;
   databases: Databases;
+  /** where traffic came out in sessions of this node */
+  seen: Pick<SeenEgress, "of">;
   /** the country that this machine is in, where that is known */
   here(): string | undefined;
 };
 
-export type Place = CountryFacts & Judgement;
+export type Place = CountryFacts & Judgement & { seen?: EgressView };
 
 /** Where exits are, by what this node can tell. */
 export type Locating = {
-  of(exit: { peer: string; country: string; addresses: string[] }): Place;
+  /** `told`: where others saw its traffic come out */
+  of(exit: { peer: string; country: string; addresses: string[] }, told: string | undefined): Place;
 };
 
-export function createLocating({ network, databases, here }: LocatingDeps): Locating {
+export function createLocating({ network, databases, seen, here }: LocatingDeps): Locating {
   return {
-    of: ({ peer, country, addresses }) => {
+    of: ({ peer, country, addresses }, told) => {
+      const egress = seen.of(peer);
       const connected = network.peers().find((one) => one.peer === peer);
       const facts = {
         claimed: country,
         endpoint: endpointsOf(addresses, connected).flatMap(databases.locate),
-        egress: [],
+        egress: egress ? databases.locate(egress.address) : [],
+        told,
         measured: measuredHere(connected, here()),
       };
-      return { ...facts, ...judgeCountry(facts) };
+      return { ...facts, ...judgeCountry(facts), ...(egress && { seen: egressView(egress, country, databases) }) };
     },
+  };
+}
+
+/** With what databases say of it; `elsewhere`: it is not in the country that the exit claims. */
+export function egressView(egress: Egress, claimed: string, databases: Databases): EgressView {
+  const located = databases.locate(egress.address);
+  const countries = new Set(located.map(({ country }) => country));
+  const [country] = countries;
+  const asn = databases.asnOf(egress.address);
+  return {
+    ...egress,
+    ...(countries.size === 1 && country !== undefined && { country }),
+    ...(asn !== undefined && { asn }),
+    elsewhere: judgeCountry({ claimed, endpoint: [], egress: located, measured: [] }).state === "refuted",
   };
 }
 

@@ -6,11 +6,22 @@ import type { Logger } from "../lib/ports.ts";
 import type { Schedule } from "../lib/schedule.ts";
 import type { PeerSummary } from "../network/network.ts";
 import type { BackendKind, Helper, ShieldOptions, TunnelState } from "../services/wireguard/types.ts";
-import type { DiscoverySource, EvidenceLevel, ExitChange, ExitQuery, ExitView, ExplainView, LookOptions } from "./exit-types.ts";
-import type { FailoverChoice, FailoverStep, FailoverView } from "./failover-types.ts";
+import type { ConflictView, NodeEvent } from "./event-types.ts";
+import type {
+  DiscoverySource,
+  EgressView,
+  EvidenceLevel,
+  ExitChange,
+  ExitQuery,
+  ExitView,
+  ExplainView,
+  LookOptions,
+} from "./exit-types.ts";
+import type { FailoverChoice, FailoverView } from "./failover-types.ts";
 import type { Wallet } from "./wallet-types.ts";
 
 export type { BackendKind, Helper, HelperProbe } from "../services/wireguard/types.ts";
+export type * from "./event-types.ts";
 export type * from "./exit-types.ts";
 export type * from "./failover-types.ts";
 export type * from "./wallet-types.ts";
@@ -217,6 +228,8 @@ export type SessionView = {
   /** of the promised: what the contract has paid (provider), base units */
   cleared?: bigint;
   budget?: bigint;
+  /** where the traffic of this session came out, last seen */
+  egress?: EgressView;
   /** why it ended, when not by wish */
   reason?: string;
 };
@@ -254,22 +267,7 @@ export type NodeStatus = {
   chain: { reachable: boolean; block?: number; problem?: string };
 };
 
-/** A payer that has signed promises which cannot all be true, and what it owes here, base units. It gets nothing more. */
-export type ConflictView = { signer: Hex; sinceMs: number; owed: bigint };
-
 export type TunnelView = TunnelState & { interface?: string; backend?: BackendKind };
-
-/** What `node.events` tells; it only observes. */
-export type NodeEvent =
-  | { type: "peer"; peer: string; connected: boolean }
-  | { type: "offer"; peer: string; country: string; source: DiscoverySource }
-  | { type: "session"; session: SessionView }
-  | { type: "promise"; session: string; channel: Hex; cumulative: bigint; total: bigint; seq: bigint; bytes: bigint }
-  | { type: "failover"; step: FailoverStep }
-  | { type: "settled"; hash: Hex; claims: number; paid: bigint }
-  /** a payer is found out; `owed` by it here, base units */
-  | { type: "conflict"; signer: Hex; owed: bigint }
-  | { type: "warning"; code: string; message: string };
 
 export type Node = AsyncDisposable & {
   peerId: string;

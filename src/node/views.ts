@@ -4,7 +4,7 @@ import type { Hex } from "../lib/codec.ts";
 import type { ConsumerState } from "../session/consumer-state.ts";
 import type { ProviderState } from "../session/provider.ts";
 import type { ProviderSession } from "../session/provider-driver.ts";
-import type { Connection, ExitView, SessionView } from "./types.ts";
+import type { Connection, EgressView, ExitView, SessionView } from "./types.ts";
 
 /** A session as it is kept: with the channel's cumulative when it began, from which what is cleared of it follows. */
 export type StoredSession = SessionView & { startCumulative: bigint };
@@ -32,7 +32,7 @@ export const exitViews = ({ offer, sources }: KnownOffer): ExitView[] =>
     sources,
   }));
 
-export type ConsumerMeta = { id: string; exit: ExitView; channel: Hex; startedMs: number; endedMs?: number };
+export type ConsumerMeta = { id: string; exit: ExitView; channel: Hex; startedMs: number; endedMs?: number; egress?: EgressView };
 
 /** What both sides' states tell alike. */
 const figures = ({ phase, terms, start, used, bought, promises, cumulative, reason }: ConsumerState | ProviderState) => ({
@@ -50,7 +50,7 @@ const figures = ({ phase, terms, start, used, bought, promises, cumulative, reas
   ...(reason && { reason: `${reason.code}: ${reason.message}` }),
 });
 
-export const consumerSession = (state: ConsumerState, { id, exit, channel, startedMs, endedMs }: ConsumerMeta): StoredSession => ({
+export const consumerSession = (state: ConsumerState, { id, exit, channel, startedMs, endedMs, egress }: ConsumerMeta): StoredSession => ({
   id,
   role: "consumer",
   peer: exit.peer,
@@ -60,6 +60,7 @@ export const consumerSession = (state: ConsumerState, { id, exit, channel, start
   startedMs,
   ...(endedMs !== undefined && { endedMs }),
   budget: state.budget,
+  ...(egress && { egress }),
   ...figures(state),
 });
 

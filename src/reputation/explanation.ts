@@ -41,8 +41,9 @@ export type Judged = {
   /** Mbit/s and ms, medians of what was seen here and told; undefined where nothing was */
   mbps: number | undefined;
   rttMs: number | undefined;
-  /** the network that its traffic comes out of, as most say by weight */
+  /** network and country that its traffic comes out of: seen here, else as most say by weight */
   asn: number | undefined;
+  egressCountry: string | undefined;
   stake: Stake;
   /** 0 to 1: how far the stake makes up for what is not known */
   cold: number;
@@ -61,7 +62,7 @@ export function judgedBy(known: Known, provider: Hex, stake: Stake, fullStake: b
   );
   const cold = coldStart(stake.aged, fullStake);
   const told = known.records(provider).filter(({ payer }) => weights.has(payer));
-  const { mbps, rttMs } = known.seen(provider);
+  const { mbps, rttMs, ...seen } = known.seen(provider);
   const median = (own: number[], of: (record: HeldRecord) => number | undefined) =>
     weightedMedian([
       ...own.map((value) => ({ value, weight: 1 })),
@@ -79,7 +80,8 @@ export function judgedBy(known: Known, provider: Hex, stake: Stake, fullStake: b
     reference: known.flows.reference,
     mbps: median(mbps, ({ mbpsP50 }) => mbpsP50),
     rttMs: median(rttMs, ({ rttP50 }) => rttP50),
-    asn: asnOf(newest(told), weights),
+    asn: seen.egressAsn ?? most(newest(told), weights, ({ egressAsn }) => egressAsn),
+    egressCountry: seen.egressCountry ?? most(newest(told), weights, ({ egressCountry }) => egressCountry),
     stake,
     cold,
     isNew: evidence.ok + evidence.fail < newUnder,
@@ -90,10 +92,13 @@ export function judgedBy(known: Known, provider: Hex, stake: Stake, fullStake: b
 const newest = (told: readonly HeldRecord[]): HeldRecord[] =>
   [...Map.groupBy(told, ({ payer }) => payer).values()].map((theirs) => theirs.reduce((a, b) => (b.epoch > a.epoch ? b : a)));
 
-function asnOf(told: readonly HeldRecord[], weights: ReadonlyMap<Hex, number>): number | undefined {
-  const votes = new Map<number, number>();
-  for (const { payer, egressAsn } of told)
-    if (egressAsn !== undefined) votes.set(egressAsn, (votes.get(egressAsn) ?? 0) + (weights.get(payer) ?? 0));
+/** What most of them say, by their weight. */
+function most<T>(told: readonly HeldRecord[], weights: ReadonlyMap<Hex, number>, of: (record: HeldRecord) => T | undefined): T | undefined {
+  const votes = new Map<T, number>();
+  for (const record of told) {
+    const value = of(record);
+    if (value !== undefined) votes.set(value, (votes.get(value) ?? 0) + (weights.get(record.payer) ?? 0));
+  }
   return [...votes].sort((a, b) => b[1] - a[1])[0]?.[0];
 }
 

@@ -10,7 +10,10 @@ import type { Rating, Ratings } from "./score.ts";
 export type Relation = "newer" | "same" | "older" | "fork";
 
 /** What counts of a record, and the record itself as it was signed. */
-export type HeldRecord = Pick<PairRecord, "payer" | "epoch" | "seq" | "sessions" | "fails" | "mbpsP50" | "rttP50" | "egressAsn"> & {
+export type HeldRecord = Pick<
+  PairRecord,
+  "payer" | "epoch" | "seq" | "sessions" | "fails" | "mbpsP50" | "rttP50" | "egressCountry" | "egressAsn"
+> & {
   /** base units, as near as a number comes to them */
   settled: number;
   envelope: Uint8Array;
@@ -192,8 +195,12 @@ export async function openLedger(deps: Deps, options: LedgerOptions = {}): Promi
 }
 
 function heldFrom(signed: SignedPair): HeldRecord {
-  const { payer, epoch, seq, settled, sessions, fails, mbpsP50, rttP50, egressAsn } = signed.record;
-  return { ...{ payer, epoch, seq, sessions, fails, mbpsP50, rttP50, egressAsn }, settled: Number(settled), envelope: encodePair(signed) };
+  const { payer, epoch, seq, settled, sessions, fails, mbpsP50, rttP50, egressCountry, egressAsn } = signed.record;
+  return {
+    ...{ payer, epoch, seq, sessions, fails, mbpsP50, rttP50, egressCountry, egressAsn },
+    settled: Number(settled),
+    envelope: encodePair(signed),
+  };
 }
 
 const volumeOf = ({ epochs }: Rater, nowMs: number): number => {

@@ -9,6 +9,7 @@ import { epochOf, isKept } from "./epoch.ts";
 import { encodePair, maxPairBytes, maxSalts, readPair, type SignedPair, signPair } from "./record.ts";
 import type { Own } from "./score.ts";
 import {
+  egressOf,
   maxValues,
   nothingSeen,
   type OwnSession,
@@ -59,9 +60,20 @@ export type OwnEvidence = {
 const values = z.array(z.number().int().min(0).max(65_535)).max(maxValues);
 const count = z.number().int().min(0).max(65_535);
 const seenCodec = cborCodec(
-  z.strictObject({ sessions: count, fails: count, mbps: values, rttMs: values, flags: z.number().int().min(0).max(255) }),
+  z.strictObject({
+    ...{ sessions: count, fails: count, mbps: values, rttMs: values, flags: z.number().int().min(0).max(255) },
+    ...{ egressCountry: z.string().length(2).optional(), egressAsn: z.number().int().min(1).max(4_294_967_295).optional() },
+  }),
   1_000,
 );
+/** What is left out on disk is left out here, too. */
+function readSeen(bytes: Uint8Array): Seen {
+  const { egressCountry, egressAsn, ...seen } = seenCodec.decode(Uint8Array.from(bytes));
+  return {
+    ...seen,
+    ...egressOf({}, { ...(egressCountry !== undefined && { egressCountry }), ...(egressAsn !== undefined && { egressAsn }) }),
+  };
+}
 const toldCodec = cborCodec(z.strictObject({ envelope: boundedBytes(maxPairBytes), out: z.boolean() }), maxPairBytes + 30);
 const dueCodec = cborCodec(z.number().int().min(0), 20);
 type Told = { signed: SignedPair; out: boolean };
@@ -77,7 +89,7 @@ export async function openOwnEvidence(deps: OwnDeps): Promise<OwnEvidence> {
   for await (const [key, bytes] of table.entries()) {
     const [kind, provider = "0x", epoch = ""] = key.split("/") as [string, Hex?, string?];
     try {
-      if (kind === "seen") of(provider).set(Number(epoch), seenCodec.decode(Uint8Array.from(bytes)));
+      if (kind === "seen") of(provider).set(Number(epoch), readSeen(bytes));
       else if (kind === "due") dueMs.set(provider, dueCodec.decode(Uint8Array.from(bytes)));
       else {
         const { envelope, out } = toldCodec.decode(Uint8Array.from(bytes));

@@ -39,6 +39,8 @@ export const flags = {
   unserved: 1,
   /** counted more than was used */
   overcharged: 2,
+  /** its traffic came out in another country than it claimed */
+  elsewhere: 4,
 };
 
 export type SignedPair = { record: PairRecord /** canonical bytes as signed */; body: Uint8Array; signature: Uint8Array };

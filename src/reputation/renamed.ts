@@ -1,6 +1,7 @@
 import type { Hex } from "../lib/codec.ts";
 import type { Known } from "./explanation.ts";
 import type { Own, Rating, Ratings } from "./score.ts";
+import { egressOf } from "./telling.ts";
 
 /** Who goes on under another key: both keys have signed that, and no two become one. */
 export type Names = {
@@ -35,6 +36,8 @@ export function renamed({ own, ratings, seen, records }: Evidence, { now, before
           mbps: [...a.mbps, ...b.mbps],
           rttMs: [...a.rttMs, ...b.rttMs],
           flags: a.flags | b.flags,
+          // the present name comes first, and what was seen under it counts before what was seen earlier
+          ...egressOf(b, a),
         })),
     records: (provider) => all(provider).flatMap((name) => records(name).map((record) => ({ ...record, payer: now(record.payer) }))),
   };

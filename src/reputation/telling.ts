@@ -4,7 +4,16 @@ import type { PairRecord } from "./record.ts";
 import { type Own, weightedMedian } from "./score.ts";
 
 /** What this node has seen of an exit in one week. `mbps` and `rttMs`: one value a session, at most `maxValues`. */
-export type Seen = { sessions: number; fails: number; mbps: number[]; rttMs: number[]; flags: number };
+export type Seen = {
+  sessions: number;
+  fails: number;
+  mbps: number[];
+  rttMs: number[];
+  flags: number;
+  /** where its traffic came out, last seen */
+  egressCountry?: string;
+  egressAsn?: number;
+};
 
 /** How a session with an exit ended, for who remembers it. */
 export type OwnSession = {
@@ -15,6 +24,8 @@ export type OwnSession = {
   mbps?: number;
   rttMs?: number;
   flags: number;
+  egressCountry?: string;
+  egressAsn?: number;
 };
 
 export const maxValues = 64;
@@ -25,12 +36,13 @@ const kept = (values: number[], value: number | undefined): number[] =>
 const most = 65_535;
 
 /** One more session. */
-export const withSession = (seen: Seen, { failed, mbps, rttMs, flags }: OwnSession): Seen => ({
+export const withSession = (seen: Seen, { failed, mbps, rttMs, flags, ...session }: OwnSession): Seen => ({
   sessions: Math.min(most, seen.sessions + 1),
   fails: Math.min(most, seen.fails + (failed ? 1 : 0)),
   mbps: kept(seen.mbps, mbps === undefined ? undefined : Math.min(most, mbps)),
   rttMs: kept(seen.rttMs, rttMs === undefined ? undefined : Math.min(most, rttMs)),
   flags: seen.flags | flags,
+  ...egressOf(seen, session),
 });
 
 export const together = (a: Seen, b: Seen): Seen => ({
@@ -39,7 +51,16 @@ export const together = (a: Seen, b: Seen): Seen => ({
   mbps: [...a.mbps, ...b.mbps].slice(-maxValues),
   rttMs: [...a.rttMs, ...b.rttMs].slice(-maxValues),
   flags: a.flags | b.flags,
+  ...egressOf(a, b),
 });
+
+type EgressSeen = Pick<Seen, "egressCountry" | "egressAsn">;
+
+/** The later of two, as far as it is known. */
+export function egressOf(earlier: EgressSeen, later: EgressSeen): EgressSeen {
+  const { egressCountry, egressAsn } = later.egressCountry === undefined && later.egressAsn === undefined ? earlier : later;
+  return { ...(egressCountry !== undefined && { egressCountry }), ...(egressAsn !== undefined && { egressAsn }) };
+}
 
 export const medianOf = (values: readonly number[]): number | undefined => weightedMedian(values.map((value) => ({ value, weight: 1 })));
 
@@ -60,10 +81,10 @@ export function recordsToTell(provider: Hex, seen: ReadonlyMap<number, Seen>, pa
     waiting = together(waiting, seen.get(epoch) ?? nothingSeen);
     const money = paid.get(epoch);
     if (!money || money.amount === 0n) continue;
-    const { sessions, fails, mbps, rttMs, flags } = waiting;
+    const { sessions, fails, mbps, rttMs, flags, egressCountry, egressAsn } = waiting;
     records.push({
       ...{ provider, epoch, settled: money.amount, salts: money.salts, sessions, fails, flags },
-      ...{ mbpsP50: medianOf(mbps), rttP50: medianOf(rttMs) },
+      ...{ mbpsP50: medianOf(mbps), rttP50: medianOf(rttMs), egressCountry, egressAsn },
     });
     waiting = nothingSeen;
   }

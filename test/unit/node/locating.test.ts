@@ -9,10 +9,11 @@ const locate = (address: string) => [{ database: "a.mmdb", address, country: add
 const databases = { names: ["a.mmdb"], locate, asnOf: () => undefined };
 const at = (ip: string) => `/ip4/${ip}/tcp/4480`;
 const exit = { peer: "exit", country: "NL", addresses: [at("45.1.1.1")] };
-const of = (options: { peers?: Partial<PeerSummary>[]; here?: string; addresses?: string[] } = {}) => {
-  const { peers = [], here, addresses = exit.addresses } = options;
+type Known = { peers?: Partial<PeerSummary>[]; here?: string; addresses?: string[]; egress?: string; told?: string };
+const of = ({ peers = [], here, addresses = exit.addresses, egress, told }: Known = {}) => {
+  const seen = { of: () => (egress === undefined ? undefined : { address: egress, observers: 3, atMs: 1 }) };
   const connected = peers.map((one) => ({ peer: "exit", addresses: [at("45.1.1.1")], direction: "outbound" as const, ...one }));
-  return createLocating({ network: { peers: () => connected }, databases, here: () => here }).of({ ...exit, addresses });
+  return createLocating({ network: { peers: () => connected }, databases, seen, here: () => here }).of({ ...exit, addresses }, told);
 };
 
 describe("node/locating", (test) => {
@@ -30,6 +31,15 @@ describe("node/locating", (test) => {
       const { endpoint, state } = of({ addresses: [address] });
       assert.deepEqual([endpoint, state], [[], "claimed"]);
     }
+  });
+
+  test("where its traffic came out counts before its address, and what others saw of that makes it doubtful at most", () => {
+    const { refutedBy, seen } = of({ egress: "46.2.2.2" });
+    assert.deepEqual([refutedBy, seen?.country, seen?.elsewhere], ["egress", "DE", true]);
+    assert.deepEqual([of({ egress: "45.1.9.9" }).state, of({ egress: "45.1.9.9" }).seen?.elsewhere], ["database", false]);
+    assert.equal(of({ told: "NL" }).state, "database");
+    assert.equal(of({ told: "DE" }).state, "claimed");
+    assert.equal(of({ told: "DE", egress: "45.1.9.9" }).state, "database");
   });
 
   test("the round trip counts where it is known from where, and not within this machine or its network", () => {

@@ -31,6 +31,14 @@ describe("node/outcome: what a session says of its exit", (test) => {
     }
   });
 
+  test("traffic that comes out in another country than was claimed speaks against it, however well it was carried", () => {
+    const egress = { address: "45.1.2.3", observers: 3, atMs: 1, country: "DE", asn: 64_496, elsewhere: true };
+    const seen = { egressCountry: "DE", egressAsn: 64_496 };
+    assert.deepEqual(outcomeOf(state(1n), 0n, egress), { failed: true, flags: flags.elsewhere, ...seen });
+    assert.deepEqual(outcomeOf(state(1n, "OVERCHARGED"), 0n, egress)?.flags, flags.overcharged + flags.elsewhere);
+    assert.deepEqual(outcomeOf(state(1n), 0n, { ...egress, elsewhere: false }), { failed: false, flags: 0, ...seen });
+  });
+
   test("a few bytes show no speed", () => {
     assert.equal(outcomeOf(state(MiB - 1n), 10n ** 9n)?.mbps, undefined);
     assert.equal(outcomeOf(state(MiB), 10n ** 9n)?.mbps, 8_000);

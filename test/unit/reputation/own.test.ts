@@ -57,6 +57,24 @@ describe("reputation/telling: what there is to tell", (test) => {
   });
 });
 
+describe("reputation/telling: where traffic came out", (test) => {
+  test("it is told as it was seen last; a session that did not see it leaves it as it was", () => {
+    const sessions = [session(), session({ egressCountry: "DE", egressAsn: 1 }), session({ egressCountry: "NL", egressAsn: 2 }), session()];
+    const seen = sessions.reduce(withSession, nothingSeen);
+    const [record] = recordsToTell(exit(1), new Map([[epoch, seen]]), new Map([[epoch, { amount: 1n, salts: [saltOf(1)] }]]), startMs);
+    assert.deepEqual([record?.egressCountry, record?.egressAsn], ["NL", 2]);
+    assert.deepEqual(withSession(nothingSeen, session()), { ...nothingSeen, sessions: 1 });
+  });
+
+  test("it is there again after a restart", async () => {
+    const { own, again } = await node();
+    await own.note(session({ egressCountry: "DE", egressAsn: 64_496 }));
+    await own.note(session({ endedMs: startMs - weekMs }));
+    const { egressCountry, egressAsn, sessions } = (await again()).seen(exit(1));
+    assert.deepEqual([egressCountry, egressAsn, sessions], ["DE", 64_496, 2]);
+  });
+});
+
 describe("reputation/own: what this node has seen itself", (test) => {
   test("counts as it was, fades, and is known after a restart; the money follows the chain", async () => {
     const { own, again, pay, clock } = await node();

@@ -82,6 +82,7 @@ const ourRules = (text: string): string[] => linesOf(text).filter((line) => ours
 /** By preference and form together: a rule of somebody else may have the number by chance. */
 const ours = [
   new RegExp(`^${preference.own}:.* fwmark 0x${clientMark.toString(16)} lookup main$`),
+  new RegExp(`^${preference.bound}:.* lookup ${clientTable}$`),
   new RegExp(`^${preference.control}:.* uidrange \\d+-\\d+ .*lookup main$`),
   new RegExp(`^${preference.dns}:.* lookup ${clientTable}$`),
   new RegExp(`^${preference.split}:.* to \\S+ lookup main$`),

@@ -7,7 +7,7 @@ export const clientTable = 28_025;
 export const clientMark = 28_025;
 
 /** Priorities of our policy rules: before the kernel's own (32766), and in this order. */
-export const preference = { own: 18_190, control: 18_200, dns: 18_210, split: 18_215, specific: 18_220, tunnel: 18_230 };
+export const preference = { own: 18_190, bound: 18_195, control: 18_200, dns: 18_210, split: 18_215, specific: 18_220, tunnel: 18_230 };
 
 /** Behind the tunnel's own route, so that it is met only where that one is missing. */
 const unreachableMetric = 4_096;
@@ -56,6 +56,8 @@ export function tunnelSteps(facts: RouteFacts): IpStep[] {
     },
     // what passes is found out by packets of any size
     pair(4, "route", `${checkIPv4(facts.dns)} dev ${tun} table ${clientTable}`),
+    // what asks for the tunnel by its address gets it, the node's own connections to peers too: that is how it looks at itself from outside
+    pair(4, "rule", `pref ${preference.bound} from ${address} lookup ${clientTable}`),
     ...[facts.dns, ...(facts.resolver === undefined ? [] : [facts.resolver])].map((resolver) =>
       pair(4, "rule", `pref ${preference.dns} to ${checkIPv4(resolver)}/32 lookup ${clientTable}`),
     ),
