@@ -45,8 +45,8 @@ type Exit = { peer: string; addresses: string[]; country: string };
 const asked = 5;
 const firstMs = 5_000;
 const hourMs = 3_600_000;
-/** when too few have answered */
-const againMs = 300_000;
+/** when too few have answered: at first they may just not be known yet */
+const againMs = [20_000, 300_000] as const;
 const dialMs = 5_000;
 const askMs = 15_000;
 const identifyMs = 2_000;
@@ -82,15 +82,17 @@ export function watchEgress(deps: WitnessingDeps, exit: Exit, way: Way, onSeen: 
   const stopped = new AbortController();
   const { signal } = stopped;
   const running = (async () => {
+    let failures = 0;
     for (let waitMs = firstMs; ; ) {
       await clock.sleep(waitMs * (0.8 + randomInt(400) / 1000), signal);
       const egress = await lookAtEgress(deps, exit, way, signal);
+      failures = egress ? 0 : failures + 1;
       if (egress) {
         const { address, observers, atMs } = egress;
         await deps.judging.noteEgress(exit.peer, { address, observers, atMs });
         onSeen(egress);
       } else log.info("where an exit's traffic comes out was not seen", { peer: exit.peer });
-      waitMs = egress ? hourMs : againMs;
+      waitMs = egress ? hourMs : (againMs[failures - 1] ?? againMs[1]);
     }
   })().catch((error) => {
     if (!signal.aborted) log.warn("where an exit's traffic comes out is not looked at any more", { code: asMystError(error).code });

@@ -35,6 +35,8 @@ export type TunnelMarket = AsyncDisposable & {
   joining: { dataDir: string; networkFile: string; peer: string; via: string };
   /** what the consumer's host may send to while its kill switch stands */
   allowed: Allowed[];
+  /** those of further hosts */
+  nodeOf(name: string): TunnelNode;
   /** default: the first */
   startExit(index?: number): Promise<void>;
   /**
@@ -55,6 +57,8 @@ export type TunnelMarketOptions = {
   exits?: number;
   /** further hosts */
   also?: string[];
+  /** further hosts, whose nodes have an account with a bond */
+  bonded?: string[];
   /** further options of the exit's `serve` */
   serving?: string[];
 };
@@ -72,12 +76,13 @@ const numbered = (name: string, count: number): string[] => Array.from({ length:
  * namespaces of our own, in a directory that goes with them.
  */
 export async function openTunnelMarket(options: TunnelMarketOptions = {}): Promise<TunnelMarket> {
-  const { priceGib = "0.1", priceHour = "0.01", guests: guestCount = 1, exits: exitCount = 1, also = [], serving = [] } = options;
+  const { priceGib = "0.1", priceHour = "0.01", guests: guestCount = 1, exits: exitCount = 1 } = options;
+  const { also = [], bonded = [], serving = [] } = options;
   await using undo = new AsyncDisposableStack();
   const directory = "/run/market";
   mkdirSync(directory);
   const [guestNames, exitNames] = [numbered("consumer", guestCount), numbered("exit", exitCount)];
-  const hosts = openInternet(["consumer", ...exitNames, "target", ...guestNames.slice(1), ...also]);
+  const hosts = openInternet(["consumer", ...exitNames, "target", ...guestNames.slice(1), ...also, ...bonded]);
   const hostOf = (name: string) => hosts.get(name) as Host;
   const consumerHost = hostOf("consumer");
   const anvil = undo.use(await startAnvil({ log }));
@@ -90,6 +95,7 @@ export async function openTunnelMarket(options: TunnelMarketOptions = {}): Promi
 
   const nodeOf = (name: string): TunnelNode => createTunnelNode(hostOf(name), join(directory, name), networkFile);
   const nodes = guestNames.map(nodeOf);
+  const further = new Map(bonded.map((name) => [name, nodeOf(name)]));
   const exits: Exit[] = [];
   for (const name of exitNames) {
     const dataDir = join(directory, name);
@@ -98,8 +104,8 @@ export async function openTunnelMarket(options: TunnelMarketOptions = {}): Promi
     exits.push({ ...nodeOf(name), peer: identity.peerId, dataDir });
   }
   const exit = exits[0] as Exit;
-  undo.defer(async () => void (await Promise.all([...nodes, ...exits].map((node) => node.stop(3_000)))));
-  for (const name of guestNames) await openAccount(join(directory, name), network, anvil.rpc);
+  undo.defer(async () => void (await Promise.all([...nodes, ...further.values(), ...exits].map((node) => node.stop(3_000)))));
+  for (const name of [...guestNames, ...bonded]) await openAccount(join(directory, name), network, anvil.rpc);
 
   const target = undo.use(await startAgent(hostOf("target")));
   await target.ask({ do: "serve" });
@@ -115,6 +121,7 @@ export async function openTunnelMarket(options: TunnelMarketOptions = {}): Promi
   const opened = undo.move();
   return {
     ...{ consumer, user, guests, exit, exits, hosts, network, target: hostOf("target") },
+    nodeOf: (name) => further.get(name) as TunnelNode,
     joining: { dataDir: join(directory, "consumer"), networkFile, peer: exit.peer, via },
     allowed: [
       ...exits.flatMap(({ host: { address } }): Allowed[] => [
