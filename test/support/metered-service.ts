@@ -11,16 +11,13 @@ export function meteredService(clock: Clock = systemClock) {
   const grants = new Map<string, { used: bigint; allowed: bigint; ended: boolean; told: bigint[] }>();
   let onUsage: (bytes: bigint) => void = () => undefined;
   let fail: (error: MystError) => void = () => undefined;
-  let received = 0n;
+  /** of the session opened last: one that ends late has a count of its own */
+  let count = { received: 0n };
   let ours = createUnanswered({ clock }, consumerPatience);
   let theirs = createUnanswered({ clock }, exitPatience);
   let honest = true;
   let current = "";
   const spoilt = new Set<string>();
-  const close = async () => {
-    if (spoilt.has("consumer")) throw new Error("broken");
-    return received;
-  };
 
   const provider: ServiceProvider = {
     kind: "units",
@@ -58,14 +55,18 @@ export function meteredService(clock: Clock = systemClock) {
       current = opening.sessionId;
       onUsage = opening.onUsage;
       fail = opening.onFailed ?? fail;
-      received = 0n;
+      const mine = { received: 0n };
+      count = mine;
       ours = createUnanswered({ clock }, consumerPatience);
       return {
-        usedBytes: () => received,
-        receivedBytes: () => received,
+        usedBytes: () => mine.received,
+        receivedBytes: () => mine.received,
         unanswered: () => ours.read(),
         endpoint: { units: "here" },
-        close,
+        close: async () => {
+          if (spoilt.has("consumer")) throw new Error("broken");
+          return mine.received;
+        },
       };
     },
   };
@@ -79,8 +80,8 @@ export function meteredService(clock: Clock = systemClock) {
       const left = state.allowed - state.used;
       const got = bytes < left ? bytes : left > 0n ? left : 0n;
       state.used += got;
-      received += got;
-      onUsage(received);
+      count.received += got;
+      onUsage(count.received);
       return got;
     },
     /** what the consumer said had reached it */
@@ -106,9 +107,9 @@ export function meteredService(clock: Clock = systemClock) {
       return true;
     },
     seesAnswer: () => {
-      received += 1n;
+      count.received += 1n;
       ours.answered();
-      onUsage(received);
+      onUsage(count.received);
     },
     givesUp: () => {
       ours.settled();
