@@ -40,7 +40,10 @@ export async function joinNetwork(deps: JoiningDeps, options: NodeOptions): Prom
   const [{ createNetwork }, { createDiscovery }] = await Promise.all([import("../network/host.ts"), import("../discovery/discovery.ts")]);
   let registry: BondRegistry = async () => false;
   const announcers = await announcersOf(deps, (address) => registry(address));
-  const isBonded = (peer: string) => announcers.standing(peerAddress(peer)) === "bonded";
+  const isBonded = (peer: string) => {
+    const address = addressOf(peer);
+    return address !== undefined && announcers.standing(address) === "bonded";
+  };
   const network = await createNetwork(
     { identity, store, log: log.child("network"), clock, isBonded },
     {
@@ -65,6 +68,15 @@ export async function joinNetwork(deps: JoiningDeps, options: NodeOptions): Prom
     registry = better;
   };
   return { network, discovery, announcers, askFirst };
+}
+
+/** Anybody may connect, also with a key of another kind, which has no address. */
+export function addressOf(peer: string): Hex | undefined {
+  try {
+    return peerAddress(peer);
+  } catch {
+    return undefined;
+  }
 }
 
 /** Whom this network lets announce: everybody, or who has its bond on the chain. */
