@@ -47,7 +47,10 @@ async function openGround(undo: AsyncDisposableStack): Promise<Ground> {
   execFileSync("mount", ["--bind", "/run/resolv.conf", "/etc/resolv.conf"]);
   await market.startExit();
   for (const guest of guests) await market.startConsumer(guest);
-  const victim = (await other.node.api.call("status")).connection?.endpoint.address ?? "";
+  const addressOf = async () => (await other.node.api.call("status")).connection?.endpoint.address;
+  // the tunnel is up a moment before the session says so
+  await until(async () => (await addressOf()) !== undefined);
+  const victim = (await addressOf()) ?? "";
   const gateway = victim.replace(/\d+$/, "1");
 
   // who comes in there after the exit's own table, and with the other client before anybody's
