@@ -36,6 +36,13 @@ type Ground = {
 
 const isV4 = (host: string) => !host.includes(":");
 
+/** Its address in the tunnel, which is up a moment before the session says so. */
+async function addressOf({ api }: Pick<TunnelMarket["consumer"], "api">): Promise<string> {
+  const now = async () => (await api.call("status")).connection?.endpoint.address;
+  await until(async () => (await now()) !== undefined);
+  return (await now()) ?? "";
+}
+
 /** An exit with two clients, one of which tries what it must not, and an attacker's name server that the exit asks. */
 async function openGround(undo: AsyncDisposableStack): Promise<Ground> {
   const market = undo.use(await openTunnelMarket({ guests: 2, serving: ["--flow-limit", "100000"] }));
@@ -47,10 +54,7 @@ async function openGround(undo: AsyncDisposableStack): Promise<Ground> {
   execFileSync("mount", ["--bind", "/run/resolv.conf", "/etc/resolv.conf"]);
   await market.startExit();
   for (const guest of guests) await market.startConsumer(guest);
-  const addressOf = async () => (await other.node.api.call("status")).connection?.endpoint.address;
-  // the tunnel is up a moment before the session says so
-  await until(async () => (await addressOf()) !== undefined);
-  const victim = (await addressOf()) ?? "";
+  const victim = await addressOf(other.node);
   const gateway = victim.replace(/\d+$/, "1");
 
   // who comes in there after the exit's own table, and with the other client before anybody's
@@ -155,7 +159,7 @@ async function withoutPolicy({ market, caught, attempt }: Ground, { signal }: Po
   const { host } = market.exit;
   const [helper] = processesOn(host).filter(({ command }) => /wireguard\/helper\/main/.test(command));
   if (!helper) throw new Error("the exit has no helper");
-  const own = (await market.consumer.api.call("status")).connection?.endpoint.address ?? "";
+  const own = await addressOf(market.consumer);
   const [, key = ""] =
     host
       .run("wg show all allowed-ips")
