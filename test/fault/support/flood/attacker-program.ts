@@ -2,18 +2,15 @@ import { randomBytes } from "node:crypto";
 import { setPriority } from "node:os";
 import { setTimeout as wait } from "node:timers/promises";
 import { RPC } from "@chainsafe/libp2p-gossipsub/message";
-import { identify } from "@libp2p/identify";
 import type { Connection, Stream } from "@libp2p/interface";
-import { noise } from "@libp2p/noise";
-import { tcp } from "@libp2p/tcp";
-import { yamux } from "@libp2p/yamux";
 import { multiaddr } from "@multiformats/multiaddr";
-import { createLibp2p, type Libp2p } from "libp2p";
+import type { Libp2p } from "libp2p";
 import { encodeOffer } from "../../../../src/discovery/offer.ts";
 import { createIdentity } from "../../../../src/identity/identity.ts";
 import { content, networkConfig } from "../../../net/discovery/market.ts";
 import { answerParent } from "../../../support/forked.ts";
 import { offerOf, signedBy } from "../../../unit/discovery/offers.ts";
+import { startStranger } from "../stranger.ts";
 import type { Aim, AttackAnswer, AttackTask } from "./peers.ts";
 
 const prefix = "/mystnode/test";
@@ -63,24 +60,9 @@ let over = false;
 /** the machine is theirs and ours: they shall not be what makes an answer late */
 setPriority(10);
 
-async function startHost(): Promise<Libp2p> {
-  const host = await createLibp2p({
-    privateKey: createIdentity(randomBytes(32)).libp2pKey,
-    addresses: { listen: [] },
-    transports: [tcp()],
-    connectionEncrypters: [noise()],
-    streamMuxers: [yamux()],
-    connectionManager: { reconnectRetries: 0 },
-    services: { identify: identify({ protocolPrefix: prefix.slice(1) }) },
-  });
-  // whoever speaks gossip is taken for a neighbour
-  await host.handle(gossip, (stream) => void stream.addEventListener("message", () => undefined));
-  return host;
-}
-
 /** One that floods one victim, over and over, until it is told to stop: then no more once it has been hung up on. */
 async function flood({ address, perSecond }: Aim, shared?: Libp2p): Promise<void> {
-  let host = shared ?? (await startHost());
+  let host = shared ?? (await startStranger(prefix, gossip));
   const record = () => {
     const made: AttackAnswer["attackers"][0] = { peer: host.peerId.toString(), heldMs: [], refused: 0 };
     attackers.push(made);
@@ -94,7 +76,7 @@ async function flood({ address, perSecond }: Aim, shared?: Libp2p): Promise<void
     await wait(retryMs);
     if (shared || self.heldMs.length === 0) continue;
     await host.stop();
-    host = await startHost();
+    host = await startStranger(prefix, gossip);
     self = record();
   }
   if (!shared) await host.stop();
@@ -144,7 +126,7 @@ answerParent<AttackTask, AttackAnswer>(async (task) => {
   if (task.type === "stop") stopping = true;
   if (task.type === "end") over = true;
   if (task.type === "start") {
-    const shared = task.keys === "same" ? await startHost() : undefined;
+    const shared = task.keys === "same" ? await startStranger(prefix, gossip) : undefined;
     for (const aim of task.aims) void flood(aim, shared);
   }
   return { sent, attackers };

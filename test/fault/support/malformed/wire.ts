@@ -1,35 +1,14 @@
-import { randomBytes } from "node:crypto";
 import { connect } from "node:net";
 import { setTimeout as wait } from "node:timers/promises";
-import { identify } from "@libp2p/identify";
 import type { Stream } from "@libp2p/interface";
-import { noise } from "@libp2p/noise";
-import { tcp } from "@libp2p/tcp";
-import { yamux } from "@libp2p/yamux";
 import { multiaddr } from "@multiformats/multiaddr";
-import { createLibp2p, type Libp2p } from "libp2p";
-import { createIdentity } from "../../../../src/identity/identity.ts";
 import { type Random, randomOf } from "../../../support/random.ts";
+import { startStranger } from "../stranger.ts";
 
 const openMs = 5_000;
 const perPeer = 200;
 /** what is known before the node has told of itself */
 const fewProtocols = 6;
-
-/** One that is in the network as far as being identified goes, under a key of its own. */
-async function startStranger(prefix: string): Promise<Libp2p> {
-  const host = await createLibp2p({
-    privateKey: createIdentity(randomBytes(32)).libp2pKey,
-    addresses: { listen: [] },
-    transports: [tcp()],
-    connectionEncrypters: [noise()],
-    streamMuxers: [yamux()],
-    connectionManager: { reconnectRetries: 0 },
-    services: { identify: identify({ protocolPrefix: prefix.slice(1) }) },
-  });
-  await host.handle("/meshsub/1.1.0", (stream) => void stream.addEventListener("message", () => undefined));
-  return host;
-}
 
 /** Bytes with a length before them as one or the other protocol has it, right or wrong; or none. */
 function packet(random: Random): Uint8Array {
@@ -54,7 +33,7 @@ export async function speakNonsense(
   const tried: Record<string, number> = {};
   let done = 0;
   while (done < runs && !signal.aborted) {
-    const host = await startStranger(prefix);
+    const host = await startStranger(prefix, "/meshsub/1.1.0");
     try {
       const connection = await host.dial(multiaddr(invite), { signal: AbortSignal.timeout(openMs) });
       let protocols: string[] = [];
