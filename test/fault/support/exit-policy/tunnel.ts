@@ -1,6 +1,7 @@
 import { execFileSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { setTimeout as wait } from "node:timers/promises";
+import { dnsPort, pathPort } from "../../../../src/services/wireguard/types.ts";
 import { startNameServer } from "../../../support/name-server.ts";
 import { until } from "../../../support/until.ts";
 import { streamPort, webPort } from "../../../tunnel/support/agent.ts";
@@ -22,7 +23,6 @@ const controlTries = 20;
 const arrivalMs = 300;
 /** to there goes what has another's source: nothing else does */
 const spoofPort = 1900;
-const dnsPort = 5380;
 
 type Ground = {
   market: TunnelMarket;
@@ -60,7 +60,7 @@ async function openGround(undo: AsyncDisposableStack): Promise<Ground> {
   // who comes in there after the exit's own table, and with the other client before anybody's
   const tap = (table: string, hook: string, rule: string) =>
     `table inet ${table} {\n  chain ${hook} { type filter hook ${hook} priority ${hook === "input" ? 500 : -500}; ${rule} counter; }\n}\n`;
-  exit.host.run("nft -f -", tap("tap", "input", `iifname "mystn*" meta l4proto { tcp, udp } th dport != ${dnsPort}`));
+  exit.host.run("nft -f -", tap("tap", "input", `iifname "mystn*" meta l4proto { tcp, udp } th dport != { ${dnsPort}, ${pathPort} }`));
   other.node.host.run(
     "nft -f -",
     tap("tap", "prerouting", `iifname "mystc*" meta l4proto { tcp, udp } th dport { 80, 443, ${spoofPort} }`),
