@@ -1,4 +1,4 @@
-import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import { makeKeyPair } from "../../../src/services/wireguard/backend/keys.ts";
 import { until } from "../../support/until.ts";
 import { type Host, inside, processesOn } from "../../tunnel/support/internet.ts";
@@ -72,11 +72,20 @@ export async function openByHand(clients: { host: Host; how: "bare" | "wg-quick"
 
 /** Keeps all processes of these hosts from running while `work` lasts. */
 export async function standing<T>(hosts: Host[], without: number[], work: () => Promise<T>): Promise<T> {
-  const pids = hosts.flatMap(processesOn).flatMap(({ pid }) => (without.includes(pid) ? [] : [String(pid)]));
-  if (pids.length > 0) execFileSync("kill", ["-STOP", ...pids]);
+  const pids = hosts.flatMap(processesOn).flatMap(({ pid }) => (without.includes(pid) ? [] : [pid]));
+  for (const pid of pids) signalled(pid, "SIGSTOP");
   try {
     return await work();
   } finally {
-    if (pids.length > 0) execFileSync("kill", ["-CONT", ...pids]);
+    for (const pid of pids) signalled(pid, "SIGCONT");
+  }
+}
+
+/** A tool that only asked something may have ended since. */
+function signalled(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(pid, signal);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
   }
 }
