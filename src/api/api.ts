@@ -138,21 +138,47 @@ function checked<K extends RouteName>(route: K, raw: unknown): Input<K> {
 
 const line = (value: unknown) => new TextEncoder().encode(`${JSON.stringify(value)}\n`);
 
-function ndjson<K extends StreamName>(route: K, items: AsyncIterable<Output<K>>, stop: () => void): ReadableStream<Uint8Array> {
+function ndjson<K extends StreamName>(route: K, items: AsyncIterable<Output<K>>, request: Asking): ReadableStream<Uint8Array> {
   const iterator = items[Symbol.asyncIterator]();
+  const close = (controller: ReadableStreamDefaultController) => {
+    request.over();
+    controller.close();
+  };
   return new ReadableStream({
     pull: async (controller) => {
       try {
         const { done, value } = await iterator.next();
-        if (done) controller.close();
+        if (done) close(controller);
         else controller.enqueue(line({ v: 1, ...(z.encode(routes[route].output, value as never) as object) }));
       } catch (error) {
         controller.enqueue(line(errorBody(asMystError(error))));
-        controller.close();
+        close(controller);
       }
     },
-    cancel: stop,
+    cancel: request.gone,
   });
+}
+
+type Asking = {
+  /** aborts when the client has gone */
+  signal: AbortSignal;
+  gone(): void;
+  /** to be called once it is answered: while somebody listens to its signal, a Request is never collected as garbage */
+  over(): void;
+};
+
+/** Whoever holds on to this holds on to the Request, whose signal tells nothing any more once it is collected. */
+function asking(request: Request): Asking {
+  const left = new AbortController();
+  const { signal } = request;
+  const gone = () => left.abort(signal.reason);
+  signal.addEventListener("abort", gone);
+  return {
+    signal: left.signal,
+    gone,
+    // names the Request, so that this holds on to it
+    over: () => request.signal.removeEventListener("abort", gone),
+  };
 }
 
 /** The one API of a node, for the socket and for commands in the same process. It holds nothing that the node does not. */
@@ -175,17 +201,18 @@ export function createApi(node: ApiNode, { log = silentLogger, onStop = () => un
     app.on(route.method, route.path, async (c) => {
       const rest = route.method === "GET" ? c.req.query() : await body(c.req.text());
       const input = checked(name, { ...rest, ...c.req.param() });
-      const gone = new AbortController();
-      const { raw } = c.req;
-      const stop = () => gone.abort(raw.signal.reason);
-      raw.signal.addEventListener("abort", stop);
+      const request = asking(c.req.raw);
+      const { signal } = request;
       if ("stream" in route) {
-        const items = (handlers[name as StreamName] as (input: unknown, signal: AbortSignal) => AsyncIterable<never>)(input, gone.signal);
-        // by `stop` the stream holds on to the Request, whose signal tells nothing any more once it is collected as garbage
-        return c.body(ndjson(name as StreamName, items, stop), 200, { "content-type": "application/x-ndjson" });
+        const items = (handlers[name as StreamName] as (input: unknown, signal: AbortSignal) => AsyncIterable<never>)(input, signal);
+        return c.body(ndjson(name as StreamName, items, request), 200, { "content-type": "application/x-ndjson" });
       }
-      const output = await (handlers[name as CallName] as (input: unknown, signal: AbortSignal) => Promise<never>)(input, gone.signal);
-      return c.json({ v: 1, ...(z.encode(route.output, output) as object) });
+      try {
+        const output = await (handlers[name as CallName] as (input: unknown, signal: AbortSignal) => Promise<never>)(input, signal);
+        return c.json({ v: 1, ...(z.encode(route.output, output) as object) });
+      } finally {
+        request.over();
+      }
     });
   }
   return app;

@@ -3,15 +3,18 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { mkdir, mkdtemp, rm, stat, writeFile } from "node:fs/promises";
+import { IncomingMessage } from "node:http";
 import { createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { queryObjects } from "node:v8";
 import { createApi } from "../../../src/api/api.ts";
 import { createApiClient } from "../../../src/api/client.ts";
 import { listenSocket } from "../../../src/api/socket.ts";
 import { socketPathOf } from "../../../src/api/socket-path.ts";
 import { isMystError } from "../../../src/lib/errors.ts";
 import { describe } from "../../support/harness.ts";
+import { until } from "../../support/until.ts";
 import { fakeNode, session } from "./fake-node.ts";
 
 const inDirectory = async (work: (directory: string) => Promise<void>) => {
@@ -59,6 +62,31 @@ describe("api/socket", (test) => {
       await assert.rejects(next, (error) => isMystError(error, "INTERRUPTED"));
       const { signal } = fake.given();
       while (!signal.aborted) await new Promise((resolve) => setTimeout(resolve, 5));
+    }));
+
+  test("nothing stays in memory of a request that is over, of a call or of a stream", () =>
+    inDirectory(async (directory) => {
+      const fake = fakeNode();
+      await using _ = await listenSocket(createApi(fake.node), directory);
+      const client = clientOf(directory);
+      const rounds = 20;
+      // it collects garbage itself, and what that sets free is let go of a moment later
+      const alive = () => queryObjects(IncomingMessage, { format: "count" });
+      const all = async () => {
+        for (let i = 0; i < rounds; i += 1) {
+          await client.call("status");
+          for await (const _ of client.stream("deposit", { amount: 1n, bond: 2n }));
+          const events = client.stream("events");
+          const first = events.next();
+          await until(() => fake.listeners.size > 0);
+          fake.emit({ type: "peer", peer: "p", connected: true });
+          await first;
+          await events.return(undefined);
+          await until(() => fake.listeners.size === 0);
+        }
+      };
+      await all();
+      await until(() => alive() < rounds / 2, 5_000);
     }));
 
   test("nobody there, no directory, a file for a directory: NODE_NOT_RUNNING", () =>
