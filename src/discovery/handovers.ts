@@ -4,7 +4,7 @@ import type { RecordDomain } from "../identity/record.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Hex } from "../lib/codec.ts";
 import { isMystError } from "../lib/errors.ts";
-import { every } from "../lib/lifecycle.ts";
+import { deadline, every } from "../lib/lifecycle.ts";
 import type { Logger } from "../lib/ports.ts";
 import { type Member, secretOrder, toEvict } from "../lib/sample.ts";
 import type { Store } from "../lib/store.ts";
@@ -148,7 +148,7 @@ export async function followHandovers(deps: Deps, own: Uint8Array[]): Promise<Ha
   const tell = async (peer: string) => {
     for (const bytes of told)
       await network
-        .ask(peer, protocol, bytes, AbortSignal.any([stopped.signal, AbortSignal.timeout(tellMs)]), { maxAnswer: 0 })
+        .ask(peer, protocol, bytes, deadline(tellMs, stopped.signal), { maxAnswer: 0 })
         .catch((error) => log.debug("a hand-over was not told", { peer, error: (error as Error).message }));
   };
   const off = told.length > 0 ? network.onConnect((peer) => void tell(peer)) : () => undefined;

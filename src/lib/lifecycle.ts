@@ -3,8 +3,19 @@ import { type ErrorCode, MystError } from "./errors.ts";
 
 /** A signal that fires when `signal` does or after `ms`, whichever is first. Every wait on a peer, a chain or a disk has one. */
 export function deadline(ms: number, signal?: AbortSignal, clock?: Pick<Clock, "timeout">): AbortSignal {
-  const late = clock?.timeout?.(ms) ?? AbortSignal.timeout(ms);
+  const late = clock?.timeout?.(ms) ?? timedOut(ms);
   return signal ? AbortSignal.any([signal, late]) : late;
+}
+
+/**
+ * As `AbortSignal.timeout`, which must not be used: a signal that is made by `AbortSignal.any` out of another such one with a timeout in it
+ * stays in memory for ever (Node 24).
+ */
+function timedOut(ms: number): AbortSignal {
+  const late = new AbortController();
+  const abort = () => late.abort(new DOMException("The operation was aborted due to timeout", "TimeoutError"));
+  setTimeout(abort, ms).unref();
+  return late.signal;
 }
 
 /** Awaits `work`, or throws `code` after `ms`. The work itself is not stopped: pass it a `deadline` where it takes a signal. */

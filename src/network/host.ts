@@ -11,6 +11,7 @@ import { createLibp2p, type Libp2p } from "libp2p";
 import type { Identity } from "../identity/identity.ts";
 import type { Clock } from "../lib/clock.ts";
 import { MystError } from "../lib/errors.ts";
+import { deadline } from "../lib/lifecycle.ts";
 import type { Logger } from "../lib/ports.ts";
 import type { Store } from "../lib/store.ts";
 import { openBans } from "./bans.ts";
@@ -169,7 +170,7 @@ export async function createNetwork(deps: NetworkDeps, options: NetworkOptions):
   const gossip = services.gossip && createGossip({ pubsub: services.gossip, name: named, ban, complain, networksOf, log, clock });
   const dht = services.dht && createDht({ dht: services.dht, onConnect: peers.onConnect, log, clock });
   const admitted = (peer: string) =>
-    peers.untilIdentified(peer, AbortSignal.timeout(identifiedMs)).then(
+    peers.untilIdentified(peer, deadline(identifiedMs)).then(
       () => true,
       () => false,
     );

@@ -1,5 +1,6 @@
 import { suffices } from "../country/evidence.ts";
 import type { Discovery } from "../discovery/discovery.ts";
+import { deadline } from "../lib/lifecycle.ts";
 import type { Judging } from "./judging.ts";
 import type { EvidenceLevel, ExitQuery, ExitView } from "./types.ts";
 import { exitViews } from "./views.ts";
@@ -9,7 +10,7 @@ type Online = { discovery: Pick<Discovery, "search" | "offers">; judging: Pick<J
 /** Exits that are known, with what is thought of them; none before the node has joined the network. */
 export async function listExits(online: Online | undefined, query: ExitQuery, signal: AbortSignal): Promise<ExitView[]> {
   if (!online) return [];
-  const until = AbortSignal.any([signal, AbortSignal.timeout(query.waitMs ?? 0)]);
+  const until = deadline(query.waitMs ?? 0, signal);
   const known = query.waitMs ? await online.discovery.search(query, until) : online.discovery.offers(query);
   const exits = known.flatMap(exitViews).filter((exit) => query.service === undefined || exit.service === query.service);
   const shown = await online.judging.shown(exits);
