@@ -1,6 +1,8 @@
-import { readdirSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { join } from "node:path";
 import { createChain } from "../../../../src/chain/client.ts";
 import { fund } from "../../../../src/devnet/funding.ts";
+import { ownProgram } from "../../../../src/devnet/processes.ts";
 import { systemClock } from "../../../../src/lib/clock.ts";
 import { silentLogger } from "../../../../src/lib/ports.ts";
 import { clearingDomain } from "../../../../src/payments/eip712.ts";
@@ -13,7 +15,9 @@ import { connectSoon, download, sessionNow } from "../use.ts";
 import { bond, type Door, deposit, prices } from "./door.ts";
 
 /** The exit of a market, a process of its own on real ledgers and a real chain, and what it takes up. */
-export type LiveDoor = Door & { market: Market; size(): { mib: number; handles: number } };
+export type LiveDoor = Door & { market: Market; size(): Promise<Size> };
+/** `mib`: in memory once its garbage is collected; `rssMib`: what it has of the machine's */
+export type Size = { mib: number; rssMib: number; handles: number };
 
 const openMs = 20_000;
 const spare = myst;
@@ -24,7 +28,8 @@ export async function openLiveDoor(targetPort: number): Promise<LiveDoor> {
   const market = undo.use(await openMarket({ priceGib: "0.1", priceHour: "0.000000001", allow: [`127.0.0.1:${targetPort}`] }));
   const { exit, network } = market;
   const payer = market.payers[0] as Part;
-  await Promise.all([exit.start(), payer.start()]);
+  const weight = join(exit.dataDir, "..", "weight");
+  await Promise.all([exit.start(weighed(weight)), payer.start()]);
   const bystanders = new Set([payer.address]);
   const [rpc = ""] = network.rpc;
   const pid = exit.process().pid;
@@ -71,10 +76,16 @@ export async function openLiveDoor(targetPort: number): Promise<LiveDoor> {
         ),
       );
     },
-    size: () => ({
-      mib: Number(/VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1] ?? 0) / 1024,
-      handles: readdirSync(`/proc/${pid}/fd`).length,
-    }),
+    size: async () => {
+      rmSync(weight, { force: true });
+      process.kill(pid, "SIGUSR2");
+      await until(() => existsSync(weight), 60_000);
+      return {
+        mib: Number(readFileSync(weight, "utf8")) / 2 ** 20,
+        rssMib: Number(/VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1] ?? 0) / 1024,
+        handles: readdirSync(`/proc/${pid}/fd`).length,
+      };
+    },
     [Symbol.asyncDispose]: () => opened.disposeAsync(),
   };
 }
@@ -116,8 +127,16 @@ export async function keepUsing(
 }
 
 /** What is over is let go of some ten seconds later, and its memory when somebody gets round to it. */
-export const calm = (door: LiveDoor, most: { mib: number; handles: number }): Promise<unknown> =>
-  until(() => {
-    const { mib, handles } = door.size();
+export const calm = (door: LiveDoor, most: Pick<Size, "mib" | "handles">): Promise<unknown> =>
+  until(async () => {
+    const { mib, handles } = await door.size();
     return mib <= most.mib && handles <= most.handles;
   }, 60_000);
+
+/** What people run, and what it holds on to can be asked for. */
+function weighed(into: string): string[] {
+  const [node = "", ...rest] = ownProgram;
+  const weighing = new URL("./weighing.ts", import.meta.url);
+  weighing.search = encodeURIComponent(into);
+  return [node, "--expose-gc", "--import", weighing.href, ...rest];
+}

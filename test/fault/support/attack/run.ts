@@ -8,7 +8,7 @@ import { type Cheat, openCheat } from "./cheat.ts";
 import { claim, credulous } from "./claims.ts";
 import { type Door, openDoor } from "./door.ts";
 import { kinds } from "./kinds.ts";
-import { calm, keepUsing, type LiveDoor, openLiveDoor } from "./live.ts";
+import { calm, keepUsing, type LiveDoor, openLiveDoor, type Size } from "./live.ts";
 import { meetInMemory, meetOverNetwork } from "./meetings.ts";
 import { believing, overcharge } from "./overcharge.ts";
 import { reconnect } from "./reconnects.ts";
@@ -38,8 +38,8 @@ export type AttackFound = {
   /** by kind, how often an exit or a consumer without the defence was taken in */
   controls: Record<string, number>;
   honest: { promises: number; p99Ms: number; downloads: number };
-  /** of the exit's process: what it has grown by while it was attacked */
-  growth: { mib: number; handles: number };
+  /** what the exit's process has grown by while it was attacked */
+  growth: Size;
 };
 
 /** so many tries are one batch, recorded as one */
@@ -126,7 +126,7 @@ const gainKinds: GainKind[] = [
 
 const nothing = (): AttackFound => ({
   ...{ tried: {}, accepted: [], problems: [], gainOverBound: none, controls: {} },
-  ...{ honest: { promises: 0, p99Ms: Number.NaN, downloads: 0 }, growth: { mib: 0, handles: 0 } },
+  ...{ honest: { promises: 0, p99Ms: Number.NaN, downloads: 0 }, growth: { mib: 0, rssMib: 0, handles: 0 } },
 });
 
 /** Does so many tries of a kind in batches, those that are recorded left out, and enters what came of them. */
@@ -183,16 +183,16 @@ export async function attackLive(options: AttackOptions): Promise<AttackFound> {
   const target = undo.use(await startTarget(push));
   const door = undo.use(await openLiveDoor(target.port));
   const node = await keepUsing(door, 1_000);
-  const { handles: idle } = door.size();
+  const { handles: idle } = await door.size();
   const honest = await payHonestly(door);
   const crowd = undo.use(openCrowd(door, await openCheat(door, undo.use(await door.payer())), lanes));
   await crowd.cheats("open");
-  let before = door.size();
+  let before = await door.size();
   for (const kind of kinds)
     await inBatches(kind.name, options.live, async (count, seed) => {
       const one = { ...(await tryKind(kind, { door, crowd, count, seed, signal })), gainOverBound: String(none) };
       // what it takes to be busy at all it takes from the first batch on
-      if (kind === kinds[0]) before = door.size();
+      if (kind === kinds[0]) before = await door.size();
       return one;
     });
   for (const { name, run, isLive } of gainKinds)
@@ -203,8 +203,8 @@ export async function attackLive(options: AttackOptions): Promise<AttackFound> {
   found.honest = { promises: paid.tookMs.length, p99Ms: percentile(paid.tookMs, 0.99), downloads: used.downloads };
   await crowd[Symbol.asyncDispose]();
   await calm(door, { mib: before.mib + spareMib, handles: idle + spareHandles }).catch(() => undefined);
-  const after = door.size();
-  found.growth = { mib: after.mib - before.mib, handles: after.handles - idle };
+  const after = await door.size();
+  found.growth = { mib: after.mib - before.mib, rssMib: after.rssMib - before.rssMib, handles: after.handles - idle };
   log(
     `the honest payer: ${paid.tookMs.length} promises, ${used.downloads} downloads; the exit grew by ${Math.round(found.growth.mib)} MiB`,
   );
