@@ -1,10 +1,10 @@
 import type { ApiClient } from "../api/client.ts";
 import type { Input } from "../api/routes.ts";
-import { formatAmount, type Unit } from "../lib/units.ts";
+import type { Unit } from "../lib/units.ts";
 import type { ExitQuery, ExitView } from "../node/types.ts";
 import type { Settings } from "../options.ts";
 import type { Context, Run } from "./context.ts";
-import { type Column, shortPeer, table } from "./format.ts";
+import { type Column, plainAmount, shortPeer, table } from "./format.ts";
 import { countryOptions, networkOf, withNode } from "./hosting.ts";
 import { priceText } from "./texts.ts";
 
@@ -90,15 +90,12 @@ async function follow({ out, interrupts }: Context<"exits">, api: ApiClient, que
 /** who says that it is in that country */
 const evidenceTexts = { claimed: "word", database: "db", latency: "rtt", refuted: "no" };
 
-/** without its unit, which the title names */
-const plain = (amount: bigint, unit: Unit): string => formatAmount(amount, unit).replace(/ .*/, "");
-
 export const columns = (unit: Unit): Column<ExitView>[] => [
   { title: "COUNTRY", cell: (exit) => [exit.country, exit.city].filter(Boolean).join(" "), flexible: true },
   { title: "BY", cell: ({ evidence = "claimed" }) => evidenceTexts[evidence] },
   { title: "SERVICE", cell: (exit) => exit.service },
-  { title: `${unit.symbol}/GIB`, cell: (exit) => plain(exit.perGiB, unit), right: true },
-  { title: "/HOUR", cell: (exit) => plain(exit.perHour, unit), right: true },
+  { title: `${unit.symbol}/GIB`, cell: (exit) => plainAmount(exit.perGiB, unit), right: true },
+  { title: "/HOUR", cell: (exit) => plainAmount(exit.perHour, unit), right: true },
   { title: "TAKEN", cell: (exit) => `${exit.sessions}/${exit.maxSessions}`, right: true },
   { title: "SCORE", cell: (exit) => (exit.score ?? 0).toFixed(2), right: true },
   { title: "RTT", cell: (exit) => (exit.rttMs === undefined ? "-" : `${Math.round(exit.rttMs)} ms`), right: true },

@@ -1,4 +1,5 @@
 import { stripVTControlCharacters } from "node:util";
+import { formatAmount, type Unit } from "../lib/units.ts";
 
 /** Commands write for 80 columns and no more, however wide the terminal is. */
 export const maxWidth = 80;
@@ -47,6 +48,9 @@ export function facts(pairs: Record<string, string | readonly string[] | undefin
 
 /** The end of a peer id is what tells peers apart: all secp256k1 ids begin alike. `connect` takes it as well. */
 export const shortPeer = (peer: string): string => `…${peer.slice(-8)}`;
+
+/** Without its unit, which is said once for a whole table. */
+export const plainAmount = (amount: bigint, unit: Unit, digits?: number): string => formatAmount(amount, unit, digits).replace(/ .*/, "");
 
 /** JSON of anything the API gives out: amounts as decimal strings. */
 export const toJson = (value: unknown): string =>

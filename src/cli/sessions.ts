@@ -1,7 +1,7 @@
-import { formatAmount, formatBytes, formatDuration, type Unit } from "../lib/units.ts";
+import { formatBytes, formatDuration, type Unit } from "../lib/units.ts";
 import type { SessionView } from "../node/types.ts";
 import type { Run } from "./context.ts";
-import { type Column, facts, shortPeer, table } from "./format.ts";
+import { type Column, facts, plainAmount, shortPeer, table } from "./format.ts";
 import { networkOf, withNode } from "./hosting.ts";
 import { lastedMs, sessionFacts, timeText } from "./texts.ts";
 
@@ -25,17 +25,17 @@ export const sessions: Run<"sessions"> = async (context) => {
       .filter((one) => (role === undefined || one.role === role) && (since === undefined || one.startedMs >= nowMs - since))
       .sort((a, b) => b.startedMs - a.startedMs);
     out.object({ sessions: found });
-    out.print(found.length > 0 ? table(found, columns(token, nowMs)) : "no sessions");
+    out.print(found.length > 0 ? `${table(found, columns(token, nowMs))}\npromised in ${token.symbol}` : "no sessions");
   });
 };
 
-const columns = (unit: Unit, nowMs: number): Column<SessionView>[] => [
-  { title: "SESSION", cell: (session) => session.id.slice(0, 8) },
-  { title: "ROLE", cell: (session) => session.role },
-  { title: "STATE", cell: (session) => session.state, flexible: true },
+export const columns = (unit: Unit, nowMs: number): Column<SessionView>[] => [
+  { title: "ID", cell: (session) => session.id.slice(0, 6) },
+  { title: "", cell: ({ role }) => (role === "consumer" ? "pays" : "earns") },
+  { title: "STATE", cell: (session) => session.state },
   { title: "STARTED", cell: (session) => timeText(session.startedMs).slice(5) },
   { title: "LASTED", cell: (session) => formatDuration(lastedMs(session, nowMs)), right: true },
   { title: "CARRIED", cell: (session) => formatBytes(session.usedBytes), right: true },
-  { title: "PROMISED", cell: (session) => formatAmount(session.promised, unit, 6), right: true },
+  { title: "PROMISED", cell: (session) => plainAmount(session.promised, unit, 6), right: true },
   { title: "PEER", cell: (session) => shortPeer(session.peer) },
 ];
