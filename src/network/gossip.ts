@@ -1,8 +1,11 @@
 import { createHash } from "node:crypto";
 import { type GossipSub, gossipsub, StrictNoSign, TopicValidatorResult } from "@chainsafe/libp2p-gossipsub";
+import type { PeerId } from "@libp2p/interface";
+import { type Multiaddr, multiaddr } from "@multiformats/multiaddr";
 import type { Clock } from "../lib/clock.ts";
 import { every } from "../lib/lifecycle.ts";
 import type { Logger } from "../lib/ports.ts";
+import { isRelayed } from "./diversity.ts";
 import { graylistScore, peerScore, scoreThresholds, topicScore } from "./gossip-score.ts";
 import type { Network, Validity } from "./network.ts";
 import { createQuota } from "./quota.ts";
@@ -27,7 +30,11 @@ type Internals = {
   getScore(peer: string): number;
   streamsOutbound: Map<string, unknown>;
   status: { heartbeatTimeout?: NodeJS.Timeout };
+  addPeer(peer: PeerId, direction: string, address: Multiaddr): void;
 };
+
+/** of a peer that shows none of its own */
+const nowhere = multiaddr("/p2p-circuit");
 
 /** Messages of one topic that all neighbours of one /24 or /48 may hand us together. */
 export const networkQuota = { burst: 800, perSecond: 200 };
@@ -73,6 +80,10 @@ export const gossipService = (options: { loopback: boolean }) =>
 /** Topics with validators, quotas and consequences. `stop` ends the watch over scores; the host stops gossip itself. */
 export function createGossip({ pubsub, name, ban, complain, networksOf, log, clock }: Deps): GossipCalls & { stop(): Promise<void> } {
   const internals = pubsub as unknown as Internals;
+  // who comes through a relay has its address, and so have all others who do: that is no sign of anything
+  const { addPeer } = internals;
+  internals.addPeer = (peer, direction, address) =>
+    addPeer.call(pubsub, peer, direction, isRelayed(address.toString()) ? nowhere : address);
   const byNetwork = createQuota(clock, networkQuota);
   const byPeer = createQuota(clock, floodQuota);
   /** Quotas of a topic hold for each neighbour; these for what neighbours could multiply. */
