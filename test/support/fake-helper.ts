@@ -72,6 +72,8 @@ export function fakeHelper(change: Partial<HelperProbe> = {}) {
         fails();
         return counters.get(key) ?? none;
       },
+      greet: async ({ endpoint }) => void calls.push(`greet ${endpoint.address}:${endpoint.port}`),
+      reach: async (_, place) => void calls.push(place ? `reach ${place.address}:${place.port}` : "reach"),
       onCounters: (callback) => listeners.push(callback),
       close: async () => void calls.push("closeExit"),
     };
@@ -92,6 +94,10 @@ export function fakeHelper(change: Partial<HelperProbe> = {}) {
         calls.push("secure");
         configs.shield = options;
         state = { intent: options.killSwitch ? "secured" : "unguarded", fact: "securing" };
+      },
+      greet: async (_, greetings) => {
+        for (const { endpoint } of greetings) calls.push(`greet ${endpoint.address}:${endpoint.port}`);
+        return { listenPort: 40_001 };
       },
       up: async (exit) => {
         calls.push("up");

@@ -58,6 +58,9 @@ export type WgDevice = {
   close(): Promise<void>;
 };
 
+/** A handshake to a key that was made up to be seen where it comes from: see `services/relay`. */
+export type Greeting = { publicKey: WgKey; endpoint: { address: string; port: number } };
+
 /** The privileged helper as the node sees it: the only part of the product that may change the host's network. */
 export type Helper = {
   probe(): Promise<HelperProbe>;
@@ -126,6 +129,10 @@ export type ExitTunnel = {
   counters(key: WgKey): PeerStats;
   /** Takes the peer out; resolves with its last counters. */
   dismiss(key: WgKey): Promise<PeerStats>;
+  /** Sends a greeting from the socket that clients reach; forgotten after `greetingMs`. */
+  greet(greeting: Greeting): Promise<void>;
+  /** Sends a client a first packet where it is said to be, at once; without a place: sends to where it is from now on, so that NAT keeps the way. */
+  reach(key: WgKey, place?: { address: string; port: number }): Promise<void>;
   /** called after new counters were read */
   onCounters(callback: () => void): void;
   close(): Promise<void>;
@@ -175,6 +182,17 @@ export type TunnelState = {
 /** `droppedBytes`: what came from the exit and was thrown away by this machine before WireGuard could count it, at most */
 export type ClientCounters = PeerStats & { droppedBytes: bigint };
 
+/** Where a client's tunnel goes, and what it is inside. */
+export type TunnelExit = {
+  publicKey: WgKey;
+  presharedKey?: WgKey;
+  endpoint: Endpoint;
+  address: string;
+  dns: string;
+  mtu: number;
+  punch?: boolean;
+};
+
 export type ClientTunnel = {
   publicKey: WgKey;
   backend: BackendKind;
@@ -182,8 +200,16 @@ export type ClientTunnel = {
   state(): TunnelState;
   /** The kill switch, first and atomically; nothing but loopback, `control` and what the options say passes from then on. Again for others. */
   secure(options: ShieldOptions): Promise<void>;
-  /** Interface, routes and DNS; resolves with the first handshake. @throws PEER_TIMEOUT */
-  up(exit: { publicKey: WgKey; presharedKey?: WgKey; endpoint: Endpoint; address: string; dns: string; mtu: number }): Promise<void>;
+  /**
+   * Makes the tunnel, with nobody in it, and sends these greetings from its socket; again to send them anew or to others. The kill switch lets
+   * them through, and nothing beside.
+   */
+  greet(inside: { address: string; dns: string; mtu: number }, greetings: Greeting[]): Promise<{ listenPort: number }>;
+  /**
+   * Interface, routes and DNS; resolves with the first handshake. From the socket that has greeted, if one has. `punch`: the exit is behind NAT, so
+   * it may answer from another port than it was seen at; tried again and again, for 5 s. @throws PEER_TIMEOUT
+   */
+  up(exit: TunnelExit): Promise<void>;
   control(endpoints: Endpoint[]): Promise<void>;
   /** The largest packet that may go into the tunnel, from 1,280 bytes after each `up`; the tunnel's own MTU at most. */
   mtu(mtu: number): Promise<void>;

@@ -16,7 +16,7 @@ import {
   internet,
   type KillSwitchRig,
   lan,
-  markedPort,
+  marked,
   openKillSwitchRig,
   own,
   resolver,
@@ -282,5 +282,3 @@ describe("kill switch", (test, { before, after }) => {
 });
 
 /** A packet from the tunnel's own socket, and whether it is answered. */
-const marked = (address: string, port: number): string =>
-  `${process.execPath} -e 'const s=require("dgram").createSocket("udp4");const t=setTimeout(()=>{console.log("nothing");s.close()},300);s.on("message",()=>{clearTimeout(t);console.log("answered");s.close()});s.on("error",()=>{});s.bind(${markedPort},"11.0.0.1",()=>s.send("x",${port},"${address}",()=>{}))'`;

@@ -1,65 +1,18 @@
-import { setTimeout as wait } from "node:timers/promises";
 import { MystError } from "../../../lib/errors.ts";
 import { makeKeyPair } from "../backend/keys.ts";
 import { firstMtu } from "../path-search.ts";
 import { killSwitchPlan, type Standing } from "../plan/client.ts";
 import { receiveBuffer } from "../plan/host-plan.ts";
 import { clientMark } from "../plan/routes.ts";
-import {
-  type BackendKind,
-  type ClientCounters,
-  closed,
-  type Endpoint,
-  type ShieldOptions,
-  type TunnelState,
-  type WgBackend,
-  type WgDevice,
-  type WgKey,
-  type WgPeer,
-} from "../types.ts";
-import { type Account, bytesOf, counted, newAccount, restarted } from "./account.ts";
+import { closed, type Endpoint, type Greeting, type WgDevice, type WgKey } from "../types.ts";
+import { createClientCounters } from "./client-counters.ts";
 import { type ClientEvent, initialState, nextState } from "./client-state.ts";
-import type { HostPort } from "./host-port.ts";
+import type { ClientDeps, ClientSettings, Exit, HelperClient } from "./client-types.ts";
 import { onMoves } from "./moving.ts";
-import { createPace } from "./pace.ts";
-import { type SocketDrops, socketDrops } from "./socket-drops.ts";
+import { greetingPeer, peerOf, shakeHands } from "./shaking-hands.ts";
 import { watchChanges } from "./watch-changes.ts";
 
-export type ClientDeps = {
-  backend: WgBackend;
-  host: HostPort;
-  /** makes the firewall forget the connections of these addresses */
-  forget(addresses: string[]): Promise<void>;
-  log(level: "info" | "warn", message: string): void;
-  onState(state: TunnelState): void;
-  onCounters(total: ClientCounters): void;
-};
-
-export type ClientSettings = { ifname: string; uid: number; control: Endpoint[]; ipv6: boolean };
-export type Exit = { publicKey: WgKey; presharedKey?: WgKey; endpoint: Endpoint; address: string; dns: string; mtu: number };
-
-export type HelperClient = {
-  publicKey: WgKey;
-  backend: BackendKind;
-  secure(options: ShieldOptions): Promise<void>;
-  up(exit: Exit): Promise<void>;
-  control(endpoints: Endpoint[]): Promise<void>;
-  mtu(mtu: number): Promise<void>;
-  block(reason: string): Promise<void>;
-  release(): Promise<void>;
-  /** The tunnel goes; a kill switch that stands stays, without anybody to look after it. */
-  leave(): Promise<void>;
-};
-
-const handshakeMs = 10_000;
 const restartsMax = 5;
-/** less than what NAT on the way forgets after */
-const keepaliveS = 25;
-
-const peerOf = ({ publicKey, presharedKey, endpoint }: Exit, keepalive: number): WgPeer => ({
-  ...{ publicKey, endpoint, allowedIps: ["0.0.0.0/0"], keepaliveS: keepalive },
-  ...(presharedKey && { presharedKey }),
-});
 
 /** The client's side: the kill switch first, the tunnel inside of it. Whatever fails leaves the kill switch standing. */
 export function openClient(deps: ClientDeps, settings: ClientSettings): HelperClient {
@@ -68,9 +21,8 @@ export function openClient(deps: ClientDeps, settings: ClientSettings): HelperCl
   const { ifname, uid, ipv6 } = settings;
   let { control } = settings;
   let state = initialState;
-  let account: Account = newAccount;
-  let dropped = 0n;
   let device: WgDevice | undefined;
+  const counters = createClientCounters(backend.kind, (one) => one === device, deps.onCounters);
   /** what the routes and rules are made for at the moment */
   let applied: Standing = { state: "down" };
   let options = closed;
@@ -101,32 +53,16 @@ export function openClient(deps: ClientDeps, settings: ClientSettings): HelperCl
     applied = standing;
     reached = control;
   };
-  const read = async (from: WgDevice, key: WgKey, quick = false) => {
-    const now = (await from.stats(quick)).get(key);
-    if (!now || from !== device) return;
-    const before = account.total;
-    account = counted(account, now);
-    const { total } = account;
-    if (total.rxBytes === before.rxBytes && total.txBytes === before.txBytes && total.handshakeMs === before.handshakeMs) return;
-    dropped += drops.more();
-    deps.onCounters({ ...total, droppedBytes: dropped });
-  };
-  const keepReading = async (from: WgDevice, key: WgKey) => {
-    const nextLookMs = createPace(backend.kind);
-    while (from === device) {
-      const before = bytesOf(account);
-      await read(from, key, true).catch(() => undefined);
-      await wait(nextLookMs(bytesOf(account) - before, performance.now()));
-    }
-  };
   const closeDevice = async (peer?: WgKey) => {
     const old = device;
-    if (old && peer) await read(old, peer).catch(() => undefined);
+    if (old && peer) await counters.read(old, peer).catch(() => undefined);
     device = undefined;
+    greeted = undefined;
     await old?.close().catch((error) => log("warn", `the interface stays: ${(error as Error).message}`));
   };
   let peer: WgKey | undefined;
-  let drops: SocketDrops = { more: () => 0n };
+  /** who was greeted by a tunnel that has no exit yet */
+  let greeted: Greeting[] | undefined;
 
   const block = async (problem: string, state: "blocked" | "down" = "blocked") => {
     await protect({ state });
@@ -137,57 +73,85 @@ export function openClient(deps: ClientDeps, settings: ClientSettings): HelperCl
     if (state.intent === "open") throw new MystError("INTERNAL", "the kill switch does not stand yet");
   };
 
-  const up = async (exit: Exit, pathMtu = Math.min(firstMtu, exit.mtu)) => {
-    secured();
-    const { endpoint, address, dns, mtu } = exit;
+  const begin = async (mtu: number): Promise<WgDevice> => {
     // the way out of an earlier tunnel is closed before a new one is opened
     if (device || applied.tunnel) await block("another exit is being opened");
     note({ type: "handshaking" });
+    device = await backend.open({
+      ...{ ifname, privateKey, fwmark: clientMark, mtu },
+      whileBinding: (work) => host.raising(ifname, receiveBuffer, work),
+    });
+    return device;
+  };
+  /** What fails leaves nothing but the kill switch. */
+  const orBlock = async <T>(work: () => Promise<T>): Promise<T> => {
     try {
-      const opened = await backend.open({
-        ...{ ifname, privateKey, fwmark: clientMark, mtu },
-        whileBinding: (work) => host.raising(ifname, receiveBuffer, work),
-      });
-      device = opened;
-      addresses.add(address);
-      peer = exit.publicKey;
-      account = restarted(account);
-      drops = socketDrops(opened.listenPort, mtu);
-      opened.onExit((reason) => {
-        if (opened === device) void inTurn(() => recover(opened, exit, reason));
-      });
-      // what it says of "up" is the same: WireGuard itself holds back until the exit has answered
-      await protect({
-        state: "handshaking",
-        tunnel: { exit: { address: endpoint.address, port: endpoint.port }, address, dns, mtu, pathMtu },
-      });
-      // a keepalive is also what makes it shake hands now, not with the first packet
-      await opened.addPeer(peerOf(exit, keepaliveS));
-      await firstHandshake(opened, exit.publicKey);
-      void keepReading(opened, exit.publicKey);
-      void onMoves(
-        () => opened === device,
-        () => inTurn(() => sendAnew(opened, exit)),
-      );
-      note({ type: "up" });
+      return await work();
     } catch (error) {
       await block((error as Error).message);
       throw error;
     }
   };
-  const firstHandshake = async (opened: WgDevice, key: WgKey) => {
-    const end = performance.now() + handshakeMs;
-    const since = account.total.handshakeMs;
-    while (account.total.handshakeMs <= since) {
-      if (awaited) await look();
-      if (opened !== device) throw new MystError("TUNNEL_FAILED", "the tunnel went before it was up");
-      if (performance.now() > end)
-        throw new MystError("PEER_TIMEOUT", `the exit did not answer WireGuard's handshake within ${handshakeMs / 1000} s`, {
-          hint: "a firewall between the two may drop UDP; try another exit, or --service proxy",
-        });
-      await wait(4);
-      await read(opened, key);
-    }
+  const greet = ({ address, dns, mtu }: Pick<Exit, "address" | "dns" | "mtu">, greetings: Greeting[]) =>
+    orBlock(async () => {
+      const opened = (greeted && device) ?? (await begin(mtu));
+      const [first, ...also] = greetings.map(({ endpoint }) => endpoint);
+      if (!first) throw new MystError("INTERNAL", "there is nobody to greet");
+      const tunnel = { exit: first, also, address, dns, mtu, pathMtu: firstMtu };
+      if (JSON.stringify(tunnel) !== JSON.stringify(applied.tunnel)) await protect({ state: "handshaking", tunnel });
+      for (const { publicKey } of greeted ?? []) await opened.removePeer(publicKey);
+      greeted = [];
+      for (const greeting of greetings) {
+        greeted.push(greeting);
+        await opened.addPeer(greetingPeer(greeting));
+      }
+      return { listenPort: opened.listenPort };
+    });
+
+  const up = async (exit: Exit, pathMtu = Math.min(firstMtu, exit.mtu)) => {
+    secured();
+    const { publicKey, endpoint, address, dns, mtu, punch = false } = exit;
+    await orBlock(async () => {
+      const opened = (greeted && device) ?? (await begin(mtu));
+      addresses.add(address);
+      peer = publicKey;
+      counters.begin(opened, mtu);
+      opened.onExit((reason) => {
+        if (opened === device) void inTurn(() => recover(opened, exit, reason));
+      });
+      const tunnel = { exit: { address: endpoint.address, port: endpoint.port }, address, dns, mtu, pathMtu };
+      // what it says of "up" is the same: WireGuard itself holds back until the exit has answered
+      await protect({ state: "handshaking", tunnel: { ...tunnel, ...(punch && { punching: opened.listenPort }) } });
+      for (const one of greeted ?? []) await opened.removePeer(one.publicKey);
+      greeted = undefined;
+      await opened.addPeer(peerOf(exit));
+      const since = counters.handshakeMs();
+      await shakeHands(
+        {
+          done: () => counters.handshakeMs() > since,
+          isGone: () => opened !== device,
+          read: async () => {
+            if (awaited) await look();
+            await counters.read(opened, publicKey);
+          },
+          again: async () => {
+            await opened.removePeer(publicKey);
+            counters.again();
+            await opened.addPeer(peerOf(exit));
+          },
+        },
+        punch,
+      );
+      // where it really came from, and nothing beside that
+      const from = punch ? (await opened.stats()).get(publicKey)?.endpoint : undefined;
+      if (punch) await protect({ state: "handshaking", tunnel: { ...tunnel, ...(from && { exit: from }) } });
+      void counters.keepReading(opened, publicKey);
+      void onMoves(
+        () => opened === device,
+        () => inTurn(() => sendAnew(opened, { ...exit, ...(from && { endpoint: { ...from, protocol: "udp" } }) })),
+      );
+      note({ type: "up" });
+    });
   };
   /**
    * wireguard-go goes on sending from the address that it was last reached at; once that is gone nothing leaves for 15 s, until it shakes hands
@@ -197,7 +161,7 @@ export function openClient(deps: ClientDeps, settings: ClientSettings): HelperCl
   const sendAnew = async (from: WgDevice, exit: Exit) => {
     if (from !== device) return;
     await from.addPeer(peerOf(exit, 0));
-    await from.addPeer(peerOf(exit, keepaliveS));
+    await from.addPeer(peerOf(exit));
     log("info", "an address of this machine has changed: the tunnel sends from where it is now");
   };
   /** Its process has gone: nothing passes, since its routes lead nowhere. The same tunnel is opened again. */
@@ -265,6 +229,11 @@ export function openClient(deps: ClientDeps, settings: ClientSettings): HelperCl
           throw error;
         }
         watch = watchChanges(host, soon);
+      }),
+    greet: (inside, greetings) =>
+      inTurn(async () => {
+        secured();
+        return greet(inside, greetings);
       }),
     up: (exit) => inTurn(() => up(exit)),
     control: (endpoints) =>

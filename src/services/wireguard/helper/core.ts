@@ -9,7 +9,8 @@ import { exitPlan } from "../plan/exit.ts";
 import { exitTable } from "../plan/host-plan.ts";
 import { choosePool, poolAddresses, poolOf } from "../plan/pool.ts";
 import { type BackendKind, closed, dnsPort, type PeerStats, pathPort, type WgBackend, type WgKey } from "../types.ts";
-import { type HelperClient, openClient } from "./client.ts";
+import { openClient } from "./client.ts";
+import type { HelperClient } from "./client-types.ts";
 import { type HelperExit, openExit } from "./exit.ts";
 import { freeIfname, mayConfigure, privilegeNeeded } from "./facts.ts";
 import { hostPort } from "./host-port.ts";
@@ -195,12 +196,18 @@ export function createCore(deps: CoreDeps): Core {
           const { rxBytes, txBytes, handshakeMs } = await theExit().dismiss(request.publicKey);
           return { rx: String(rxBytes), tx: String(txBytes), handshakeMs };
         }
+        case "greetFromExit":
+          return theExit().greet(request.greeting);
+        case "reach":
+          return theExit().reach(request.publicKey, request.place);
         case "closeExit":
           return closeTheExit();
         case "openClient":
           return openTheClient(request);
         case "secure":
           return theClient().secure(request.options);
+        case "greet":
+          return theClient().greet(request.inside, request.greetings);
         case "up":
           return theClient().up(request.exit);
         case "control":

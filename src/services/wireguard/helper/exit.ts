@@ -1,13 +1,14 @@
 import { MystError } from "../../../lib/errors.ts";
 import { makeKeyPair } from "../backend/keys.ts";
 import { type HostPlan, receiveBuffer } from "../plan/host-plan.ts";
-import type { BackendKind, Credit, PeerStats, WgBackend, WgDevice, WgKey } from "../types.ts";
+import type { BackendKind, Credit, Greeting, PeerStats, WgBackend, WgDevice, WgKey } from "../types.ts";
 import { bytesOf, counted, newAccount, restarted } from "./account.ts";
 import { createAddressPool } from "./address-pool.ts";
 import { noCredit, shut } from "./credit.ts";
 import type { HostPort } from "./host-port.ts";
 import type { NftSession } from "./nft-session.ts";
 import { type Charged, createQuotas } from "./quotas.ts";
+import { greetingPeer } from "./shaking-hands.ts";
 
 export type ExitDeps = {
   backend: WgBackend;
@@ -33,6 +34,8 @@ export type HelperExit = {
   admit(peer: { publicKey: WgKey; presharedKey?: WgKey }): Promise<string>;
   credit(credits: [WgKey, Credit][]): void;
   dismiss(key: WgKey): Promise<PeerStats>;
+  greet(greeting: Greeting): Promise<void>;
+  reach(key: WgKey, place?: Greeting["endpoint"]): Promise<void>;
   /** whether anybody may still use what was given */
   anyLive(): boolean;
   close(): Promise<void>;
@@ -42,6 +45,11 @@ type Client = Charged & { key: WgKey; presharedKey?: WgKey; endpoint?: PeerStats
 
 const careMs = 5000;
 const restartsMax = 5;
+/** a greeting is sent once, and forgotten then */
+const greetingMs = 3_000;
+const greetingsMax = 64;
+/** less than what NAT on the way forgets after */
+const keepaliveS = 25;
 
 /** An exit's interface with its clients. Their credit is quotas of the firewall, which hold whatever becomes of us. */
 export async function openExit(deps: ExitDeps, settings: ExitSettings): Promise<HelperExit> {
@@ -101,7 +109,7 @@ export async function openExit(deps: ExitDeps, settings: ExitSettings): Promise<
   };
   const addPeer = async ({ key, presharedKey, address, endpoint }: Client) => {
     const peer = { publicKey: key, ...(presharedKey && { presharedKey }), allowedIps: [`${address}/32`] };
-    if (endpoint) await device.addPeer({ ...peer, endpoint, keepaliveS: 25 });
+    if (endpoint) await device.addPeer({ ...peer, endpoint, keepaliveS });
     await device.addPeer({ ...peer, keepaliveS: 0 });
   };
 
@@ -151,6 +159,14 @@ export async function openExit(deps: ExitDeps, settings: ExitSettings): Promise<
     if (addresses.length > 0)
       void deps.forget(addresses).catch((error) => log("warn", `old connections are not forgotten: ${error.message}`));
   }, careMs);
+  const greetings = new Map<WgKey, NodeJS.Timeout>();
+  const forgetGreeting = async (key: WgKey) => {
+    if (!greetings.has(key)) return;
+    clearTimeout(greetings.get(key));
+    greetings.delete(key);
+    // after a restart it is not there
+    await device.removePeer(key).catch(() => undefined);
+  };
   const known = (key: WgKey): Client => {
     const client = clients.get(key);
     if (!client) throw new MystError("SESSION_UNKNOWN", "no client with that key");
@@ -201,10 +217,34 @@ export async function openExit(deps: ExitDeps, settings: ExitSettings): Promise<
       }
       return client.account.total;
     },
+    greet: async (greeting) => {
+      const { publicKey: key } = greeting;
+      if (clients.has(key) || greetings.size >= greetingsMax) throw new MystError("PEER_REFUSED", "no such greeting can be sent");
+      await forgetGreeting(key);
+      const on = device;
+      greetings.set(
+        key,
+        setTimeout(() => void forgetGreeting(key).catch(() => undefined), greetingMs),
+      );
+      await on.addPeer(greetingPeer(greeting));
+    },
+    reach: async (key, place) => {
+      const { presharedKey, address } = known(key);
+      const peer = { publicKey: key, ...(presharedKey && { presharedKey }), allowedIps: [`${address}/32`], keepaliveS };
+      if (restarting) return;
+      // one that comes anew shakes hands at once
+      if (place) {
+        await readCounters();
+        await device.removePeer(key);
+        known(key).account = restarted(known(key).account);
+      }
+      await device.addPeer({ ...peer, ...(place && { endpoint: place }) });
+    },
     anyLive: quotas.anyLive,
     close: async () => {
       closed = true;
       clearInterval(care);
+      for (const timer of greetings.values()) clearTimeout(timer);
       await quotas.pause();
       // in this order nothing is forwarded without its rules
       await device.close();

@@ -55,7 +55,10 @@ const exitConfig = z.strictObject({
   flowLimit: z.int().min(1).max(flowLimitMax).optional(),
 });
 const clientConfig = z.strictObject({ backend: backend.optional(), uid: z.int().min(0).max(0xff_ff_ff_fe), control });
-const upConfig = z.strictObject({ publicKey: key, presharedKey: key.optional(), endpoint, address: ipv4, dns: ipv4, mtu });
+const inside = z.strictObject({ address: ipv4, dns: ipv4, mtu });
+const upConfig = inside.extend({ publicKey: key, presharedKey: key.optional(), endpoint, punch: z.boolean().optional() });
+const place = z.strictObject({ address: ipv4, port: port.min(1) });
+const greeting = z.strictObject({ publicKey: key, endpoint: place });
 
 const network = z.string().refine(isNetwork, "no IPv4 network");
 const shieldOptions = z.strictObject({
@@ -76,9 +79,12 @@ export const requestSchema = z.discriminatedUnion("op", [
   asked("openExit", { config: exitConfig }),
   asked("admit", { publicKey: key, presharedKey: key.optional() }),
   asked("dismiss", { publicKey: key }),
+  asked("greetFromExit", { greeting }),
+  asked("reach", { publicKey: key, place: place.optional() }),
   asked("closeExit", {}),
   asked("openClient", { config: clientConfig }),
   asked("secure", { options: shieldOptions }),
+  asked("greet", { inside, greetings: z.array(greeting).min(1).max(4) }),
   asked("up", { exit: upConfig }),
   asked("control", { endpoints: control }),
   asked("mtu", { mtu }),
@@ -104,6 +110,7 @@ export const results = {
   admit: z.strictObject({ address: ipv4 }),
   dismiss: z.strictObject({ rx: bytes, tx: bytes, handshakeMs: z.number() }),
   openClient: z.strictObject({ publicKey: key, backend: kind, ifname }),
+  greet: z.strictObject({ listenPort: port }),
   done: z.strictObject({}),
 };
 

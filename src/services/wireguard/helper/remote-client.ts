@@ -36,8 +36,9 @@ export async function clientTunnel(calls: Calls, { backend, uid, control }: Clie
     ...opened,
     state: () => state,
     secure: (options) => done({ op: "secure", options }),
-    up: ({ publicKey, presharedKey, endpoint, address, dns, mtu }) =>
-      done({ op: "up", exit: { publicKey, ...(presharedKey && { presharedKey }), endpoint, address, dns, mtu } }),
+    greet: ({ address, dns, mtu }, greetings) => calls.ask({ op: "greet", inside: { address, dns, mtu }, greetings }, results.greet),
+    up: ({ publicKey, presharedKey, endpoint, address, dns, mtu, punch }) =>
+      done({ op: "up", exit: { publicKey, ...(presharedKey && { presharedKey }), endpoint, address, dns, mtu, ...(punch && { punch }) } }),
     control: (endpoints) => done({ op: "control", endpoints }),
     mtu: (mtu) => done({ op: "mtu", mtu }),
     counters: () => counters,

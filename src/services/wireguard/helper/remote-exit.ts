@@ -51,6 +51,12 @@ export async function exitTunnel(calls: Calls, config: ExitConfig): Promise<Exit
       counters.delete(key);
       return { rxBytes: BigInt(rx), txBytes: BigInt(tx), handshakeMs };
     },
+    greet: async (greeting) => {
+      await calls.ask({ op: "greetFromExit", greeting }, results.done);
+    },
+    reach: async (publicKey, place) => {
+      await calls.ask({ op: "reach", publicKey, ...(place && { place }) }, results.done);
+    },
     onCounters: (callback) => callbacks.push(callback),
     close: async () => {
       await calls.ask({ op: "closeExit" }, results.done);

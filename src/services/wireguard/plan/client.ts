@@ -21,9 +21,18 @@ export type Standing =
   | { state: Exclude<ShieldState, "handshaking" | "up">; tunnel?: undefined }
   | { state: "handshaking" | "up"; tunnel: TunnelFacts };
 
+type Place = { address: string; port: number };
+
 export type TunnelFacts = {
   /** where WireGuard's packets go, always UDP */
-  exit: { address: string; port: number };
+  exit: Place;
+  /** where they go beside, before there is an exit: peers that see where they come from */
+  also?: Place[];
+  /**
+   * While a way through two NATs is looked for, the port that WireGuard listens on: the exit's address may send to it unasked, and be answered,
+   * from whatever port, for its NAT may give it another one for us.
+   */
+  punching?: number;
   /** the address that the exit gave us */
   address: string;
   /** where all questions to port 53 go, an address inside the tunnel */
@@ -52,9 +61,14 @@ export function killSwitchPlan(facts: KillSwitchFacts, standing: Standing): Host
     ...leaving,
     ...chain("arrive", "type filter hook prerouting priority mangle; policy accept;", [
       `ct mark ${mark} meta mark set ${mark}`,
+      // the reverse path of what comes unasked is looked up as that of an answer would be
+      ...unasked(standing).map((rule) => `${rule} meta mark set ${mark}`),
       ...(tunnel ? [antispoof(tun, checkIPv4(tunnel.address))] : []),
     ]),
-    ...chain("input", "type filter hook input priority filter; policy drop;", inputRules(tun, tunnel !== undefined, beside)),
+    ...chain("input", "type filter hook input priority filter; policy drop;", [
+      ...unasked(standing).map((rule) => `${rule} ct mark set ${mark} accept`),
+      ...inputRules(tun, tunnel !== undefined, beside),
+    ]),
     ...(tunnel ? chain("from_tunnel", "", fromTunnel) : []),
     ...chain("forward", "type filter hook forward priority filter; policy drop;", [
       ...(verdict("forwarded", state) === "in the tunnel" ? forwardRules(tun) : []),
@@ -102,7 +116,7 @@ export function killSwitchPlan(facts: KillSwitchFacts, standing: Standing): Host
 
 /** What may leave, by the device that it really leaves by. */
 function leavingChains(tun: string, { uid, control }: KillSwitchFacts, { state, tunnel }: Standing, beside: Exceptions): string[] {
-  const exit = tunnel && verdict("exit", state) === "passes" ? [`${wireGuard(tunnel.exit)} ct mark set ${mark} accept`] : [];
+  const exit = tunnel && verdict("exit", state) === "passes" ? ours(tunnel).map((rule) => `${rule} ct mark set ${mark} accept`) : [];
   return [
     ...controlSet(control),
     ...(tunnel ? chain("into_tunnel", "", [`ip saddr ${checkIPv4(tunnel.address)} accept`, "drop"]) : []),
@@ -132,6 +146,18 @@ const ndp = "{ nd-neighbor-solicit, nd-neighbor-advert, nd-router-solicit, nd-ro
 
 const wireGuard = ({ address, port }: { address: string; port: number }): string =>
   `meta mark ${mark} ip daddr ${checkIPv4(address)} udp dport ${checkPort(port)}`;
+
+/** WireGuard's own packets, by where they go. */
+const ours = ({ exit, also = [], punching }: TunnelFacts): string[] => [
+  ...[exit, ...also].map(wireGuard),
+  ...(punching === undefined ? [] : [`meta mark ${mark} ip daddr ${checkIPv4(exit.address)} udp sport ${checkPort(punching)}`]),
+];
+
+/** What may come in unasked: the exit's first packet, while a way to it is looked for. */
+const unasked = ({ state, tunnel }: Standing): string[] =>
+  tunnel?.punching === undefined || verdict("punching", state) !== "passes"
+    ? []
+    : [`iifname != "lo" ip saddr ${checkIPv4(tunnel.exit.address)} udp dport ${checkPort(tunnel.punching)}`];
 
 function controlSet(endpoints: Endpoint[]): string[] {
   const elements = endpoints.map(({ address, protocol, port }) => `${address} . ${protocol} . ${port}`);
@@ -176,10 +202,10 @@ const forwardedBeside = (tun: string, { lan, split }: Exceptions): string[] => {
   return rules.map((rule) => `iifname != "${tun}" oifname != "${tun}" ${rule}`);
 };
 
-const natChains = (tun: string, { exit, address, dns }: TunnelFacts, beside: Exceptions): string[] => [
+const natChains = (tun: string, { address, dns, ...tunnel }: TunnelFacts, beside: Exceptions): string[] => [
   ...chain("redirect_dns", "type nat hook output priority -100; policy accept;", [
     'oifname "lo" return',
-    `${wireGuard(exit)} return`,
+    ...ours({ address, dns, ...tunnel }).map((rule) => `${rule} return`),
     // who asks the exit itself means it
     ...(beside.dns ? [`ip daddr ${dns} return`] : []),
     `meta nfproto ipv4 meta l4proto { tcp, udp } th dport 53 dnat ip to ${beside.dns ?? dns}`,

@@ -32,6 +32,10 @@ export const shield = {
     packet: "the tunnel's own packets (its mark) to the exit's address and port, UDP",
     verdicts: withTunnel("passes", "no"),
   },
+  punching: {
+    packet: "the same from and to any port of the exit's address, while a way to one behind NAT is looked for, at most 5 s",
+    verdicts: { ...always("no"), handshaking: "passes" },
+  },
   control: {
     packet: "the node's user to the peers and RPC in use: address, port and protocol",
     verdicts: { ...always("passes"), down: "no" },

@@ -26,6 +26,8 @@ async function told(line: string) {
 
 describe("wireguard helper: requests", (test) => {
   const exit = { listenPort: 51820, mtu: 1280, allow: ["10.0.0.0/8"], block: ["192.0.2.1:80"] };
+  const inside = { address: "10.182.0.2", dns: "10.182.0.1", mtu: 1280 };
+  const place = { address: "192.0.2.1", port: 7 };
   const good: Record<string, unknown>[] = [
     { id: 1, op: "probe" },
     { id: 1, op: "openExit", config: exit },
@@ -33,6 +35,11 @@ describe("wireguard helper: requests", (test) => {
     { id: 1, op: "admit", publicKey: key },
     { id: 1, op: "openClient", config: { uid: 1000, control: [endpoint, { ...endpoint, address: "2001:db8::1" }] } },
     { id: 1, op: "up", exit: { publicKey: key, presharedKey: key, endpoint, address: "10.182.0.2", dns: "10.182.0.1", mtu: 1280 } },
+    { id: 1, op: "up", exit: { publicKey: key, endpoint, ...inside, punch: true } },
+    { id: 1, op: "greet", inside, greetings: [{ publicKey: key, endpoint: place }] },
+    { id: 1, op: "greetFromExit", greeting: { publicKey: key, endpoint: place } },
+    { id: 1, op: "reach", publicKey: key, place },
+    { id: 1, op: "reach", publicKey: key },
     { op: "credit", credits: [[key, "1000000", 60_000.5]] },
     { op: "beat" },
   ];
@@ -58,6 +65,10 @@ describe("wireguard helper: requests", (test) => {
     ["a key in another spelling", { id: 1, op: "admit", publicKey: `${key}\n` }],
     ["an address with a zone", { id: 1, op: "openClient", config: { uid: 0, control: [{ ...endpoint, address: "fe80::1%eth0" }] } }],
     ["a user that is none", { id: 1, op: "openClient", config: { uid: -1, control: [] } }],
+    ["nobody to greet", { id: 1, op: "greet", inside, greetings: [] }],
+    ["a greeting to five", { id: 1, op: "greet", inside, greetings: Array(5).fill({ publicKey: key, endpoint: place }) }],
+    ["a greeting to a name", { id: 1, op: "greetFromExit", greeting: { publicKey: key, endpoint: { ...place, address: "a.example" } } }],
+    ["a client at no port", { id: 1, op: "reach", publicKey: key, place: { ...place, port: 0 } }],
     ["negative credit", { op: "credit", credits: [[key, "-5", 1]] }],
     ["credit for ever", { op: "credit", credits: [[key, "5", 1e300]] }],
     ["a prototype", JSON.parse('{"id":1,"op":"probe","__proto__":{"x":1}}')],

@@ -47,6 +47,7 @@ describe("plans", (test) => {
       assert.throws(() => exitPlan({ ...exit, pool: address }), refused, address);
       for (const part of ["address", "dns"]) assert.throws(() => killSwitchPlan(client, up({ [part]: address })), refused);
       assert.throws(() => killSwitchPlan(client, up({ exit: { address, port: 1 } })), refused, address);
+      assert.throws(() => killSwitchPlan(client, up({ also: [{ address, port: 1 }] })), refused, address);
       if (!address.includes(":"))
         assert.throws(() => killSwitchPlan({ ...client, control: [{ address, port: 1, protocol: "tcp" }] }, blocked), refused, address);
     }
@@ -59,6 +60,8 @@ describe("plans", (test) => {
       assert.throws(() => exitPlan({ ...exit, mtu: bad }), refused);
       assert.throws(() => killSwitchPlan(client, up({ exit: { address: "1.2.3.4", port: bad } })), refused);
       assert.throws(() => killSwitchPlan(client, up({ mtu: bad })), refused);
+      assert.throws(() => killSwitchPlan(client, up({ also: [{ address: "1.2.3.4", port: bad }] })), refused);
+      assert.throws(() => killSwitchPlan(client, up({ punching: bad })), refused);
       assert.throws(() => killSwitchPlan({ ...client, control: [{ address: "1.2.3.4", port: bad, protocol: "tcp" }] }, blocked), refused);
     }
     for (const uid of [-1, 2 ** 32 - 1, 0.5, "0-1" as unknown as number])
