@@ -19,6 +19,7 @@ import { type Joined, joinNetwork } from "./node/joining.ts";
 import { type Judging, startJudging } from "./node/judging.ts";
 import { listExits } from "./node/listing.ts";
 import { lookForExits } from "./node/looking.ts";
+import { createMeeting } from "./node/meeting.ts";
 import { type Providing, provide } from "./node/providing.ts";
 import { keepRecords } from "./node/recording.ts";
 import { retiredKeys } from "./node/retired.ts";
@@ -157,31 +158,37 @@ export async function createNode(options: NodeOptions): Promise<Node> {
   };
 
   const connect = async (connectOptions: ConnectOptions): Promise<Connection> => {
-    const { network, judging } = requireOnline();
+    const { network, discovery, judging } = requireOnline();
     if (connection || connecting)
       throw new MystError("ALREADY_CONNECTED", "this node has a connection already", { hint: "end it with 'mystnode disconnect'" });
     connecting = true;
     try {
       const looking = { network, judging, dialler: tunnelling.dialler, config, databases, clock, log };
       const witness: ConsumingDeps["witness"] = (exit, endpoint, onSeen) => watchEgress(looking, exit, wayThrough(endpoint), onSeen);
-      const by = (service: ServiceConsumer) => {
-        const session = {
+      const consuming = { judging, records, events, clock, log, witness };
+      const opening = (service: ServiceConsumer) => ({
+        ...{ ...finding(), account },
+        session: {
           ...{ network, ledger: payer, service, signer: address, clock, log },
           line: () => payer.account()?.line ?? 0n,
           signTerms: (id: Uint8Array, channel: `0x${string}`, terms: Parameters<typeof termsData>[3]) =>
             signTerms(id, address, channel, terms),
-        };
-        const consuming = { judging, records, events, clock, log, witness };
-        return stayConnected(
-          { connecting: { ...finding(), session, account }, consuming, peers: network },
+        },
+      });
+      const meeting = createMeeting(
+        { ...{ network, discovery, consuming, opening, dialler: tunnelling.dialler }, log: log.child("meeting") },
+        connectOptions,
+      );
+      const by = (service: ServiceConsumer) =>
+        stayConnected(
+          { connecting: opening(service), consuming, peers: network, beside: meeting.promised },
           connectOptions,
           stopping.signal,
         );
-      };
       const { service, proxy = defaultProxy } = connectOptions;
       const made =
         service === "wireguard"
-          ? await tunnelling.connect(connectOptions, by)
+          ? await tunnelling.connect(connectOptions, by, meeting.meet)
           : await by(createProxyConsumer({ network, log: log.child("proxy"), clock }, { listen: proxy, stays: true }));
       connection = made;
       requireOnline().discovery.used(made.exit.peer);

@@ -57,8 +57,8 @@ export const options = [
       name: "service",
       kind: "choice",
       list: true,
-      choices: ["wireguard", "proxy", "none"],
-      help: "what to sell; none: only help the network; default: wireguard as root, else proxy",
+      choices: ["wireguard", "proxy", "relay", "none"],
+      help: "what to sell; relay: carry between peers behind NAT; none: only help the network; default: wireguard as root, else proxy",
     },
     { name: "country", kind: "country", help: "the country this exit is in; needed to sell" },
     { name: "city", kind: "string", help: "the city this exit is in" },
@@ -143,6 +143,14 @@ export const options = [
       help: "with --relay offer: carry so much for each connection, 64MiB at least; default: any amount",
     },
     { name: "relay-time", kind: "duration", help: "with --relay offer: carry each connection for so long, 24d at most; default: any time" },
+  ]),
+  ...of(["serve"], "Relay", [
+    {
+      name: "relay-port",
+      kind: "port",
+      default: "51821",
+      help: "with --service relay: UDP port, and as many above it as --max-sessions; 0: any that are free",
+    },
   ]),
   ...of(["serve", "connect", "exits", "network create"], "Network", [
     { name: "bootstrap", kind: "invite", list: true, help: "a further peer to start from" },

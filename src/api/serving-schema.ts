@@ -11,6 +11,7 @@ const sold = {
   egressAddress: z.string().optional(),
   speed: z.object({ perClient: z.number().optional(), whole: z.number().optional() }).optional(),
 };
+const relaySold = z.object({ kind: z.literal("relay"), ...sold, port: z.number() });
 const wireguardSold = z.object({
   kind: z.literal("wireguard"),
   ...sold,
@@ -34,7 +35,7 @@ const watching = z.object({
 export const servingView = as<ServingView>()(
   z.object({
     country: z.string(),
-    services: z.array(z.discriminatedUnion("kind", [z.object({ kind: z.literal("proxy"), ...sold }), wireguardSold])),
+    services: z.array(z.discriminatedUnion("kind", [z.object({ kind: z.literal("proxy"), ...sold }), relaySold, wireguardSold])),
     sessions: z.number(),
     maxSessions: z.number(),
     carried: decimal,

@@ -181,11 +181,12 @@ export function stepLines(step: ConnectStep, budget: bigint, unit: Unit): string
     ];
   }
   if (step.step === "agreed") return [`terms agreed   ${priceText(step, unit)}, at most ${roughAmount(step.quantum, unit)} paid ahead`];
-  const { socks, http, interface: ifname, address, via, presharedKey, killSwitch, outside } = step.endpoint;
+  const { socks, http, interface: ifname, address, via, way, presharedKey, killSwitch, outside } = step.endpoint;
   const after = `after ${formatDuration(step.atMs)}`;
   if (ifname !== undefined)
     return [
       `tunnel up   ${ifname}  ${address} via ${via}   ${after}`,
+      ...(way === undefined ? [] : [natTexts[way] ?? way]),
       `${keptIn(killSwitch, outside)}${presharedKey === undefined ? "" : `; keys by X25519 and ${presharedKey.toUpperCase()}`}`,
     ];
   return [
@@ -194,3 +195,9 @@ export function stepLines(step: ConnectStep, budget: bigint, unit: Unit): string
     `    or: curl --proxy http://${http} https://example.com`,
   ];
 }
+
+/** How the two ends were brought together, where one is behind NAT. */
+const natTexts: Record<string, string> = {
+  punched: "straight through the exit's NAT",
+  relayed: "through a relay, paid beside the exit: NAT lets no straight way through",
+};

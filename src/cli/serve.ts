@@ -3,13 +3,13 @@ import { MystError } from "../lib/errors.ts";
 import { within } from "../lib/lifecycle.ts";
 import type { NetworkConfig } from "../lib/network-config.ts";
 import { formatAmount, formatBytes, formatDuration, type Unit } from "../lib/units.ts";
-import type { NodeOptions, NodeStatus, ServeOptions, ServeService, ServiceKind, SessionView } from "../node/types.ts";
+import type { NodeOptions, NodeStatus, ServeOptions, ServeService, SessionView } from "../node/types.ts";
 import type { Settings } from "../options.ts";
 import type { Context, Run } from "./context.ts";
 import { facts } from "./format.ts";
 import { chooseNetwork, countryOptions, type Host, hostNode } from "./hosting.ts";
 import { mayOpenTunnels } from "./privileges.ts";
-import { defaultText, servicesToSell } from "./services.ts";
+import { defaultText, type SoldKind, servicesToSell } from "./services.ts";
 import { chainText } from "./status.ts";
 import { capText, percentText, priceText, roughAmount, speedText, tunnelText } from "./texts.ts";
 
@@ -57,7 +57,7 @@ const hasNoGas = async ({ node }: Host): Promise<boolean> => {
 };
 
 /** @throws USAGE without a country, for a fee on what is not done, and for a speed of what has none */
-export function serveOptions(settings: Settings<"serve">, kinds: ServiceKind[], unit: Unit): ServeOptions {
+export function serveOptions(settings: Settings<"serve">, kinds: SoldKind[], unit: Unit): ServeOptions {
   const { country = "", city, networkKind, allow, block, closedPorts, maxSessions, payout } = settings;
   const { egressAddress, egressIf, endpoint, backend, listenPort, flowLimit, allowPayer, blockPayer } = settings;
   const { monthlyCap, schedule } = settings;
@@ -66,6 +66,11 @@ export function serveOptions(settings: Settings<"serve">, kinds: ServiceKind[], 
   if (settings.watchFee !== undefined && !settings.watch)
     throw new MystError("USAGE", "--watch-fee is for a node that clears for others, and this one does not", { hint: "add --watch" });
   const speed = speedOf(settings);
+  const ofKind = (kind: SoldKind): ServeService => {
+    if (kind === "wireguard") return { kind, ...sold, ...tunnel };
+    if (kind === "proxy") return { kind, ...sold };
+    return { kind, perGiB: sold.perGiB, perHour: sold.perHour, allow: [], block: [], port: settings.relayPort };
+  };
   if (speed && kinds.some((kind) => kind !== "wireguard"))
     throw new MystError("USAGE", "speed limits are kept by the kernel, of what it carries: not of the proxy", {
       hint: "add --service wireguard, or leave them out",
@@ -89,7 +94,7 @@ export function serveOptions(settings: Settings<"serve">, kinds: ServiceKind[], 
   return {
     country,
     networkKind,
-    services: kinds.map((kind) => (kind === "wireguard" ? { kind, ...sold, ...tunnel } : { kind, ...sold })),
+    services: kinds.map(ofKind),
     maxSessions,
     settleAt: settings.settleAt(unit),
     ...(settings.watch && { watch: { feeBps: settings.watchFee ?? defaultWatchFeeBps } }),

@@ -1,11 +1,13 @@
 import { MystError } from "../lib/errors.ts";
-import type { ServiceKind } from "../node/types.ts";
+import type { ServeService, ServiceKind } from "../node/types.ts";
+
+export type SoldKind = ServeService["kind"];
 
 /**
  * What to sell: what was asked for, else a tunnel where this process may open one, else the proxy. Empty: help the network only.
  * @throws USAGE
  */
-export function servicesToSell(wanted: readonly (ServiceKind | "none")[], mayTunnel: boolean): ServiceKind[] {
+export function servicesToSell(wanted: readonly (SoldKind | "none")[], mayTunnel: boolean): SoldKind[] {
   if (wanted.includes("none") && wanted.length > 1)
     throw new MystError("USAGE", "--service none sells nothing, so it stands alone", { hint: "leave out 'none', or the others" });
   const kinds = wanted.filter((kind) => kind !== "none");
@@ -18,7 +20,7 @@ export const serviceToUse = (wanted: ServiceKind | undefined, mayTunnel: boolean
   wanted ?? (mayTunnel ? "wireguard" : "proxy");
 
 /** Why it is the one that it is, when nobody has asked for it. */
-export const defaultText = (kind: ServiceKind): string =>
+export const defaultText = (kind: SoldKind): string =>
   kind === "wireguard"
     ? "service: wireguard, for this is root; --service proxy needs no privileges"
     : "service: proxy; as root it would be wireguard, for all traffic";

@@ -44,6 +44,9 @@ export type ServiceOffer = {
 
 /** The kind of service that clears for others; nobody goes out by it. */
 export const watchKind = "watch";
+/** The kind of service that forwards between two peers that cannot reach each other. */
+export const relayKind = "relay";
+export const isWayOut = ({ kind }: Pick<ServiceOffer, "kind">): boolean => kind !== watchKind && kind !== relayKind;
 
 export type SignedOffer = { offer: Offer /** canonical bytes as signed */; body: Uint8Array; signature: Uint8Array };
 

@@ -1,5 +1,5 @@
 import type { KnownOffer, OfferQuery } from "./discovery.ts";
-import { type Offer, type ServiceOffer, watchKind } from "./offer.ts";
+import { isWayOut, type Offer, type ServiceOffer } from "./offer.ts";
 
 const sameText = (a: string | undefined, b: string) => a?.toLowerCase() === b.toLowerCase();
 
@@ -7,7 +7,7 @@ const sameText = (a: string | undefined, b: string) => a?.toLowerCase() === b.to
 const fitting = (offer: Offer, query: OfferQuery): ServiceOffer[] =>
   offer.services.filter(
     ({ kind, perGiB, perHour }) =>
-      (query.service === undefined ? kind !== watchKind : kind === query.service) &&
+      (query.service === undefined ? isWayOut({ kind }) : kind === query.service) &&
       (query.maxPerGiB === undefined || perGiB <= query.maxPerGiB) &&
       (query.maxPerHour === undefined || perHour <= query.maxPerHour),
   );

@@ -6,7 +6,7 @@ import type { AccountView } from "../payments/settlement.ts";
 import type { Terms } from "../payments/terms.ts";
 import { type FindingDeps, findExits, inOrder, queryOf, tries } from "./finding.ts";
 import type { Judging } from "./judging.ts";
-import { type Opened, type OpeningDeps, openWith, termsFor, type Watch, worthAnother } from "./proposing.ts";
+import { budgetFor, type Opened, type OpeningDeps, openWith, termsFor, type Watch, worthAnother } from "./proposing.ts";
 import { inReach } from "./reaching.ts";
 import type { ConnectOptions, ExitView } from "./types.ts";
 
@@ -43,11 +43,12 @@ export async function connectToExit(deps: ConnectingDeps, options: ConnectOption
   for (let round = 0; round < rounds && exits.length > 0; round += 1) {
     const dial = ({ peer, addresses }: ExitView) => deps.network.connect(peer, addresses, deadline(dialMs, watch.signal));
     for await (const { exit, error: unreached } of inReach(exits.slice(0, tries), dial, deps.session.clock, watch.signal)) {
-      const terms = termsFor(exit, options.budget, deps.session.clock.nowMs());
-      checkBudget(options.budget, terms, account, deps);
+      const budget = budgetFor(exit, options.budget);
+      const terms = termsFor(exit, budget, deps.session.clock.nowMs());
+      checkBudget(budget, terms, account, deps);
       try {
         if (unreached) throw unreached;
-        return await openWith(deps, { exit, terms, budget: options.budget }, watch);
+        return await openWith(deps, { exit, terms, budget }, watch);
       } catch (error) {
         last = asMystError(error);
         if (watch.signal.aborted || !worthAnother(last)) throw last;

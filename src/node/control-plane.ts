@@ -9,12 +9,15 @@ export type Place = { host: string; port: number };
 const maxPeers = 32;
 const lookupMs = 3_000;
 
-/** TCP places of multiaddrs; what is relayed or goes another way is left out. */
+/** TCP places of peers themselves; what is relayed or goes another way is left out. */
 export const placesOf = (multiaddrs: string[]): Place[] =>
   multiaddrs.flatMap((text) => {
     const [, host, port] = /^\/(?:ip4|ip6|dns|dns4|dns6)\/([^/%]+)\/tcp\/(\d{1,5})(?!.*\/p2p-circuit)/.exec(text) ?? [];
     return host !== undefined && Number(port) > 0 && Number(port) < 65_536 ? [{ host, port: Number(port) }] : [];
   });
+
+/** The same, where a relay stands in for its peer. */
+const firstPlaces = (multiaddrs: string[]): Place[] => placesOf(multiaddrs.map((address) => address.replace(/\/p2p\/.*$/, "")));
 
 /** The place of an http or https URL. */
 export function placeOfUrl(url: string): Place[] {
@@ -47,7 +50,7 @@ export function createControlPlane(fixed: { bootstrap: string[]; rpc: string[] }
   return {
     /** `peers`: addresses of those that are connected */
     endpoints: (peers: string[]): Promise<Endpoint[]> =>
-      endpointsOf([...placesOf(fixed.bootstrap), ...fixed.rpc.flatMap(placeOfUrl), ...placesOf(peers).slice(0, maxPeers)]),
+      endpointsOf([...placesOf(fixed.bootstrap), ...fixed.rpc.flatMap(placeOfUrl), ...firstPlaces(peers).slice(0, maxPeers)]),
   };
 }
 

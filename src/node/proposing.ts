@@ -1,6 +1,7 @@
 import type { Discovery } from "../discovery/discovery.ts";
 import { asMystError, isMystError, type MystError } from "../lib/errors.ts";
 import { deadline } from "../lib/lifecycle.ts";
+import { isRelayed } from "../network/diversity.ts";
 import { channelCountsMs } from "../payments/heads/limits.ts";
 import type { PayerLedger } from "../payments/payer-ledger.ts";
 import { type Credit, creditOf, quantumLimit } from "../payments/quantum.ts";
@@ -98,6 +99,11 @@ function creditNow({ session: { ledger, clock }, discovery }: OpeningDeps): () =
     return credit;
   };
 }
+
+/** Who is behind NAT may need a relay, which is paid for beside it: half of the budget stays for that. */
+export const budgetFor = ({ addresses, service }: Pick<ExitView, "addresses" | "service">, budget: bigint): bigint =>
+  service === "wireguard" && addresses.length > 0 && addresses.every(isRelayed) ? inHalf(budget) : budget;
+export const inHalf = (budget: bigint): bigint => budget / 2n;
 
 export const termsFor = (exit: ExitView, budget: bigint, nowMs: number): Terms => ({
   perHour: exit.perHour,

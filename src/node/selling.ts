@@ -4,11 +4,19 @@ import { MystError } from "../lib/errors.ts";
 import type { Logger } from "../lib/ports.ts";
 import type { Network } from "../network/network.ts";
 import { createProxyProvider } from "../services/proxy/provider.ts";
+import { openRelayProvider } from "../services/relay/provider.ts";
 import type { ServiceProvider } from "../services/service.ts";
 import type { Helper } from "../services/wireguard/types.ts";
+import { createSeeing, type SeeingDeps } from "./seeing.ts";
 import type { ServeService } from "./types.ts";
 
-export type SellingDeps = { network: Network; helper?: Helper; clock: Clock; log: Logger };
+export type SellingDeps = {
+  network: Network;
+  discovery: SeeingDeps["discovery"];
+  helper?: Helper;
+  clock: Clock;
+  log: Logger;
+};
 
 /** A service that is ready to admit, with what it is sold for and how it runs. */
 export type Sellable = { service: ServiceProvider; perGiB: bigint; perHour: bigint; view: ServeService };
@@ -17,7 +25,7 @@ export type Sellable = { service: ServiceProvider; perGiB: bigint; perHour: bigi
  * The one place that knows which kinds of service there are to sell. Opens what has to be open before it is offered.
  * @throws SERVICE_UNKNOWN, PRIVILEGE_NEEDED, BAD_ADDRESS, and what opening it throws
  */
-export async function openSellable(deps: SellingDeps, wanted: ServeService): Promise<Sellable> {
+export async function openSellable(deps: SellingDeps, wanted: ServeService, maxSessions: number): Promise<Sellable> {
   const { perGiB, perHour } = wanted;
   if (wanted.kind === "wireguard") {
     const service = await openWireguard(deps, wanted);
@@ -30,22 +38,37 @@ export async function openSellable(deps: SellingDeps, wanted: ServeService): Pro
     const service = createProxyProvider(deps, { ...rules, ...(egressAddress !== undefined && { egressAddress }) });
     return { service, perGiB, perHour, view: wanted };
   }
-  throw new MystError("SERVICE_UNKNOWN", `there is no service '${(wanted as ServeService).kind}'`, { hint: "services: wireguard, proxy" });
+  if (wanted.kind === "relay") {
+    const service = await openRelayProvider({ ...deps, log: deps.log.child("relay") }, { port: wanted.port, sessions: maxSessions });
+    return { service, perGiB, perHour, view: { ...wanted, port: service.port } };
+  }
+  throw new MystError("SERVICE_UNKNOWN", `there is no service '${(wanted as ServeService).kind}'`, {
+    hint: "services: wireguard, proxy, relay",
+  });
 }
 
-async function openWireguard({ helper, log, clock }: SellingDeps, wanted: Extract<ServeService, { kind: "wireguard" }>) {
+async function openWireguard(
+  { helper, log, clock, network, discovery }: SellingDeps,
+  wanted: Extract<ServeService, { kind: "wireguard" }>,
+) {
   if (!helper) throw needsHelper();
   // who sells none of it may be on a machine where there is none of it
-  const [{ openWireguardProvider }, { serveDns }, { servePaths }] = await Promise.all([
+  const [{ openWireguardProvider }, { serveDns }, { servePaths }, { answerMeetings }] = await Promise.all([
     import("../services/wireguard/provider.ts"),
     import("../services/wireguard/dns-forwarder.ts"),
     import("../services/wireguard/path-echo.ts"),
+    import("../services/wireguard/meeting.ts"),
   ]);
   const { listenPort, backend, endpoint, egressIf, egressAddress, allow, block, closedPorts, speed, flowLimit } = wanted;
   return openWireguardProvider(
     {
       ...{ helper, clock, log: log.child("wireguard"), servePaths: (gateway) => servePaths(gateway) },
       serveDns: (gateway) => serveDns({ log: log.child("dns"), clock }, { address: gateway }),
+      serveMeetings: (meetings) =>
+        answerMeetings({
+          ...{ ...meetings, network, log: log.child("meeting") },
+          see: createSeeing({ network, dialler: network, discovery, log }),
+        }),
     },
     {
       listenPort,

@@ -47,7 +47,7 @@ export async function startServing(deps: ServingDeps, options: ServeOptions): Pr
   await using undo = new AsyncDisposableStack();
   const sold: Sellable[] = [];
   for (const wanted of options.services) {
-    const one = await openSellable(deps, wanted);
+    const one = await openSellable(deps, wanted, options.maxSessions);
     undo.use(one.service);
     sold.push(one);
   }
@@ -88,7 +88,7 @@ export async function startServing(deps: ServingDeps, options: ServeOptions): Pr
     networkKind: options.networkKind ?? "unknown",
     services: [...sold.map(({ view: { kind, perGiB, perHour } }) => ({ kind, perGiB, perHour })), ...watchers.offered],
     // what is sold side by side has one policy
-    policy: [...new Set(sold.map(({ service }) => service.policySummary()))].join("; "),
+    policy: [...new Set(sold.map(({ service }) => service.policySummary()))].filter(Boolean).join("; "),
     closedPorts: [...new Set(sold.flatMap(({ service }) => service.closedPorts()))].sort((a, b) => a - b),
     maxSessions: options.maxSessions,
     // what may not begin finds no room

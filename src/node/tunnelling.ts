@@ -5,6 +5,7 @@ import type { Logger } from "../lib/ports.ts";
 import type { Network } from "../network/network.ts";
 import type { ServiceConsumer } from "../services/service.ts";
 import { createWireguardClient } from "../services/wireguard/consumer.ts";
+import type { Meet } from "../services/wireguard/meeting.ts";
 import type { Helper } from "../services/wireguard/types.ts";
 import { createControlPlane, placesOf } from "./control-plane.ts";
 import { needsHelper } from "./selling.ts";
@@ -40,6 +41,7 @@ export type Tunnelling = {
   connect(
     options: Pick<ConnectOptions, "backend" | "postQuantum" | "shield">,
     connect: (service: ServiceConsumer) => Promise<Connection>,
+    meet?: Meet,
   ): Promise<Connection>;
   unblock(): Promise<boolean>;
 };
@@ -127,7 +129,7 @@ export function createTunnelling(deps: TunnellingDeps): Tunnelling {
         held = addresses;
       },
     },
-    connect: async ({ backend, postQuantum, shield }, connect) => {
+    connect: async ({ backend, postQuantum, shield }, connect, meet) => {
       if (!client) throw needsHelper();
       const before = standing();
       try {
@@ -137,6 +139,7 @@ export function createTunnelling(deps: TunnellingDeps): Tunnelling {
               ...(backend !== undefined && { backend }),
               ...(postQuantum !== undefined && { postQuantum }),
               ...(shield && { shield }),
+              ...(meet && { meet }),
             }),
           ),
         );

@@ -91,7 +91,7 @@ export type WatchingView = {
   byOthers?: { channels: number; amount: bigint; by: string[] };
 };
 
-/** What can be sold and bought. */
+/** Ways out, which can be sold and bought. */
 export type ServiceKind = "wireguard" | "proxy";
 
 type Sold = {
@@ -110,6 +110,8 @@ type Sold = {
 
 export type ServeService =
   | (Sold & { kind: "proxy" })
+  /** `port`: UDP, where sockets are seen; the ports above it carry a session each. 0: any free ones. In a node's status the one in use */
+  | (Sold & { kind: "relay"; port: number })
   | (Sold & {
       kind: "wireguard";
       /** UDP; 0: any free one. In a node's status the one in use */

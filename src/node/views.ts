@@ -1,5 +1,5 @@
 import type { KnownOffer } from "../discovery/discovery.ts";
-import { watchKind } from "../discovery/offer.ts";
+import { isWayOut, relayKind } from "../discovery/offer.ts";
 import type { Hex } from "../lib/codec.ts";
 import type { ConsumerState } from "../session/consumer-state.ts";
 import type { ProviderState } from "../session/provider.ts";
@@ -9,11 +9,13 @@ import type { Connection, EgressView, ExitView, SessionView } from "./types.ts";
 /** A session as it is kept: with the channel's cumulative when it began, from which what is cleared of it follows. */
 export type StoredSession = SessionView & { startCumulative: bigint };
 
-const waysOut = ({ services }: KnownOffer["offer"]) => services.filter(({ kind }) => kind !== watchKind);
-
 /** One line per service by which an offer sells a way out. */
-export const exitViews = ({ offer, sources }: KnownOffer): ExitView[] =>
-  waysOut(offer).map(({ kind, perGiB, perHour }) => ({
+export const exitViews = (known: KnownOffer): ExitView[] => viewsOf(known, isWayOut);
+/** The same of what relays sell. */
+export const relayViews = (known: KnownOffer): ExitView[] => viewsOf(known, ({ kind }) => kind === relayKind);
+
+const viewsOf = ({ offer, sources }: KnownOffer, which: (service: { kind: string }) => boolean): ExitView[] =>
+  offer.services.filter(which).map(({ kind, perGiB, perHour }) => ({
     peer: offer.peer,
     address: offer.address,
     ...(offer.owner !== undefined && { owner: offer.owner }),

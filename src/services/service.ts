@@ -73,6 +73,8 @@ export type Opening = {
   connection: Grant["connection"];
   /** called after traffic, at most once per event-loop turn, with bytes carried so far in both directions together */
   onUsage(usedBytes: bigint): void;
+  /** The exit has answered, and the way to it is still to be found: that takes a while. */
+  onSearch?(): void;
   /** called once when it carries nothing any more, and not because anybody wished so */
   onFailed?(error: MystError): void;
   signal: AbortSignal;

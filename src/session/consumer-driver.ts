@@ -190,6 +190,7 @@ export async function openSession(deps: ConsumerDeps, options: ConsumerSessionOp
           peer: exit.peer,
           connection: effect.connection,
           onUsage: report,
+          onSearch: () => clearTimeout(tooLong),
           onFailed: ({ code, message }) => send({ type: "failed", code, message }),
           signal: serviceOver.signal,
         });

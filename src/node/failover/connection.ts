@@ -5,7 +5,10 @@ import type { Watch } from "../proposing.ts";
 import type { Connection, ConnectOptions, ConnectStep, FailoverChoice, FailoverStep, SessionView } from "../types.ts";
 import { type Keeper, type KeeperDeps, keepCarried } from "./keeper.ts";
 
-export type StayingDeps = Pick<KeeperDeps, "connecting" | "consuming" | "peers">;
+export type StayingDeps = Pick<KeeperDeps, "connecting" | "consuming" | "peers"> & {
+  /** what was promised beside the exits, for the way to them, base units */
+  beside?(): bigint;
+};
 
 const sessionsKept = 100;
 const switchesKept = 20;
@@ -72,7 +75,7 @@ export async function stayConnected(deps: StayingDeps, options: ConnectOptions, 
     if (switches.length > switchesKept) switches.shift();
     events.emit({ type: "failover", step });
   };
-  const promised = () => spent.promised + now.view().promised;
+  const promised = () => spent.promised + now.view().promised + (deps.beside?.() ?? 0n);
 
   // what ends by wish ends by the signal
   if (choice === "off") void now.over.then(({ failure }) => finish(failure));

@@ -3,7 +3,7 @@ import { deadline } from "../../lib/lifecycle.ts";
 import { quantumMoney } from "../../payments/quantum.ts";
 import type { ConnectingDeps } from "../connecting.ts";
 import { type Carried, type ConsumingDeps, consume } from "../consuming.ts";
-import { openWith, termsFor, type Watch, worthAnother } from "../proposing.ts";
+import { budgetFor, openWith, termsFor, type Watch, worthAnother } from "../proposing.ts";
 import { inReach } from "../reaching.ts";
 import type { ExitView } from "../types.ts";
 import { isCheating } from "./machine.ts";
@@ -30,11 +30,13 @@ export async function lookFor(deps: LookingDeps, exits: ExitView[], left: bigint
   const { clock } = connecting.session;
   const dial = ({ peer, addresses }: ExitView) => connecting.network.connect(peer, addresses, deadline(dialMs, watch.signal));
   for await (const { exit, error: unreached } of inReach(exits, dial, clock, watch.signal)) {
-    const terms = termsFor(exit, left, clock.nowMs());
-    if (left < quantumMoney(terms, 0n)) throw new MystError("BUDGET_EXHAUSTED", "what is left of the budget does not buy another quantum");
+    const budget = budgetFor(exit, left);
+    const terms = termsFor(exit, budget, clock.nowMs());
+    if (budget < quantumMoney(terms, 0n))
+      throw new MystError("BUDGET_EXHAUSTED", "what is left of the budget does not buy another quantum");
     try {
       if (unreached) throw unreached;
-      return await consume(consuming, (more) => openWith(connecting, { exit, terms, budget: left, answerMs }, { ...watch, ...more }));
+      return await consume(consuming, (more) => openWith(connecting, { exit, terms, budget, answerMs }, { ...watch, ...more }));
     } catch (error) {
       last = asMystError(error);
       if (watch.signal.aborted || !worthAnother(last)) throw last;

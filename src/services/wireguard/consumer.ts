@@ -1,11 +1,14 @@
 import type { Clock } from "../../lib/clock.ts";
 import { asMystError, isMystError, MystError } from "../../lib/errors.ts";
 import type { Logger } from "../../lib/ports.ts";
+import { createTunnelWaiting } from "../counted-waiting.ts";
+import type { Place } from "../nat.ts";
 import type { Opening, ServiceConsumer, ServiceHandle } from "../service.ts";
 import { consumerPatience } from "../unanswered.ts";
 import { exceptionsOf } from "./exceptions.ts";
 import { readConnection, requestOf, type TunnelOffer } from "./handshake.ts";
 import { askInside } from "./inside.ts";
+import type { Meet } from "./meeting.ts";
 import { needBackend } from "./needs.ts";
 import { fitPath } from "./path.ts";
 import { type KeyOffer, offerKey } from "./post-quantum.ts";
@@ -19,7 +22,6 @@ import {
   type TunnelState,
   type WgKey,
 } from "./types.ts";
-import { createTunnelWaiting } from "./waiting.ts";
 
 export type WireguardClientDeps = {
   helper: Pick<Helper, "probe" | "openClient" | "ended">;
@@ -39,6 +41,8 @@ export type TunnelOptions = {
   postQuantum?: boolean;
   /** default: `closed` */
   shield?: ShieldOptions;
+  /** finds a way to an exit that has no address of its own */
+  meet?: Meet;
 };
 
 /** The client side on this machine. There is one tunnel and one kill switch, whichever sessions come and go under it. */
@@ -94,15 +98,16 @@ export function createWireguardClient(deps: WireguardClientDeps): WireguardClien
     return mine;
   };
 
-  const up = async (mine: ClientTunnel, offer: TunnelOffer, address: string, presharedKey?: WgKey): Promise<void> => {
-    const { publicKey, port, address: own, dns, mtu } = offer;
-    const endpoint: Endpoint = { address, port, protocol: "udp" };
+  const up = async (mine: ClientTunnel, offer: TunnelOffer, to: Place, presharedKey?: WgKey, punch = false): Promise<void> => {
+    const { publicKey, address, dns, mtu } = offer;
+    const exit = { publicKey, ...(presharedKey !== undefined && { presharedKey }), endpoint: { ...to, protocol: "udp" as const } };
     try {
-      await mine.up({ publicKey, ...(presharedKey !== undefined && { presharedKey }), endpoint, address: own, dns, mtu });
+      await mine.up({ ...exit, address, dns, mtu, ...(punch && { punch }) });
     } catch (error) {
+      if (punch) throw error;
       const { message, code } = asMystError(error);
       if (code !== "PEER_TIMEOUT") throw error;
-      throw new MystError("TUNNEL_FAILED", `the exit's tunnel did not answer at ${hostPort(address, port)}: ${message}`, {
+      throw new MystError("TUNNEL_FAILED", `the exit's tunnel did not answer at ${hostPort(to.address, to.port)}: ${message}`, {
         hint: "UDP may be blocked on the way: try another exit, or --service proxy",
         cause: error,
       });
@@ -113,11 +118,12 @@ export function createWireguardClient(deps: WireguardClientDeps): WireguardClien
     backend: BackendKind | undefined,
     kem: KeyOffer | undefined,
     shield: ShieldOptions,
+    meet: Meet | undefined,
     { peer, connection, signal, onUsage, sessionId, ...session }: Opening,
   ): Promise<ServiceHandle> => {
     const offer = readConnection(connection);
     const address = offer.host ?? deps.addressOf(peer);
-    if (address === undefined)
+    if (address === undefined && !meet)
       throw new MystError("TUNNEL_FAILED", "this exit is not reached at an IPv4 address, and names none for its tunnel", {
         hint: "try another exit: see 'mystnode exits'",
       });
@@ -130,7 +136,20 @@ export function createWireguardClient(deps: WireguardClientDeps): WireguardClien
     const presharedKey = offer.kem && kem?.presharedKey(offer.kem, between);
     // they count all tunnels that this machine has had since the kill switch came up
     const before = mine.counters();
-    await up(mine, offer, address, presharedKey);
+    const searched = async () => {
+      session.onSearch?.();
+      return meet?.(
+        { peer, sessionId, signal },
+        {
+          counters: mine.counters,
+          greet: (greetings) => mine.greet({ address: offer.address, dns: offer.dns, mtu: offer.mtu }, greetings),
+          up: (to, punch) => up(mine, offer, to, presharedKey, punch),
+        },
+      );
+    };
+    const direct = { address: address ?? "", port: offer.port };
+    const met = address === undefined ? await searched() : await up(mine, offer, direct, presharedKey);
+    const { address: host, port } = met?.at ?? direct;
     const path = await fitPath(mine, { from: offer.address, to: offer.dns, most: offer.mtu }, log);
     let upMs = deps.clock.nowMs();
     let closing: Promise<bigint> | undefined;
@@ -144,12 +163,16 @@ export function createWireguardClient(deps: WireguardClientDeps): WireguardClien
       waiting.look(sent, received);
       return { received, used: received + sent };
     };
+    let lost: MystError | undefined;
+    void met?.failed?.then((error) => {
+      lost = error;
+    });
     const watch = setInterval(() => {
       const { fact, problem } = mine.state();
       if (fact === "up") upMs = deps.clock.nowMs();
       if (waiting.read().nowMs > narrowMs) path.check();
       const away = deps.clock.nowMs() - upMs > patienceMs;
-      const why = gone ?? (away ? new MystError("TUNNEL_FAILED", `the tunnel is gone: ${problem ?? fact}`) : undefined);
+      const why = gone ?? lost ?? (away ? new MystError("TUNNEL_FAILED", `the tunnel is gone: ${problem ?? fact}`) : undefined);
       if (!why) return;
       clearInterval(watch);
       session.onFailed?.(why);
@@ -162,6 +185,7 @@ export function createWireguardClient(deps: WireguardClientDeps): WireguardClien
       if (!gone) await mine.block("the session is over");
       last = count();
       closed = true;
+      await met?.close();
       return last.used;
     };
     const closeOnce = () => {
@@ -186,7 +210,8 @@ export function createWireguardClient(deps: WireguardClientDeps): WireguardClien
       endpoint: {
         interface: mine.ifname,
         address: offer.address,
-        via: hostPort(address, offer.port),
+        via: hostPort(host, port),
+        ...(met && { way: met.how }),
         ...(presharedKey !== undefined && { presharedKey: "ml-kem-768" }),
         ...told(shield),
       },
@@ -194,7 +219,7 @@ export function createWireguardClient(deps: WireguardClientDeps): WireguardClien
     };
   };
 
-  const consumer = ({ backend, postQuantum = true, shield = closed }: TunnelOptions): ServiceConsumer => {
+  const consumer = ({ backend, postQuantum = true, shield = closed, meet }: TunnelOptions): ServiceConsumer => {
     exceptionsOf(shield);
     /** of the session that was proposed last: an exit that refuses it leaves its key behind */
     let kem: { sessionId: string; offered: KeyOffer } | undefined;
@@ -213,7 +238,7 @@ export function createWireguardClient(deps: WireguardClientDeps): WireguardClien
         kem = postQuantum ? { sessionId, offered: offerKey() } : undefined;
         return requestOf({ publicKey: mine.publicKey, ...(kem && { kem: kem.offered.publicKey }) });
       },
-      open: (session) => openTunnel(backend, kem?.sessionId === session.sessionId ? kem.offered : undefined, shield, session),
+      open: (session) => openTunnel(backend, kem?.sessionId === session.sessionId ? kem.offered : undefined, shield, meet, session),
     };
   };
 

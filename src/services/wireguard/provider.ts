@@ -1,14 +1,13 @@
 import type { Clock } from "../../lib/clock.ts";
 import { MystError } from "../../lib/errors.ts";
 import type { Logger } from "../../lib/ports.ts";
+import { type Carrier, createGrant } from "../counted-grant.ts";
 import { parsePolicy, summary } from "../policy.ts";
 import type { Admission, Grant, ServiceProvider } from "../service.ts";
-import { exitPatience } from "../unanswered.ts";
 import { connectionOf, readRequest } from "./handshake.ts";
-import { acknowledged, counted, creditFor, newMeter, usedBytes } from "./meter.ts";
+import type { MeetingDeps } from "./meeting.ts";
 import { answerKey } from "./post-quantum.ts";
 import type { BackendKind, ExitConfig, ExitTunnel, Helper, WgKey } from "./types.ts";
-import { createTunnelWaiting } from "./waiting.ts";
 
 export type WireguardProviderDeps = {
   helper: Pick<Helper, "openExit">;
@@ -16,6 +15,8 @@ export type WireguardProviderDeps = {
   serveDns(gateway: string): Promise<AsyncDisposable>;
   /** sends back there what clients send to see which packets pass, until disposed of */
   servePaths(gateway: string): Promise<AsyncDisposable>;
+  /** answers clients that look for a way through NAT */
+  serveMeetings?(meetings: Pick<MeetingDeps, "tunnel" | "keyOf">): Promise<void>;
   log: Logger;
   clock: Pick<Clock, "nowMs">;
 };
@@ -33,8 +34,6 @@ export type WireguardProvider = ServiceProvider & { tunnel: Pick<ExitTunnel, "ba
 
 /** what Ethernet's 1,500 leave; what of it reaches a client that one finds out */
 const mtu = 1420;
-/** a price of 0 per hour limits no time; what a timer takes is enough for that */
-const endlessMs = 2 ** 31 - 1;
 
 /**
  * The exit of the `wireguard` service, with its tunnel open: each admitted session is a peer of it, with credit that the helper enforces.
@@ -51,8 +50,11 @@ export async function openWireguardProvider(deps: WireguardProviderDeps, options
   /** by session id */
   const grants = new Map<string, Grant>();
   const keys = new Set<WgKey>();
+  const clients = new Map<string, { peer: string; key: WgKey }>();
+  const keyOf: MeetingDeps["keyOf"] = (session, peer) => (clients.get(session)?.peer === peer ? clients.get(session)?.key : undefined);
+  await deps.serveMeetings?.({ tunnel, keyOf });
 
-  const admit = async ({ sessionId, request }: Admission): Promise<Grant> => {
+  const admit = async ({ sessionId, peer, request }: Admission): Promise<Grant> => {
     const { publicKey: key, kem } = readRequest(request);
     if (grants.has(sessionId)) throw new MystError("PEER_REFUSED", "this session has been admitted before");
     if (key === tunnel.publicKey || keys.has(key)) throw new MystError("PEER_REFUSED", "that key has a tunnel already");
@@ -69,11 +71,18 @@ export async function openWireguardProvider(deps: WireguardProviderDeps, options
         mtu: tunnel.mtu,
         ...(agreed && { kem: agreed.answer }),
       });
-      const grant = createGrant({ tunnel, clock }, { key, connection }, () => {
+      const carrier: Carrier = {
+        counters: () => tunnel.counters(key),
+        credit: (credit) => tunnel.credit(key, credit),
+        dismiss: () => tunnel.dismiss(key),
+      };
+      const grant = createGrant({ carrier, clock }, connection, () => {
         grants.delete(sessionId);
+        clients.delete(sessionId);
         keys.delete(key);
       });
       grants.set(sessionId, grant);
+      clients.set(sessionId, { peer, key });
       log.debug("a tunnel was admitted", { session: sessionId, address });
       return grant;
     } catch (error) {
@@ -92,67 +101,6 @@ export async function openWireguardProvider(deps: WireguardProviderDeps, options
     [Symbol.asyncDispose]: async () => {
       await Promise.allSettled([...grants.values()].map((grant) => grant.end()));
       await opened.disposeAsync();
-    },
-  };
-}
-
-type GrantDeps = { tunnel: ExitTunnel; clock: Pick<Clock, "nowMs"> };
-
-/** One session's peer: its meter, and its credit as far as it is paid for. */
-function createGrant(
-  { tunnel, clock }: GrantDeps,
-  { key, connection }: { key: WgKey; connection: Grant["connection"] },
-  gone: () => void,
-): Grant {
-  let meter = newMeter;
-  let allowed = 0n;
-  let untilMs = 0;
-  let ending: Promise<bigint> | undefined;
-  const waiting = createTunnelWaiting({ clock }, exitPatience);
-  const look = () => {
-    if (ending) return;
-    meter = counted(meter, tunnel.counters(key));
-    waiting.look(meter.received, meter.sent);
-  };
-  const give = () => {
-    if (!ending) tunnel.credit(key, { totalBytes: creditFor(meter, allowed), forMs: Math.max(0, untilMs - clock.nowMs()) });
-  };
-  const end = async () => {
-    try {
-      meter = counted(meter, await tunnel.dismiss(key));
-      return usedBytes(meter);
-    } finally {
-      gone();
-    }
-  };
-  return {
-    connection,
-    usedBytes: () => {
-      look();
-      return usedBytes(meter);
-    },
-    allow: (totalBytes, forMs = endlessMs) => {
-      allowed = totalBytes;
-      untilMs = clock.nowMs() + forMs;
-      give();
-    },
-    unanswered: () => {
-      look();
-      return waiting.read();
-    },
-    acknowledge: (bytes) => {
-      look();
-      const before = meter.lost;
-      meter = acknowledged(meter, bytes, clock.nowMs());
-      if (meter.lost > before && untilMs > clock.nowMs()) give();
-    },
-    suspend: () => {
-      untilMs = 0;
-      give();
-    },
-    end: () => {
-      ending ??= end();
-      return ending;
     },
   };
 }

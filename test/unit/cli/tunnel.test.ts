@@ -35,6 +35,13 @@ describe("cli/services: which service", (test) => {
     assert.throws(() => settings("serve", { service: ["vpn"] }), code("BAD_VALUE"));
   });
 
+  test("a relay has a port and prices, and no policy", () => {
+    const { services } = serveOptions(settings("serve", { country: "DE", "relay-port": "4000" }), servicesToSell(["relay"], false), myst);
+    const [relay] = services;
+    assert.ok(relay?.kind === "relay" && relay.port === 4_000 && relay.perGiB > 0n);
+    assert.deepEqual([relay.allow, relay.block, relay.closedPorts], [[], [], undefined]);
+  });
+
   test("what only a tunnel has is told of the tunnel alone", () => {
     const flags = { country: "DE", "listen-port": "0", endpoint: "vpn.example.org:443", "egress-if": "eth1", backend: "kernel" };
     const { services } = serveOptions(settings("serve", flags), ["wireguard", "proxy"], myst);
@@ -59,7 +66,9 @@ describe("cli: what is told of a tunnel", (test) => {
     const endpoint = { interface: "mystc0", address: "10.182.0.7", via: "203.0.113.9:51820" };
     const lines = stepLines({ step: "open", atMs: 1_300, endpoint }, 1n, myst);
     assert.equal(lines[0], "tunnel up   mystc0  10.182.0.7 via 203.0.113.9:51820   after 1.3 s");
-    for (const line of lines) assert.ok(line.length + 2 <= maxWidth);
+    const met = ["punched", "relayed"].map((way) => stepLines({ step: "open", atMs: 1_300, endpoint: { ...endpoint, way } }, 1n, myst));
+    for (const one of met) assert.equal(one.length, lines.length + 1);
+    for (const line of [...lines, ...met.flat()]) assert.ok(line.length + 2 <= maxWidth, line);
   });
 
   test("intent and fact", () => {

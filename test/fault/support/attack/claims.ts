@@ -9,7 +9,7 @@ import {
   lossAllowance,
   newMeter,
   usedBytes,
-} from "../../../../src/services/wireguard/meter.ts";
+} from "../../../../src/services/meter.ts";
 import { randomOf } from "../../../support/random.ts";
 import { prices } from "./door.ts";
 

@@ -9,8 +9,8 @@ import {
   lossAllowance,
   newMeter,
   usedBytes,
-} from "../../../../src/services/wireguard/meter.ts";
-import { describe } from "../../../support/harness.ts";
+} from "../../../src/services/meter.ts";
+import { describe } from "../../support/harness.ts";
 
 const KiB = 1024n;
 const bytes = fc.bigInt(0n, 1n << 24n);

@@ -1,5 +1,4 @@
-import { larger, smaller } from "../../lib/bigint.ts";
-import type { PeerStats } from "./types.ts";
+import { larger, smaller } from "../lib/bigint.ts";
 
 /**
  * What an exit counts for one client. WireGuard's counters of the two ends differ by what is lost on the way, and the receiver's are
@@ -42,7 +41,7 @@ export const newMeter: ExitMeter = {
 };
 
 /** With the counters as they are now. A reading that is older than the last changes nothing. */
-export const counted = (meter: ExitMeter, { rxBytes, txBytes }: Pick<PeerStats, "rxBytes" | "txBytes">): ExitMeter => ({
+export const counted = (meter: ExitMeter, { rxBytes, txBytes }: { rxBytes: bigint; txBytes: bigint }): ExitMeter => ({
   ...meter,
   received: larger(meter.received, rxBytes),
   sent: larger(meter.sent, txBytes),

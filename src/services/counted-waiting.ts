@@ -1,6 +1,6 @@
-import type { Clock } from "../../lib/clock.ts";
-import type { Waiting } from "../service.ts";
-import { createUnanswered, type Patience } from "../unanswered.ts";
+import type { Clock } from "../lib/clock.ts";
+import type { Waiting } from "./service.ts";
+import { createUnanswered, type Patience } from "./unanswered.ts";
 
 /** a WireGuard packet without content: it asks for nothing and answers nothing */
 const keepaliveBytes = 32n;
