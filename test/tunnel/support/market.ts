@@ -145,7 +145,7 @@ export async function openTunnelMarket(options: TunnelMarketOptions = {}): Promi
 }
 
 /** The payer's own node makes the deposit: a ledger that knows nothing of its account signs nothing. */
-async function openAccount(dataDir: string, network: NetworkConfig, rpc: string): Promise<void> {
+export async function openAccount(dataDir: string, network: NetworkConfig, rpc: string): Promise<void> {
   await using node = await createNode({ dataDir, network, log });
   await fund(rpc, network, node.address, deposit + bond);
   await node.wallet.deposit(deposit, bond);
