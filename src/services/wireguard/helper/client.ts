@@ -9,7 +9,7 @@ import { createClientCounters } from "./client-counters.ts";
 import { type ClientEvent, initialState, nextState } from "./client-state.ts";
 import type { ClientDeps, ClientSettings, Exit, HelperClient } from "./client-types.ts";
 import { onMoves } from "./moving.ts";
-import { greetingPeer, peerOf, shakeHands } from "./shaking-hands.ts";
+import { createPatience, greetingPeer, peerOf, shakeHands } from "./shaking-hands.ts";
 import { watchChanges } from "./watch-changes.ts";
 
 const restartsMax = 5;
@@ -126,6 +126,7 @@ export function openClient(deps: ClientDeps, settings: ClientSettings): HelperCl
       greeted = undefined;
       await opened.addPeer(peerOf(exit));
       const since = counters.handshakeMs();
+      const mayGoOn = createPatience();
       await shakeHands(
         {
           done: () => counters.handshakeMs() > since,
@@ -135,6 +136,7 @@ export function openClient(deps: ClientDeps, settings: ClientSettings): HelperCl
             await counters.read(opened, publicKey);
           },
           again: async () => {
+            if (!mayGoOn((await opened.stats()).get(publicKey)?.rxBytes ?? 0n)) return;
             await opened.removePeer(publicKey);
             counters.again();
             await opened.addPeer(peerOf(exit));

@@ -8,7 +8,7 @@ import { noCredit, shut } from "./credit.ts";
 import type { HostPort } from "./host-port.ts";
 import type { NftSession } from "./nft-session.ts";
 import { type Charged, createQuotas } from "./quotas.ts";
-import { greetingPeer } from "./shaking-hands.ts";
+import { createPatience, greetingPeer } from "./shaking-hands.ts";
 
 export type ExitDeps = {
   backend: WgBackend;
@@ -41,7 +41,13 @@ export type HelperExit = {
   close(): Promise<void>;
 };
 
-type Client = Charged & { key: WgKey; presharedKey?: WgKey; endpoint?: PeerStats["endpoint"] };
+type Client = Charged & {
+  key: WgKey;
+  presharedKey?: WgKey;
+  endpoint?: PeerStats["endpoint"];
+  /** of one that is being reached: may it be sent a first packet anew? */
+  mayGoOn?: ReturnType<typeof createPatience>;
+};
 
 const careMs = 5000;
 const restartsMax = 5;
@@ -234,7 +240,10 @@ export async function openExit(deps: ExitDeps, settings: ExitSettings): Promise<
       if (restarting) return;
       // one that comes anew shakes hands at once
       if (place) {
+        const client = known(key);
         await readCounters();
+        client.mayGoOn ??= createPatience();
+        if (!client.mayGoOn((await device.stats()).get(key)?.rxBytes ?? 0n)) return;
         await device.removePeer(key);
         known(key).account = restarted(known(key).account);
       }

@@ -50,3 +50,16 @@ export async function shakeHands({ done, isGone, read, again }: Shaking, isPunch
     await read();
   }
 }
+
+/**
+ * When to send a first packet anew: not while what the other end has sent is being answered, or a handshake that is all but done would be lost at
+ * this end, and the other would not notice for 15 s. `rxBytes`: what has come since the last one, as WireGuard counts.
+ */
+export function createPatience(): (rxBytes: bigint) => boolean {
+  let heard = 0n;
+  return (rxBytes) => {
+    const isTalking = rxBytes > heard;
+    heard = isTalking ? rxBytes : 0n;
+    return !isTalking;
+  };
+}
