@@ -3,7 +3,7 @@ import { enterNamespaces } from "../tunnel/backend/rig.ts";
 import { natKinds } from "../tunnel/support/nat.ts";
 import { canPunch, type Grid, type Met, noRelay, openGrid, type Pair } from "./support/nat/grid.ts";
 
-const pairs: Pair[] = natKinds.flatMap((consumer) => natKinds.map((exit) => ({ consumer, exit })));
+const pairs: Pair[] = natKinds.flatMap((exit) => natKinds.map((consumer) => ({ consumer, exit })));
 const hopeless: Pair = { consumer: "symmetric", exit: "symmetric" };
 const cones: Pair = { consumer: "port-restricted", exit: "port-restricted" };
 

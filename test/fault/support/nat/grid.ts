@@ -86,12 +86,20 @@ export async function openGrid(consumers: readonly NatKind[], exits: readonly Na
     Promise.all(relays.map((name) => serveAt(name, hostOf(name), ["--service", service, "--relay", "offer", "--price-gib", relayPrice])));
   await startRelays("relay");
   const exitHost = (kind: NatKind) => inner.get(`exit-${kind}`) as Host;
-  await Promise.all(exits.map((kind) => serveAt(`exit-${kind}`, exitHost(kind), ["--service", "wireguard", "--price-gib", exitPrice])));
   const reached = async (kind: NatKind) => {
     const status = await nodes.get(`exit-${kind}`)?.api.call("status");
-    return status?.addresses.some((address) => address.includes("/p2p-circuit/")) ?? false;
+    return kind === "none" || (status?.addresses.some((address) => address.includes("/p2p-circuit/")) ?? false);
   };
-  for (const kind of exits) if (kind !== "none") await until(() => reached(kind), 30_000);
+  let serving: NatKind | undefined;
+  /** One exit at a time: ten nodes idle cost what the pairs are to be measured on. */
+  const serve = async (kind: NatKind) => {
+    if (serving === kind) return;
+    if (serving) await nodes.get(`exit-${serving}`)?.stop();
+    serving = undefined;
+    await serveAt(`exit-${kind}`, exitHost(kind), ["--service", "wireguard", "--price-gib", exitPrice]);
+    await until(() => reached(kind), 60_000);
+    serving = kind;
+  };
   for (const kind of consumers) await openAccount(join(directory, `consumer-${kind}`), network, anvil.rpc);
 
   const users = new Map<string, Agent>();
@@ -99,6 +107,7 @@ export async function openGrid(consumers: readonly NatKind[], exits: readonly Na
   return {
     kindOf: (side, kind) => kindOf(inner.get(`${side}-${kind}`) as Host, [hostOf("relay1"), hostOf("relay2"), hostOf("target")]),
     meet: async ({ consumer, exit }, args = []) => {
+      await serve(exit);
       const name = `consumer-${consumer}`;
       const host = inner.get(name) as Host;
       const node = nodes.get(name) ?? nodeOf(name, host);
