@@ -3,6 +3,7 @@ import { isMystError, MystError } from "../../../../src/lib/errors.ts";
 import { silentLogger } from "../../../../src/lib/ports.ts";
 import { createWireguardClient } from "../../../../src/services/wireguard/consumer.ts";
 import { connectionOf, readRequest } from "../../../../src/services/wireguard/handshake.ts";
+import type { Meet } from "../../../../src/services/wireguard/meeting.ts";
 import type { Endpoint, HelperProbe } from "../../../../src/services/wireguard/types.ts";
 import { fakeHelper, newKey } from "../../../support/fake-helper.ts";
 import { describe } from "../../../support/harness.ts";
@@ -12,7 +13,7 @@ const code = (expected: string) => (error: unknown) => isMystError(error, expect
 const rpc = { address: "192.0.2.1", port: 443, protocol: "tcp" as const };
 const offer = { publicKey: newKey(), port: 51_820, address: "10.182.0.7", dns: "10.182.0.1", mtu: 1280 };
 
-function client(change: Partial<HelperProbe> = {}, control: Endpoint[] = [rpc]) {
+function client(change: Partial<HelperProbe> = {}, control: Endpoint[] = [rpc], meet?: Meet) {
   const fake = fakeHelper(change);
   let nowMs = 1_000;
   const addresses = new Map([["exit", "203.0.113.9"]]);
@@ -27,9 +28,13 @@ function client(change: Partial<HelperProbe> = {}, control: Endpoint[] = [rpc]) 
   const used: bigint[] = [];
   const failed: MystError[] = [];
   const gone = new AbortController();
-  const service = made.consumer({});
+  const service = made.consumer(meet ? { meet } : {});
+  let searches = 0;
   const open = (connection = connectionOf(offer), peer = "exit") =>
     service.open({
+      onSearch: () => {
+        searches += 1;
+      },
       sessionId: "00",
       peer,
       connection,
@@ -45,6 +50,7 @@ function client(change: Partial<HelperProbe> = {}, control: Endpoint[] = [rpc]) 
     used,
     failed,
     gone,
+    searches: () => searches,
     pass: (ms: number) => {
       nowMs += ms;
     },
@@ -120,6 +126,30 @@ describe("wireguard/consumer: a session", (test) => {
     await service.request?.("01");
     fake.fail(new MystError("PEER_TIMEOUT", "no handshake"), "up");
     await assert.rejects(open(), (error) => code("TUNNEL_FAILED")(error) && /UDP.*--service proxy/.test((error as MystError).hint ?? ""));
+  });
+
+  test("one that has no address is met, from the same socket that was seen; what that takes ends with it, or ends it", async () => {
+    const lost = Promise.withResolvers<MystError>();
+    const closed: string[] = [];
+    const place = { address: "198.51.100.4", port: 4_000 };
+    const meet: Meet = async ({ peer, sessionId }, tunnel) => {
+      assert.deepEqual([peer, sessionId], ["behind NAT", "00"]);
+      await tunnel.greet([{ publicKey: newKey(), endpoint: place }]);
+      await tunnel.up(place, true);
+      return { how: "relayed", at: place, close: async () => void closed.push("closed"), failed: lost.promise };
+    };
+    const { fake, open, failed, searches } = client({}, [rpc], meet);
+    const handle = await open(connectionOf(offer), "behind NAT");
+    assert.deepEqual(fake.calls.slice(-2), ["greet 198.51.100.4:4000", "up"]);
+    assert.deepEqual([fake.configs.up?.punch, fake.configs.up?.endpoint], [true, { ...place, protocol: "udp" }]);
+    assert.deepEqual([handle.endpoint.way, handle.endpoint.via, searches()], ["relayed", "198.51.100.4:4000", 1]);
+    lost.resolve(new MystError("TUNNEL_FAILED", "the relay is gone"));
+    await until(() => failed.length === 1);
+    await handle.close();
+    await handle.close();
+    assert.deepEqual(closed, ["closed"]);
+    await (await open()).close();
+    assert.equal(searches(), 1, "one with an address is not looked for");
   });
 
   test("counts what both counters say since it began, tells what has reached it, and hears of traffic", async () => {
