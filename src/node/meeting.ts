@@ -2,6 +2,7 @@ import { setTimeout as wait } from "node:timers/promises";
 import { asMystError, isMystError, MystError } from "../lib/errors.ts";
 import { deadline } from "../lib/lifecycle.ts";
 import type { Logger } from "../lib/ports.ts";
+import { isPublic } from "../network/diversity.ts";
 import type { Network } from "../network/network.ts";
 import { type Nat, natOf, type Place, wayBetween } from "../services/nat.ts";
 import { createRelayConsumer, type RelayPort } from "../services/relay/consumer.ts";
@@ -87,7 +88,8 @@ export function createMeeting(deps: MeetingDeps, { maxPerGiB, maxPerHour, budget
     const [own] = seen;
     const way = wayBetween(nat, theirs.nat);
     log.info("an exit behind NAT is met", { peer, own: nat, exit: theirs.nat, way });
-    if (way !== "relay" && own && theirs.at) {
+    // an exit must not have us send, nor open the kill switch, to what is in our own network
+    if (way !== "relay" && own && theirs.at && isPublic(`/ip4/${theirs.at.address}`)) {
       try {
         const askedMs = performance.now();
         const { inMs } = punchingCodec.decode(await ask(peer, { t: "punch", session, at: own }, askMs, signal));
