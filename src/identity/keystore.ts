@@ -1,8 +1,8 @@
-import { pbkdf2, randomBytes, scrypt } from "node:crypto";
+import { createCipheriv, createDecipheriv, pbkdf2, randomBytes, randomUUID, scrypt } from "node:crypto";
 import { promisify } from "node:util";
-import { decrypt, encrypt, type Keystore, scryptAsync } from "ox/Keystore";
 import { z } from "zod";
 import { MystError } from "../lib/errors.ts";
+import { keccak256 } from "../lib/keccak.ts";
 import { addressOf, publicKeyOf } from "./signature.ts";
 
 /**
@@ -12,11 +12,12 @@ import { addressOf, publicKeyOf } from "./signature.ts";
 export type KeystoreStrength = "random" | "memorable";
 const cost: Record<KeystoreStrength, number> = { random: 2 ** 12, memorable: 2 ** 17 };
 
+const cipher = "aes-128-ctr";
 /** What we read of others: more would only serve to exhaust memory. */
 const mostMemory = 2 ** 30;
 const hex = (bytes: number) => z.string().regex(new RegExp(`^(0x)?[0-9a-fA-F]{${2 * bytes}}$`));
 const anySalt = z.string().regex(/^([0-9a-fA-F]{2}){1,128}$/);
-const common = { cipher: z.literal("aes-128-ctr"), ciphertext: hex(32), cipherparams: z.object({ iv: hex(16) }), mac: hex(32) };
+const common = { cipher: z.literal(cipher), ciphertext: hex(32), cipherparams: z.object({ iv: hex(16) }), mac: hex(32) };
 /** OpenSSL holds to the limit n < 2^(16 r) of RFC 7914. Many tools, ox among them, write n = 2^18 with r = 1 and p = 8: these ox reads. */
 const beyondRfc = ({ n, r }: { n: number; r: number }): boolean => n >= 2 ** (16 * r);
 const scryptParams = z
@@ -47,8 +48,17 @@ type Crypto = z.output<typeof keystoreSchema>["crypto"];
 export async function writeKeystore(key: Uint8Array, passphrase: string, strength: KeystoreStrength): Promise<string> {
   const kdfparams = { dklen: 32 as const, n: cost[strength], r: 8, p: 1, salt: randomBytes(32).toString("hex") };
   const derived = await derive({ kdf: "scrypt", kdfparams }, passphrase);
-  const keystore = encrypt(key, toHex(derived), { kdf: "scrypt", kdfparams, iv: Uint8Array.from(randomBytes(16)) });
-  return `${JSON.stringify({ address: addressOf(publicKeyOf(key)).slice(2), ...keystore }, null, 2)}\n`;
+  const iv = randomBytes(16);
+  const ciphertext = createCipheriv(cipher, derived.subarray(0, 16), iv).update(key);
+  const crypto: Crypto = {
+    cipher,
+    ciphertext: ciphertext.toString("hex"),
+    cipherparams: { iv: iv.toString("hex") },
+    kdf: "scrypt",
+    kdfparams,
+    mac: macOf(derived, ciphertext).toString("hex"),
+  };
+  return `${JSON.stringify({ address: addressOf(publicKeyOf(key)).slice(2), crypto, id: randomUUID(), version: 3 }, null, 2)}\n`;
 }
 
 /**
@@ -58,14 +68,12 @@ export async function writeKeystore(key: Uint8Array, passphrase: string, strengt
 export async function readKeystore(text: string, passphrase: string, from = "the passphrase"): Promise<Uint8Array> {
   const { crypto, address } = parse(text);
   const derived = await derive(crypto, passphrase);
-  let key: Uint8Array;
-  try {
-    key = decrypt({ version: 3, id: "", crypto: bare(crypto) } as Keystore, toHex(derived), { as: "Bytes" });
-  } catch {
+  const ciphertext = fromHex(crypto.ciphertext);
+  if (!macOf(derived, ciphertext).equals(fromHex(crypto.mac)))
     throw new MystError("PASSPHRASE_WRONG", `${from} does not open this key`, {
       hint: "give the right one with --password-file FILE, or restore the key from a backup with 'mystnode identity import FILE'",
     });
-  }
+  const key = createDecipheriv(cipher, derived.subarray(0, 16), fromHex(crypto.cipherparams.iv)).update(ciphertext);
   const own = addressOf(publicKeyOf(key)).slice(2);
   if (address && address.replace(/^0x/, "").toLowerCase() !== own) throw invalid("its address belongs to another key");
   return Uint8Array.from(key);
@@ -83,20 +91,19 @@ function parse(text: string): z.output<typeof keystoreSchema> {
   return parsed.data;
 }
 
-/** ox wants no 0x in front of any of these. */
-const bare = (crypto: Crypto): Crypto => ({
-  ...crypto,
-  ciphertext: crypto.ciphertext.replace(/^0x/, ""),
-  mac: crypto.mac.replace(/^0x/, ""),
-  cipherparams: { iv: crypto.cipherparams.iv.replace(/^0x/, "") },
-});
+const fromHex = (text: string): Buffer => Buffer.from(text.replace(/^0x/, ""), "hex");
 
-/** From node:crypto rather than ox where it can: off the main thread, and many times as fast. */
+/** keccak-256 of the second half of what was derived, and the ciphertext */
+const macOf = (derived: Uint8Array, ciphertext: Uint8Array): Buffer =>
+  Buffer.from(keccak256(Buffer.concat([derived.subarray(16, 32), ciphertext])));
+
+/** From node:crypto where it can: off the main thread, and many times as fast. ox, which few keystores need, is loaded for these. */
 async function derive({ kdf, kdfparams }: Pick<Crypto, "kdf" | "kdfparams">, passphrase: string): Promise<Uint8Array> {
   const salt = Buffer.from(kdfparams.salt, "hex");
   if (kdf === "pbkdf2" && "c" in kdfparams) return promisify(pbkdf2)(passphrase, salt, kdfparams.c, 32, "sha256");
   const { n, r, p } = kdfparams as z.output<typeof scryptParams>;
   if (beyondRfc({ n, r })) {
+    const { scryptAsync } = await import("ox/Keystore");
     const [key] = await scryptAsync({ n, salt: `0x${kdfparams.salt}`, password: passphrase });
     return Buffer.from((typeof key === "function" ? key() : key).slice(2), "hex");
   }
@@ -104,8 +111,6 @@ async function derive({ kdf, kdfparams }: Pick<Crypto, "kdf" | "kdfparams">, pas
     scrypt(passphrase, salt, 32, { N: n, r, p, maxmem: 2 * mostMemory }, (error, derived) => (error ? reject(error) : resolve(derived))),
   );
 }
-
-const toHex = (bytes: Uint8Array): `0x${string}` => `0x${Buffer.from(bytes).toString("hex")}`;
 
 const invalid = (why: string) =>
   new MystError("KEYSTORE_INVALID", `that is no keystore: ${why}`, {

@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { scryptSync } from "node:crypto";
+import { decrypt, type Keystore } from "ox/Keystore";
 import { readKeystore, writeKeystore } from "../../../src/identity/keystore.ts";
 import { isMystError } from "../../../src/lib/errors.ts";
 import { describe } from "../../support/harness.ts";
@@ -52,6 +54,13 @@ describe("identity/keystore: Web3 Secret Storage, version 3", (test) => {
       assert.ok(crypto.kdfparams.n >= (strength === "random" ? 2 ** 12 : 2 ** 17));
       assert.ok(!text.includes(Buffer.from(key).toString("hex")));
     }
+  });
+
+  test("others read what it writes", async () => {
+    const { crypto, ...rest } = JSON.parse(await writeKeystore(key, "correct horse", "random"));
+    const { n, r, p, salt } = crypto.kdfparams;
+    const derived = scryptSync("correct horse", Buffer.from(salt, "hex"), 32, { N: n, r, p });
+    assert.deepEqual(decrypt({ crypto, ...rest } as Keystore, `0x${derived.toString("hex")}`, { as: "Bytes" }), key);
   });
 
   test("a wrong passphrase and a damaged file are two errors", async () => {
