@@ -47,15 +47,18 @@ export const wireAddress = z.codec(
 
 /**
  * CBOR (RFC 8949), capped at `maxBytes` before it is parsed, then checked against a strict zod schema.
- * Indefinite lengths, duplicate map keys and floats where the schema wants integers are refused.
+ * Indefinite lengths, duplicate map keys and floats where the schema wants integers are refused; where it is `canonical`, also what `encode` would
+ * write otherwise. For that what was parsed is written again before it goes through the schema, whose parts have one form on the wire each: half
+ * the time of encoding what came out of it.
  */
-export function cborCodec<S extends z.ZodType>(schema: S, maxBytes: number): Codec<z.output<S>> {
+export function cborCodec<S extends z.ZodType>(schema: S, maxBytes: number, { canonical = false } = {}): Codec<z.output<S>> {
   return {
     encode: (value) => encodeCbor(z.encode(schema, value)),
     decode: (bytes) => {
       if (bytes.length > maxBytes) throw new MystError("MALFORMED", `message of ${bytes.length} bytes, at most ${maxBytes} allowed`);
       try {
         const raw = decodeCbor(bytes, { strict: true, allowIndefinite: false, rejectDuplicateMapKeys: true, allowUndefined: false });
+        if (canonical && Buffer.compare(encodeCbor(raw), bytes) !== 0) throw new Error("not encoded canonically");
         return z.decode(schema, raw as z.input<S>) as z.output<S>;
       } catch (cause) {
         throw new MystError("MALFORMED", "message does not have the expected form", { cause });
