@@ -7,36 +7,58 @@ const meshPeers = 8;
 const lazyShare = 0.58;
 const lazyMs = 3_000;
 const seenMs = 120_000;
+/** of a message's frame, with its topic's name; and of one that only names it */
+const frameBytes = 40;
+const idBytes = 72;
 
-const idOf = (topic: string, bytes: Uint8Array) => createHash("sha256").update(topic).update(bytes).digest("base64");
+/** The same bytes go from peer to peer, so that one hash is enough for all. */
+const ids = new WeakMap<Uint8Array, string>();
+function idOf(topic: string, bytes: Uint8Array): string {
+  const known = ids.get(bytes) ?? `${topic} ${createHash("sha256").update(bytes).digest("base64")}`;
+  ids.set(bytes, known);
+  return known;
+}
+const shuffle = <T>(items: T[]): T[] => {
+  for (let at = items.length - 1; at > 0; at--) {
+    const other = Math.floor(Math.random() * (at + 1));
+    [items[at], items[other]] = [items[other] as T, items[at] as T];
+  }
+  return items;
+};
 
 /** How one peer passes on what it has not seen yet. */
 export function createSimGossip({ clock, hosts, way }: World, peerId: string, links: ReadonlyMap<string, Link>, isDead: () => boolean) {
   const seen = new Map<string, number>();
+  const lacks = (id: string): boolean => (seen.get(id) ?? 0) <= clock.nowMs() - seenMs;
   const send = (topic: string, bytes: Uint8Array, but?: string): number => {
     if (isDead()) return 0;
-    const to = [...links.keys()].flatMap((peer) => hosts.get(peer) ?? []).filter((other) => other.peer !== but && other.topics.has(topic));
-    const shuffled = to
-      .map((other) => ({ other, by: Math.random() }))
-      .sort((a, b) => a.by - b.by)
-      .map(({ other }) => other);
-    const hand = (other: Host, lateMs = 0) =>
-      void clock
-        .sleep(lateMs)
-        .then(() => way(bytes.length))
-        .then(() => other.hear(topic, bytes, peerId));
-    for (const other of shuffled.slice(0, meshPeers)) hand(other);
-    // the others are told which messages there are, some of them at each heartbeat while these are kept, and ask for what they lack
-    for (const other of shuffled.slice(meshPeers)) if (Math.random() < lazyShare) hand(other, Math.random() * lazyMs);
+    const to: Host[] = [];
+    for (const peer of links.keys()) {
+      const other = hosts.get(peer);
+      if (other && peer !== but && other.topics.has(topic)) to.push(other);
+    }
+    const id = idOf(topic, bytes);
+    const hand = (other: Host) => way("gossip", bytes.length + frameBytes).then(() => other.hear(topic, bytes, peerId));
+    const tell = async (other: Host) => {
+      await clock.sleep(Math.random() * lazyMs);
+      await way("ids", idBytes);
+      if (!other.lacks(topic, id)) return;
+      await way("ids", idBytes);
+      await hand(other);
+    };
+    for (const [at, other] of shuffle(to).entries())
+      if (at < meshPeers) void hand(other);
+      // the others are told which messages there are, some of them at each heartbeat while these are kept, and ask for what they lack
+      else if (Math.random() < lazyShare) void tell(other);
     return to.length;
   };
   const isNews = (topic: string, bytes: Uint8Array): boolean => {
     const id = idOf(topic, bytes);
-    if ((seen.get(id) ?? 0) > clock.nowMs() - seenMs) return false;
+    if (!lacks(id)) return false;
     seen.set(id, clock.nowMs());
     if (seen.size > 5_000) for (const [old, atMs] of seen) if (atMs < clock.nowMs() - seenMs) seen.delete(old);
     return true;
   };
   const forget = (topic: string, bytes: Uint8Array) => void seen.delete(idOf(topic, bytes));
-  return { send, isNews, forget };
+  return { send, isNews, forget, lacks };
 }

@@ -30,15 +30,16 @@ export const kadIdOf = (peer: string): Uint8Array => {
   ids.set(peer, known);
   return known;
 };
-export const distance = (a: Uint8Array, b: Uint8Array): bigint => {
-  let sum = 0n;
-  for (let at = 0; at < 12; at++) sum = (sum << 8n) | BigInt((a[at] ?? 0) ^ (b[at] ?? 0));
+/** by the first 48 bits, which no two peers have in common by chance */
+export const distance = (a: Uint8Array, b: Uint8Array): number => {
+  let sum = 0;
+  for (let at = 0; at < 6; at++) sum = sum * 256 + ((a[at] ?? 0) ^ (b[at] ?? 0));
   return sum;
 };
 const nearest = (places: Place[], key: Uint8Array): Place[] =>
   places
     .map((place) => ({ place, far: distance(kadIdOf(place.peer), key) }))
-    .sort((a, b) => (a.far < b.far ? -1 : a.far > b.far ? 1 : 0))
+    .sort((a, b) => a.far - b.far)
     .map(({ place }) => place);
 
 type Key = Parameters<ReturnType<typeof createDatastore>["put"]>[0];
@@ -61,7 +62,7 @@ export function createKademlia(deps: KadDeps) {
   const addressesOf = new Map<string, string[]>();
   const bucketOf = (peer: string): number => {
     const far = distance(kadIdOf(peer), own);
-    return far === 0n ? 0 : far.toString(2).length;
+    return far === 0 ? 0 : Math.floor(Math.log2(far)) + 1;
   };
   const all = () => [...buckets.values()].flat();
   const meet = (place: Place) => {

@@ -2,17 +2,17 @@ import { isPublic } from "../../../src/network/diversity.ts";
 import type { Network } from "../../../src/network/network.ts";
 import type { VirtualClock } from "./clock.ts";
 import { startSimPeer } from "./peer.ts";
-import { createWorld, remove, type SimOptions } from "./world.ts";
+import { createWorld, remove, type SimOptions, type Traffic, type World } from "./world.ts";
 
-export type { Malice, SimOptions } from "./world.ts";
+export type { Malice, SimOptions, Traffic } from "./world.ts";
 
 export type SimNet = {
   start(options: SimOptions): Promise<Network>;
   /** as a killed process: nobody is told, and its address refuses or swallows what comes */
   kill(peer: string): void;
   alive(peer: string): boolean;
-  /** messages that went from one peer to another, and their bytes */
-  traffic: { messages: number; bytes: number };
+  traffic: Traffic;
+  gossip: World["gossip"];
 };
 
 /**
@@ -30,7 +30,7 @@ export function createSimNet(clock: VirtualClock): SimNet {
     // whoever was connected learns of it when a ping is not answered
     for (const other of host.links.keys()) void clock.sleep(Math.random() * 18_000).then(() => hosts.get(other)?.left(peer));
   };
-  return { start: (options) => startSimPeer(world, options), kill, alive: (peer) => hosts.has(peer), traffic };
+  return { start: (options) => startSimPeer(world, options), kill, alive: (peer) => hosts.has(peer), traffic, gossip: world.gossip };
 }
 
 /** An address of its own in a /24 of its own, or in the one that is given. */

@@ -21,6 +21,10 @@ const strikes = { burst: 5, perSecond: 1 / 60 };
 const maxInboundPerNetwork = 32;
 const askMs = 10_000;
 const kadMs = 2_000;
+/** of each of three ways of Noise, yamux and identify */
+const handshakeBytes = 900;
+/** twenty peers with an address each */
+const kadAnswerBytes = 1_500;
 
 /** Starts a peer of a network in memory. */
 export async function startSimPeer(world: World, options: SimOptions): Promise<Network> {
@@ -48,7 +52,7 @@ export async function startSimPeer(world: World, options: SimOptions): Promise<N
     hangUp(peer);
   };
   const isDead = () => hosts.get(peerId) !== host;
-  const { send, isNews, forget } = createSimGossip(world, peerId, links, isDead);
+  const { send, isNews, forget, lacks } = createSimGossip(world, peerId, links, isDead);
   const orderOf = secretOrder();
   const makeRoom = () => {
     const all = [...links.values()].map(({ peer, ip: theirs, direction }) => ({
@@ -94,22 +98,24 @@ export async function startSimPeer(world: World, options: SimOptions): Promise<N
     hear: async (topic, bytes, from) => {
       const validate = host.topics.get(topic);
       if (!validate || !links.has(from) || !isNews(topic, bytes)) return;
+      world.gossip.news += 1;
       const validity = await validate(bytes, from);
       if (validity === "reject") complain(from);
       if (validity === "accept" && !malice?.swallows) send(topic, bytes, from);
     },
+    lacks: (topic, id) => host.topics.has(topic) && lacks(id),
     complain,
   };
   const askKad = async <T>(place: Place, question: (node: KadNode) => T): Promise<T | undefined> => {
     const other = isDead() ? undefined : hosts.get(place.peer);
-    await way(300);
+    await way("dht", 150);
     if (!other?.kad) {
       await clock.sleep(kadMs);
       return undefined;
     }
     if (other.address) other.kad.meet(self.addresses.length > 0 ? self : { peer: peerId, addresses: [] });
     const answer = question(other.options.malice?.dht ?? other.kad.node);
-    await way(1_000);
+    await way("dht", kadAnswerBytes);
     // to ask is to connect
     if (other.address) known.remember(place.peer, [other.address], true);
     return answer;
@@ -127,8 +133,8 @@ export async function startSimPeer(world: World, options: SimOptions): Promise<N
     if (links.has(peer)) return;
     if (bans.denied(peer)) throw unreachable(peer);
     const there = addresses.map((text) => byAddress.get(text.replace(/\/p2p\/.*/, ""))).find((other) => other?.peer === peer);
-    await way();
-    await way();
+    await way("dials", handshakeBytes);
+    await way("dials", handshakeBytes);
     const other = there && hosts.get(there.peer);
     if (!other) {
       // half of the dead refuse at once, the others say nothing
@@ -139,7 +145,7 @@ export async function startSimPeer(world: World, options: SimOptions): Promise<N
     if (links.has(peer)) return;
     host.joined({ peer, ip: /\/ip4\/([^/]+)/.exec(other.address ?? "")?.[1] ?? "", direction: "outbound" });
     other.joined({ peer: peerId, ip, direction: "inbound" });
-    await way();
+    await way("dials", handshakeBytes);
   };
   const connected = keepConnected({ clock, dial, onError: () => undefined }, () => ({
     connected: new Set(links.keys()),
@@ -169,7 +175,7 @@ export async function startSimPeer(world: World, options: SimOptions): Promise<N
     maxAnswer = 65_536,
   ): Promise<Uint8Array> => {
     if (!links.has(peer) || isDead()) throw unreachable(peer);
-    await way(question.length);
+    await way("questions", question.length);
     const other = hosts.get(peer);
     const limit = deadline(askMs, signal, clock);
     if (!other) {
@@ -181,7 +187,7 @@ export async function startSimPeer(world: World, options: SimOptions): Promise<N
     const answer = await served.answerer(question, peerId).catch(() => {
       throw new MystError("PEER_REFUSED", "no");
     });
-    await way(answer.length);
+    await way("questions", answer.length);
     if (answer.length > maxAnswer) throw new MystError("MALFORMED", "too long");
     if (limit.aborted) throw new MystError("PEER_TIMEOUT", "no answer");
     return answer;
@@ -226,6 +232,7 @@ export async function startSimPeer(world: World, options: SimOptions): Promise<N
     publish: async (topic, bytes) => {
       if (options.gossip === false || !isNews(topic, bytes)) return 0;
       const reached = send(topic, bytes);
+      if (reached > 0) world.gossip.said[topic] = (world.gossip.said[topic] ?? 0) + 1;
       if (reached === 0) forget(topic, bytes);
       return reached;
     },

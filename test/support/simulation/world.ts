@@ -50,29 +50,39 @@ export type Host = {
   left(peer: string): void;
   subscribed(topic: string, peer: string): void;
   hear(topic: string, bytes: Uint8Array, from: string): void;
+  /** has it not been heard here yet? */
+  lacks(topic: string, id: string): boolean;
   complain(peer: string): void;
 };
+
+/** What goes from peer to peer: messages of gossip, which of these there are, questions with their answers, the DHT's, and dials. */
+export type Kind = "gossip" | "ids" | "questions" | "dht" | "dials";
+/** messages that went from one peer to another, and their bytes */
+export type Traffic = Record<Kind, { messages: number; bytes: number }>;
 
 /** All peers of a network in memory, and what lies between them. */
 export type World = {
   clock: VirtualClock;
   hosts: Map<string, Host>;
   byAddress: Map<string, Host>;
-  traffic: { messages: number; bytes: number };
+  traffic: Traffic;
+  /** messages of gossip: how often one was new to whom it came to, and how many there were of each topic */
+  gossip: { news: number; said: Record<string, number> };
   /** one way, of so many bytes */
-  way(bytes?: number): Promise<void>;
+  way(kind: Kind, bytes?: number): Promise<void>;
 };
 
 const wayMs = () => 10 + Math.random() * 50;
 
 export function createWorld(clock: VirtualClock): World {
-  const traffic = { messages: 0, bytes: 0 };
-  const way = (bytes = 100) => {
-    traffic.messages += 1;
-    traffic.bytes += bytes;
+  const none = () => ({ messages: 0, bytes: 0 });
+  const traffic: Traffic = { gossip: none(), ids: none(), questions: none(), dht: none(), dials: none() };
+  const way = (kind: Kind, bytes = 100) => {
+    traffic[kind].messages += 1;
+    traffic[kind].bytes += bytes;
     return clock.sleep(wayMs());
   };
-  return { clock, hosts: new Map(), byAddress: new Map(), traffic, way };
+  return { clock, hosts: new Map(), byAddress: new Map(), traffic, gossip: { news: 0, said: {} }, way };
 }
 
 export const unreachable = (peer: string) => new MystError("PEER_UNREACHABLE", `peer ${peer} cannot be reached`);

@@ -27,20 +27,20 @@ function targets(country: string, nowMs: number): Uint8Array[] {
  */
 export function grindIdentities(count: number, country: string, nowMs: number, tries: number): Identity[] {
   const places = targets(country, nowMs);
-  const nearest = places.map((): { key: Uint8Array; far: bigint }[] => []);
+  const nearest = places.map((): { key: Uint8Array; far: number }[] => []);
   const each = Math.ceil(count / places.length);
   for (let made = 0; made < tries; made++) {
     const key = Uint8Array.from(randomBytes(32));
     const id = kadIdOf(peerIdOf(key));
-    const [best = 0, far = 0n] = places
-      .map((place, index): [number, bigint] => [index, distance(id, place)])
+    const [best = 0, far = 0] = places
+      .map((place, index): [number, number] => [index, distance(id, place)])
       .reduce((a, b) => (b[1] < a[1] ? b : a));
-    const list = nearest[best] as { key: Uint8Array; far: bigint }[];
+    const list = nearest[best] as { key: Uint8Array; far: number }[];
     list.push({ key, far });
-    if (list.length > 4 * each) list.sort((a, b) => (a.far < b.far ? -1 : 1)).splice(2 * each);
+    if (list.length > 4 * each) list.sort((a, b) => a.far - b.far).splice(2 * each);
   }
   return nearest
-    .flatMap((list) => list.sort((a, b) => (a.far < b.far ? -1 : 1)).slice(0, each))
+    .flatMap((list) => list.sort((a, b) => a.far - b.far).slice(0, each))
     .slice(0, count)
     .map(({ key }) => createIdentity(key));
 }

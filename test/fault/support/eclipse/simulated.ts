@@ -60,7 +60,7 @@ export async function runSimulatedEclipse(attack: Attack, signal: AbortSignal, l
   const near = (key: Uint8Array) =>
     places
       .map((place) => ({ place, far: distance(kadIdOf(place.peer), key) }))
-      .sort((a, b) => (a.far < b.far ? -1 : 1))
+      .sort((a, b) => a.far - b.far)
       .slice(0, 20)
       .map(({ place }) => place);
   // they tell of one another only, and forget what they are told
