@@ -6,7 +6,7 @@ const peers = [100, 1_000, 10_000];
 const offers = [100, 1_000, 10_000];
 /** few, for each peer checks each offer: what it costs goes by their number, and is told for one */
 const exits = 5;
-const windowMs = 25_000;
+const windowMs = 75_000;
 
 const lower = (name: string, value: number, unit: string): Figure => ({ name, value, unit, better: "lower" });
 

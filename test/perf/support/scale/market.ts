@@ -109,11 +109,13 @@ export async function measureScale(options: ScaleOptions, signal: AbortSignal, l
     await clock.pass(windowMs / followed);
   }
   const { user, system } = process.cpuUsage(cpuBefore);
-  const offers = (net.gossip.said.offers ?? 0) - (before.gossip.said.offers ?? 0);
+  // before the newcomers below, who cost by themselves
+  const { traffic, gossip } = structuredClone({ traffic: net.traffic, gossip: net.gossip });
+  const offers = (gossip.said.offers ?? 0) - (before.gossip.said.offers ?? 0);
   // each byte is sent by one and received by another
   const bytesOf = (...kinds: (keyof Traffic)[]) =>
-    (2 * kinds.reduce((sum, kind) => sum + net.traffic[kind].bytes - before.traffic[kind].bytes, 0)) / peers;
-  const copies = (net.traffic.gossip.messages - before.traffic.gossip.messages) / Math.max(1, net.gossip.news - before.gossip.news);
+    (2 * kinds.reduce((sum, kind) => sum + traffic[kind].bytes - before.traffic[kind].bytes, 0)) / peers;
+  const copies = (traffic.gossip.messages - before.traffic.gossip.messages) / Math.max(1, gossip.news - before.gossip.news);
   const links = traders.map(({ network }) => network.peers().length);
   const held = traders.reduce((sum, { discovery }) => sum + discovery.offers().length, 0) / peers;
 
@@ -136,7 +138,7 @@ export async function measureScale(options: ScaleOptions, signal: AbortSignal, l
   await clock.pass(30_000);
   return {
     ...{ bytesPerOffer: bytesOf("gossip", "ids") / offers, otherBytesPerHour: bytesOf("questions", "dht") * (hourMs / windowMs) },
-    dialsPerHour: ((dialsOf(net.traffic) - dialsOf(before.traffic)) / peers) * (hourMs / windowMs),
+    dialsPerHour: ((dialsOf(traffic) - dialsOf(before.traffic)) / peers) * (hourMs / windowMs),
     ...{ cpuMsPerOffer: (user + system) / 1000 / offers / peers, heapBytes: usedBytes / peers },
     ...{ heardMs, heardShare: heardMs.length / Math.max(1, due), copies },
     ...{ links: links.reduce((sum, one) => sum + one, 0) / peers, mostLinks: Math.max(...links), held, coldMs, asked },
