@@ -142,9 +142,13 @@ export function createMeeting(deps: MeetingDeps, { maxPerGiB, maxPerHour, budget
         log.info("a relay could not be used", { peer: relay.peer, code: last.code, reason: last.message });
       }
     }
-    throw new MystError("TUNNEL_FAILED", `this exit is behind NAT, and no relay reaches it: ${last?.message ?? "none is known"}`, {
-      hint: "try another exit, or --service proxy",
-    });
+    throw new MystError(
+      "TUNNEL_FAILED",
+      `this exit is behind NAT, and no relay reaches it: ${last?.message ?? "none is known within the price caps"}`,
+      {
+        hint: "try another exit, or --service proxy",
+      },
+    );
   };
   return { meet, promised };
 }
