@@ -32,7 +32,7 @@ export type TunnelFacts = {
    * While a way through two NATs is looked for, the port that WireGuard listens on: the exit's address may send to it unasked, and be answered,
    * from whatever port, for its NAT may give it another one for us.
    */
-  punching?: number;
+  punching?: number | undefined;
   /** the address that the exit gave us */
   address: string;
   /** where all questions to port 53 go, an address inside the tunnel */
@@ -51,7 +51,8 @@ export type TunnelFacts = {
  * still names the old device there). The latter stands a second time in a table that only we may change.
  * @throws BAD_VALUE for a fact that is not what it should be
  */
-export function killSwitchPlan(facts: KillSwitchFacts, standing: Standing): HostPlan {
+export function killSwitchPlan(facts: KillSwitchFacts, given: Standing): HostPlan {
+  const standing = narrowed(given);
   const tun = checkIfname(facts.ifname);
   const { state, tunnel } = standing;
   const control = verdict("control", state) === "passes" ? controlEndpoints(facts.control) : [];
@@ -153,9 +154,15 @@ const ours = ({ exit, also = [], punching }: TunnelFacts): string[] => [
   ...(punching === undefined ? [] : [`meta mark ${mark} ip daddr ${checkIPv4(exit.address)} udp sport ${checkPort(punching)}`]),
 ];
 
-/** What may come in unasked: the exit's first packet, while a way to it is looked for. */
-const unasked = ({ state, tunnel }: Standing): string[] =>
-  tunnel?.punching === undefined || verdict("punching", state) !== "passes"
+/** Only while a way is looked for does more pass than the exit's own port. */
+const narrowed = (standing: Standing): Standing =>
+  standing.tunnel === undefined || verdict("punching", standing.state) === "passes"
+    ? standing
+    : { ...standing, tunnel: { ...standing.tunnel, punching: undefined } };
+
+/** What may come in unasked: the exit's first packet. */
+const unasked = ({ tunnel }: Standing): string[] =>
+  tunnel?.punching === undefined
     ? []
     : [`iifname != "lo" ip saddr ${checkIPv4(tunnel.exit.address)} udp dport ${checkPort(tunnel.punching)}`];
 

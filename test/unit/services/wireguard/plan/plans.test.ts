@@ -61,7 +61,7 @@ describe("plans", (test) => {
       assert.throws(() => killSwitchPlan(client, up({ exit: { address: "1.2.3.4", port: bad } })), refused);
       assert.throws(() => killSwitchPlan(client, up({ mtu: bad })), refused);
       assert.throws(() => killSwitchPlan(client, up({ also: [{ address: "1.2.3.4", port: bad }] })), refused);
-      assert.throws(() => killSwitchPlan(client, up({ punching: bad })), refused);
+      assert.throws(() => killSwitchPlan(client, { state: "handshaking", tunnel: { ...tunnel, punching: bad } }), refused);
       assert.throws(() => killSwitchPlan({ ...client, control: [{ address: "1.2.3.4", port: bad, protocol: "tcp" }] }, blocked), refused);
     }
     for (const uid of [-1, 2 ** 32 - 1, 0.5, "0-1" as unknown as number])
