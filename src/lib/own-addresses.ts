@@ -1,7 +1,7 @@
 import { networkInterfaces } from "node:os";
 
 /** ours; and link-local ones, which lead nowhere */
-const isOurs = /^myst[cn]\d/;
+const isOurs = /^myst[cfn]\d/;
 
 /** The addresses by which this machine may reach others, without those of tunnels of ours, in one order. */
 export const ownAddresses = (): string[] =>

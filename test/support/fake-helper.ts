@@ -30,6 +30,7 @@ export function fakeHelper(change: Partial<HelperProbe> = {}) {
     control: Endpoint[];
     shield?: ShieldOptions;
     up?: Parameters<ClientTunnel["up"]>[0];
+    first?: Parameters<ClientTunnel["up"]>[0];
   } = {
     control: [],
   };
@@ -87,6 +88,23 @@ export function fakeHelper(change: Partial<HelperProbe> = {}) {
       publicKey: newKey(),
       backend: "fake",
       ifname: "mystc0",
+      first: {
+        publicKey: newKey(),
+        ifname: "mystf0",
+        up: async (exit) => {
+          calls.push("up first");
+          fails("up first");
+          configs.first = exit;
+          state = { ...state, first: "up" };
+        },
+        mtu: async (mtu) => void calls.push(`mtu first ${mtu}`),
+        counters: () => ({ ...clientCounters, droppedBytes: 0n }),
+        onCounters: (callback) => listeners.push(callback),
+        block: async (reason) => {
+          calls.push("block first");
+          state = { intent: "secured", fact: "blocked", problem: reason };
+        },
+      },
       state: () => state,
       secure: async (options) => {
         fails();

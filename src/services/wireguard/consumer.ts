@@ -11,6 +11,7 @@ import { askInside } from "./inside.ts";
 import type { Meet } from "./meeting.ts";
 import { needBackend } from "./needs.ts";
 import { fitPath } from "./path.ts";
+import { withinMtu } from "./path-search.ts";
 import { type KeyOffer, offerKey } from "./post-quantum.ts";
 import {
   type BackendKind,
@@ -18,7 +19,9 @@ import {
   closed,
   type Endpoint,
   type Helper,
+  type Leg,
   type ShieldOptions,
+  type TunnelLeg,
   type TunnelState,
   type WgKey,
 } from "./types.ts";
@@ -43,6 +46,8 @@ export type TunnelOptions = {
   shield?: ShieldOptions;
   /** finds a way to an exit that has no address of its own */
   meet?: Meet;
+  /** of which tunnel; default the `last`, which is the only one where no `first` is open */
+  leg?: Leg;
 };
 
 /** The client side on this machine. There is one tunnel and one kill switch, whichever sessions come and go under it. */
@@ -52,6 +57,8 @@ export type WireguardClient = {
   state(): TunnelState & { interface?: string; backend?: BackendKind };
   /** Takes over the kill switch that an ended connection has left, so that this node can be reached and reach others. */
   adopt(): Promise<void>;
+  /** Raises the kill switch now; else that is done right before an exit is proposed to. */
+  secure(options: TunnelOptions): Promise<void>;
   /** What this node has to reach has changed: lets it, where the kill switch stands. */
   refresh(): Promise<void>;
   /** Lifts the kill switch: the host is as it was. */
@@ -68,7 +75,9 @@ export function createWireguardClient(deps: WireguardClientDeps): WireguardClien
   const { helper, log } = deps;
   let tunnel: ClientTunnel | undefined;
   let opening: Promise<ClientTunnel> | undefined;
-  let onCounters: () => void = () => undefined;
+  const onCounters: Record<Leg, () => void> = { first: () => undefined, last: () => undefined };
+  /** the largest packet that goes into the first of two tunnels, while there is one */
+  let firstTakes: number | undefined;
   let gone: MystError | undefined;
   /** what this machine can do does not change in a node's life */
   let backends: ReturnType<Helper["probe"]> | undefined;
@@ -80,7 +89,8 @@ export function createWireguardClient(deps: WireguardClientDeps): WireguardClien
     if (gone) throw gone;
     const config = { uid: deps.uid, control: await deps.control(), ...(backend !== undefined && { backend }) };
     const opened = await helper.openClient(config);
-    opened.onCounters(() => onCounters());
+    opened.onCounters(() => onCounters.last());
+    opened.first.onCounters(() => onCounters.first());
     tunnel = opened;
     return opened;
   };
@@ -98,7 +108,7 @@ export function createWireguardClient(deps: WireguardClientDeps): WireguardClien
     return mine;
   };
 
-  const up = async (mine: ClientTunnel, offer: TunnelOffer, to: Place, presharedKey?: WgKey, punch = false): Promise<void> => {
+  const up = async (mine: TunnelLeg, offer: TunnelOffer, to: Place, presharedKey?: WgKey, punch = false): Promise<void> => {
     const { publicKey, address, dns, mtu } = offer;
     const exit = { publicKey, ...(presharedKey !== undefined && { presharedKey }), endpoint: { ...to, protocol: "udp" as const } };
     try {
@@ -115,13 +125,13 @@ export function createWireguardClient(deps: WireguardClientDeps): WireguardClien
   };
 
   const openTunnel = async (
-    backend: BackendKind | undefined,
+    { backend, shield = closed, leg = "last", meet }: TunnelOptions,
     kem: KeyOffer | undefined,
-    shield: ShieldOptions,
-    meet: Meet | undefined,
     { peer, connection, signal, onUsage, sessionId, ...session }: Opening,
   ): Promise<ServiceHandle> => {
-    const offer = readConnection(connection);
+    const offered = readConnection(connection);
+    const most = leg === "last" && firstTakes !== undefined ? withinMtu(firstTakes) : offered.mtu;
+    const offer = { ...offered, mtu: Math.min(offered.mtu, most) };
     const address = offer.host ?? deps.addressOf(peer);
     if (address === undefined && !meet)
       throw new MystError("TUNNEL_FAILED", "this exit is not reached at an IPv4 address, and names none for its tunnel", {
@@ -130,7 +140,9 @@ export function createWireguardClient(deps: WireguardClientDeps): WireguardClien
     // an exit that takes no part, or answers what nobody asked, would have us without the key that we count on
     if ((kem === undefined) !== (offer.kem === undefined))
       throw new MystError("MALFORMED", "the exit has not answered the tunnel's key exchange", { hint: "try another exit" });
-    const mine = await secured(backend, shield);
+    const tunnel = await secured(backend, shield);
+    const mine = leg === "first" ? tunnel.first : tunnel;
+    const isUp = () => (leg === "first" ? tunnel.state().first === "up" : tunnel.state().fact === "up");
     signal.throwIfAborted();
     const between = { sessionId, consumer: mine.publicKey, exit: offer.publicKey };
     const presharedKey = offer.kem && kem?.presharedKey(offer.kem, between);
@@ -142,7 +154,7 @@ export function createWireguardClient(deps: WireguardClientDeps): WireguardClien
         { peer, sessionId, signal },
         {
           counters: mine.counters,
-          greet: (greetings) => mine.greet({ address: offer.address, dns: offer.dns, mtu: offer.mtu }, greetings),
+          greet: (greetings) => tunnel.greet({ address: offer.address, dns: offer.dns, mtu: offer.mtu }, greetings),
           up: (to, punch) => up(mine, offer, to, presharedKey, punch),
         },
       );
@@ -150,7 +162,9 @@ export function createWireguardClient(deps: WireguardClientDeps): WireguardClien
     const direct = { address: address ?? "", port: offer.port };
     const met = address === undefined ? await searched() : await up(mine, offer, direct, presharedKey);
     const { address: host, port } = met?.at ?? direct;
-    const path = await fitPath(mine, { from: offer.address, to: offer.dns, most: offer.mtu }, log);
+    // once there is a tunnel within nothing of ours goes into the first one that could find it out
+    const path = await fitPath(mine, { from: offer.address, to: offer.dns, most: offer.mtu, whole: leg === "first" }, log);
+    if (leg === "first") firstTakes = path.passes();
     let upMs = deps.clock.nowMs();
     let closing: Promise<bigint> | undefined;
     let closed = false;
@@ -168,9 +182,9 @@ export function createWireguardClient(deps: WireguardClientDeps): WireguardClien
       lost = error;
     });
     const watch = setInterval(() => {
-      const { fact, problem } = mine.state();
-      if (fact === "up") upMs = deps.clock.nowMs();
-      if (waiting.read().nowMs > narrowMs) path.check();
+      const { fact, problem } = tunnel.state();
+      if (isUp()) upMs = deps.clock.nowMs();
+      if (leg === "last" && waiting.read().nowMs > narrowMs) path.check();
       const away = deps.clock.nowMs() - upMs > patienceMs;
       const why = gone ?? lost ?? (away ? new MystError("TUNNEL_FAILED", `the tunnel is gone: ${problem ?? fact}`) : undefined);
       if (!why) return;
@@ -180,7 +194,8 @@ export function createWireguardClient(deps: WireguardClientDeps): WireguardClien
     const close = async () => {
       clearInterval(watch);
       path.end();
-      onCounters = () => undefined;
+      onCounters[leg] = () => undefined;
+      if (leg === "first") firstTakes = undefined;
       // the last counters come with it
       if (!gone) await mine.block("the session is over");
       last = count();
@@ -192,7 +207,7 @@ export function createWireguardClient(deps: WireguardClientDeps): WireguardClien
       closing ??= close();
       return closing;
     };
-    onCounters = () => {
+    onCounters[leg] = () => {
       const now = count();
       if (now.used !== last.used) onUsage(now.used);
       last = now;
@@ -206,8 +221,9 @@ export function createWireguardClient(deps: WireguardClientDeps): WireguardClien
         count();
         return waiting.read();
       },
-      inside: (until) => askInside(offer.dns, until),
+      ...(leg === "last" && { inside: (until: AbortSignal) => askInside(offer.dns, until) }),
       endpoint: {
+        ...(leg === "first" && { hop: "first" }),
         interface: mine.ifname,
         address: offer.address,
         via: hostPort(host, port),
@@ -219,7 +235,8 @@ export function createWireguardClient(deps: WireguardClientDeps): WireguardClien
     };
   };
 
-  const consumer = ({ backend, postQuantum = true, shield = closed, meet }: TunnelOptions): ServiceConsumer => {
+  const consumer = (options: TunnelOptions): ServiceConsumer => {
+    const { backend, postQuantum = true, shield = closed, leg = "last" } = options;
     exceptionsOf(shield);
     /** of the session that was proposed last: an exit that refuses it leaves its key behind */
     let kem: { sessionId: string; offered: KeyOffer } | undefined;
@@ -232,13 +249,14 @@ export function createWireguardClient(deps: WireguardClientDeps): WireguardClien
       },
       // the proposal is what makes traffic expected to be inside: from before it nothing goes outside
       request: async (sessionId) => {
-        const mine = await secured(backend, shield);
+        const tunnel = await secured(backend, shield);
+        const { publicKey } = leg === "first" ? tunnel.first : tunnel;
         // who is connected now may not have been when it came up
-        await mine.control(await deps.control());
+        await tunnel.control(await deps.control());
         kem = postQuantum ? { sessionId, offered: offerKey() } : undefined;
-        return requestOf({ publicKey: mine.publicKey, ...(kem && { kem: kem.offered.publicKey }) });
+        return requestOf({ publicKey, ...(kem && { kem: kem.offered.publicKey }) });
       },
-      open: (session) => openTunnel(backend, kem?.sessionId === session.sessionId ? kem.offered : undefined, shield, meet, session),
+      open: (session) => openTunnel(options, kem?.sessionId === session.sessionId ? kem.offered : undefined, session),
     };
   };
 
@@ -251,6 +269,7 @@ export function createWireguardClient(deps: WireguardClientDeps): WireguardClien
     adopt: async () => {
       if ((await helper.probe()).blocked) await secured();
     },
+    secure: async ({ backend, shield }) => void (await secured(backend, shield)),
     refresh: async () => {
       if (tunnel && tunnel.state().intent !== "open") await tunnel.control(await deps.control());
     },

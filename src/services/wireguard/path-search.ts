@@ -6,6 +6,12 @@ export const leastMtu = 576;
 /** What IPv6 needs, which reaches nearly everywhere, also through other tunnels: what a tunnel begins with. */
 export const firstMtu = 1280;
 
+/**
+ * What a tunnel within another one leaves of its packets: IPv4, UDP and WireGuard's own header and tag are 60 bytes, and what is within is padded to
+ * a multiple of 16.
+ */
+export const withinMtu = (outer: number): number => outer - 80;
+
 /** a size is told by a round of so many, each at once */
 const together = 8;
 /** nearer is not worth a round */

@@ -2,10 +2,19 @@ import { asMystError } from "../../lib/errors.ts";
 import type { Logger } from "../../lib/ports.ts";
 import { echoed } from "./path-echo.ts";
 import { firstMtu, leastMtu, searchPath } from "./path-search.ts";
-import type { ClientTunnel } from "./types.ts";
+import type { TunnelLeg } from "./types.ts";
 
-export type Path = { from: string; to: string /** the exit's own */; most: number };
+export type Path = {
+  from: string;
+  to: string;
+  /** the exit's own */
+  most: number;
+  /** the largest that passes is to be known before anything else is sent */
+  whole?: boolean;
+};
 export type PathFit = {
+  /** the largest packet that passes, as far as is known */
+  passes(): number;
   /** To be called where what was asked is not answered: the way may have become narrower. Does nothing within 10 s of the last time. */
   check(): void;
   end(): void;
@@ -17,7 +26,7 @@ const checkEveryMs = 10_000;
  * Fits a tunnel that has just come up to the way there. Where the size that it begins with does not pass, a smaller one is found before anything is
  * sent; larger ones are looked for while it carries.
  */
-export async function fitPath(tunnel: Pick<ClientTunnel, "mtu">, { from, to, most }: Path, log: Logger): Promise<PathFit> {
+export async function fitPath(tunnel: Pick<TunnelLeg, "mtu">, { from, to, most, whole = false }: Path, log: Logger): Promise<PathFit> {
   let ended = false;
   let passes = Math.min(firstMtu, most);
   let checkedMs = 0;
@@ -52,8 +61,10 @@ export async function fitPath(tunnel: Pick<ClientTunnel, "mtu">, { from, to, mos
   await alone(async () => {
     narrowed = await narrow();
   });
-  if (!narrowed) void alone(widen);
+  const widened = narrowed ? undefined : alone(widen);
+  if (whole) await widened;
   return {
+    passes: () => passes,
     check: () => {
       if (!underWay && !ended && performance.now() - checkedMs > checkEveryMs) void alone(narrow);
     },

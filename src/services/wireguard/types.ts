@@ -148,7 +148,13 @@ export const pathPort = 5381;
 /** How often the counters of an exit or a client are read. */
 export const counterMs = 100;
 
-export type Endpoint = { address: string; port: number; protocol: "tcp" | "udp" };
+export type Endpoint = {
+  address: string;
+  port: number;
+  protocol: "tcp" | "udp";
+  /** reached through the first of two tunnels, or not at all */
+  through?: true;
+};
 
 export type ClientConfig = {
   backend?: BackendKind;
@@ -177,6 +183,8 @@ export type TunnelState = {
   fact: "down" | "securing" | "handshaking" | "up" | "blocked";
   /** why it is blocked, or that blocking itself has failed */
   problem?: string;
+  /** with two hops: the tunnel to the first exit is up, whatever the one within it does */
+  first?: "up";
 };
 
 /** `droppedBytes`: what came from the exit and was thrown away by this machine before WireGuard could count it, at most */
@@ -193,10 +201,30 @@ export type TunnelExit = {
   punch?: boolean;
 };
 
-export type ClientTunnel = {
+/** The only tunnel, or with two hops one of the two: that to the `first` exit, or that to the `last`, within it. */
+export type Leg = "first" | "last";
+
+export type TunnelLeg = {
   publicKey: WgKey;
-  backend: BackendKind;
   ifname: string;
+  /**
+   * Interface, routes and DNS; resolves with the first handshake. From the socket that has greeted, if one has. `punch`: the exit is behind NAT, so
+   * it may answer from another port than it was seen at; tried again and again, for 5 s. With two hops the first goes before the one within.
+   * @throws PEER_TIMEOUT
+   */
+  up(exit: TunnelExit): Promise<void>;
+  /** The largest packet that may go into the tunnel, from 1,280 bytes after each `up`; the tunnel's own MTU at most. */
+  mtu(mtu: number): Promise<void>;
+  counters(): ClientCounters;
+  onCounters(callback: () => void): void;
+  /** The tunnel goes, and what is within it; the kill switch stays. */
+  block(reason: string): Promise<void>;
+};
+
+export type ClientTunnel = TunnelLeg & {
+  backend: BackendKind;
+  /** carries the tunnel that all the rest is about, and the node's way to its exit, and nothing else */
+  first: TunnelLeg;
   state(): TunnelState;
   /** The kill switch, first and atomically; nothing but loopback, `control` and what the options say passes from then on. Again for others. */
   secure(options: ShieldOptions): Promise<void>;
@@ -205,18 +233,7 @@ export type ClientTunnel = {
    * them through, and nothing beside.
    */
   greet(inside: { address: string; dns: string; mtu: number }, greetings: Greeting[]): Promise<{ listenPort: number }>;
-  /**
-   * Interface, routes and DNS; resolves with the first handshake. From the socket that has greeted, if one has. `punch`: the exit is behind NAT, so
-   * it may answer from another port than it was seen at; tried again and again, for 5 s. @throws PEER_TIMEOUT
-   */
-  up(exit: TunnelExit): Promise<void>;
   control(endpoints: Endpoint[]): Promise<void>;
-  /** The largest packet that may go into the tunnel, from 1,280 bytes after each `up`; the tunnel's own MTU at most. */
-  mtu(mtu: number): Promise<void>;
-  counters(): ClientCounters;
-  onCounters(callback: () => void): void;
-  /** The tunnel goes, the kill switch stays. */
-  block(reason: string): Promise<void>;
   /** The host as it was before `secure`. */
   release(): Promise<void>;
 };

@@ -7,7 +7,7 @@ import type { Run } from "../../../src/services/wireguard/host/tools.ts";
 import { describe } from "../../support/harness.ts";
 import { enterNamespaces } from "../backend/rig.ts";
 import { lookDifference, type Namespace } from "../support/namespaces.ts";
-import { blocked, elsewhere, exit, type HostRig, openHostRig, pretendDead, up, withLink } from "./host-rig.ts";
+import { blocked, bothHops, elsewhere, exit, firstHop, type HostRig, openHostRig, pretendDead, up, withLink } from "./host-rig.ts";
 
 const same = (now: string, before: string, what?: string) => assert.deepEqual(lookDifference(now, before), [], what);
 const skip = enterNamespaces(fileURLToPath(import.meta.url));
@@ -34,6 +34,7 @@ describe("host network after a crash", (test, { before, after }) => {
         [undefined, up],
         [blocked, up],
         [up, elsewhere],
+        [firstHop, bothHops],
       ] as const) {
         let ended = false;
         for (let crashAt = 0; !ended; crashAt++) {

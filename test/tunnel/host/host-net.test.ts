@@ -8,7 +8,19 @@ import type { HostPlan } from "../../../src/services/wireguard/plan/host-plan.ts
 import { describe } from "../../support/harness.ts";
 import { enterNamespaces } from "../backend/rig.ts";
 import { lookDifference, type Namespace } from "../support/namespaces.ts";
-import { blocked, elsewhere, exit, type HostRig, openHostRig, otherFirewall, up, withLink } from "./host-rig.ts";
+import {
+  blocked,
+  bothHops,
+  elsewhere,
+  exit,
+  firstHop,
+  type HostRig,
+  lastLost,
+  openHostRig,
+  otherFirewall,
+  up,
+  withLink,
+} from "./host-rig.ts";
 
 const same = (now: string, before: string, what?: string) => assert.deepEqual(lookDifference(now, before), [], what);
 const skip = enterNamespaces(fileURLToPath(import.meta.url));
@@ -33,6 +45,7 @@ describe("host network", (test, { before, after }) => {
     client: [up],
     "kill switch, client, another exit, kill switch": [blocked, up, elsewhere, blocked],
     "exit and client together": [exit, up],
+    "two hops, one after the other, the last one lost and again": [blocked, firstHop, bothHops, lastLost, bothHops, blocked],
   }))
     test(
       `${name}: applied, it verifies; reverted, the host is as before to the letter`,
@@ -85,6 +98,23 @@ describe("host network", (test, { before, after }) => {
   );
 
   test(
+    "what comes and goes within the first of two tunnels does not touch that one",
+    async () => {
+      const net = open();
+      await net.apply(firstHop);
+      const changes = host.run("ip -o monitor link address > /run/changes 2>/dev/null < /dev/null & echo $!").trim();
+      for (const plan of [bothHops, lastLost, bothHops]) await net.apply(plan);
+      host.run(`kill ${changes}`);
+      const told = host.run("cat /run/changes; rm /run/changes");
+      assert.doesNotMatch(told, /mystfirst0/);
+      assert.match(told, /mystnode0/, "and it would have been seen");
+      await net.revert("client");
+      same(look(), clean);
+    },
+    { skip },
+  );
+
+  test(
     "one exit after another leaves nothing of the first",
     async () => {
       const net = open();
@@ -109,14 +139,18 @@ describe("host network", (test, { before, after }) => {
     "a rule added to the table": "nft insert rule inet mystnode_ks output accept",
     "the setting undone": "sysctl -qw net.ipv4.conf.all.src_valid_mark=0",
     "an accept deleted": "nft flush chain ip filter DOCKER-USER",
+    "the first hop's route deleted": "ip route del default table 28006",
+    "the first hop's rule deleted": "ip rule del fwmark 28006",
+    "the first hop's address deleted": "ip addr flush dev mystfirst0",
     "forwarding undone": "sysctl -qw net.ipv4.ip_forward=0",
   }))
     test(
       `verify sees it, and apply mends it: ${what}`,
       async () => {
         const net = open();
+        const client = what.includes("first hop") ? bothHops : up;
         await net.apply(exit);
-        await net.apply(up);
+        await net.apply(client);
         const whole = look();
         host.run(command);
         const problems = [...(await net.verify("client")), ...(await net.verify("exit"))];
@@ -124,7 +158,7 @@ describe("host network", (test, { before, after }) => {
         if (what === "nft flush ruleset") host.run("nft -f -", otherFirewall);
         if (what === "an accept deleted") host.run("nft add rule ip filter DOCKER-USER counter return");
         await net.apply(exit);
-        await net.apply(up);
+        await net.apply(client);
         assert.deepEqual([...(await net.verify("client")), ...(await net.verify("exit"))], []);
         // tables may be listed in another order
         assert.ok(

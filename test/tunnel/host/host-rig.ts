@@ -36,6 +36,16 @@ export const elsewhere = killSwitchPlan(
   { state: "up", tunnel: { ...tunnel, address: "10.183.0.5", dns: "10.183.0.1", mtu: 1420, pathMtu: 1300 } },
 );
 
+/** With two hops, of which both exits have given the same address: the first tunnel alone, and the other one within it. */
+const through = {
+  ...client,
+  control: [...client.control, { address: "11.0.0.8", port: 4001, protocol: "tcp" as const, through: true as const }],
+};
+const first = { ...tunnel, ifname: "mystfirst0", exit: { address: "11.0.0.10", port: 51_820 } };
+export const firstHop = killSwitchPlan(through, { state: "securing", first });
+export const bothHops = killSwitchPlan(through, { state: "up", tunnel: { ...tunnel, mtu: 1200, pathMtu: 1200 }, first });
+export const lastLost = killSwitchPlan(through, { state: "blocked", first });
+
 /** What docker (26) and ufw (0.36) make by iptables-nft, as far as forwarding goes. */
 export const otherFirewall = `
 table ip filter {
@@ -76,6 +86,7 @@ export async function openHostRig(): Promise<HostRig> {
     ip netns add far
     ip link add eth0 type veth peer name other netns far; ip -n far link set other up; ip link set eth0 up; ip addr add 11.0.0.1/24 dev eth0; ip route add default via 11.0.0.2
     ip link add mystnode0 type veth peer name far netns far; ip -n far link set far up
+    ip link add mystfirst0 type veth peer name first netns far; ip -n far link set first up
     ip link add mystexit0 type veth peer name exit netns far; ip -n far link set exit up
     ip rule add pref 18220 from 11.0.0.1 lookup main; ip route add 44.0.0.0/8 dev eth0 table 28026
     sysctl -qw net.ipv4.ip_forward=0; sysctl -qw net.ipv4.conf.eth0.forwarding=1 net.ipv4.conf.all.accept_redirects=0`);
@@ -96,7 +107,7 @@ export async function openHostRig(): Promise<HostRig> {
 
 /** The device goes with a crashed run, which is right; here it comes back so that the rest can be compared. */
 export function withLink(host: Namespace, look: () => string): string {
-  for (const [name, end] of Object.entries({ mystnode0: "far", mystexit0: "exit" }))
+  for (const [name, end] of Object.entries({ mystnode0: "far", mystfirst0: "first", mystexit0: "exit" }))
     if (!host.run("ip link").includes(`${name}@`))
       host.run(`ip link add ${name} type veth peer name ${end} netns far; ip -n far link set ${end} up`);
   return look();

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
-import type { Standing } from "../../../src/services/wireguard/plan/client.ts";
 import { shield, shieldStates } from "../../../src/services/wireguard/plan/shield.ts";
+import type { Standing } from "../../../src/services/wireguard/plan/standing.ts";
 import { describe } from "../../support/harness.ts";
 import { until } from "../../support/until.ts";
 import { enterNamespaces } from "../backend/rig.ts";

@@ -1,7 +1,8 @@
 import { createToolSession } from "../../../src/services/wireguard/backend/tool-session.ts";
 import { createHold } from "../../../src/services/wireguard/host/hold.ts";
-import { type KillSwitchFacts, killSwitchPlan, type Standing, type TunnelFacts } from "../../../src/services/wireguard/plan/client.ts";
+import { type KillSwitchFacts, killSwitchPlan } from "../../../src/services/wireguard/plan/client.ts";
 import { clientMark } from "../../../src/services/wireguard/plan/routes.ts";
+import type { Standing, TunnelFacts } from "../../../src/services/wireguard/plan/standing.ts";
 import { until } from "../../support/until.ts";
 import { cable, type Namespace, openNamespace } from "../support/namespaces.ts";
 
@@ -43,7 +44,7 @@ export type KillSwitchRig = {
   container: Namespace;
   facts: KillSwitchFacts;
   /** loads the plan, routes and all */
-  load(standing: Standing, options?: KillSwitchFacts["options"]): Promise<void>;
+  load(standing: Standing, options?: KillSwitchFacts["options"], control?: KillSwitchFacts["control"]): Promise<void>;
   unload(what?: { routes: boolean }): Promise<void>;
   /** what another program may do, and what the rig itself needs of it made anew */
   flush(): void;
@@ -115,8 +116,8 @@ export async function openKillSwitchRig(): Promise<KillSwitchRig> {
     exit,
     container,
     facts,
-    load: async (standing, options) => {
-      const plan = killSwitchPlan({ ...facts, ...(options && { options }) }, standing);
+    load: async (standing, options, control = facts.control) => {
+      const plan = killSwitchPlan({ ...facts, control, ...(options && { options }) }, standing);
       consumer.run("nft -f -", plan.nft);
       for (const { family, del } of loaded.steps.toReversed()) consumer.run(`ip -${family} ${del} 2>/dev/null || true`);
       for (const { family, add } of plan.steps) consumer.run(`ip -${family} ${add}`);

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import { bootUnit } from "../../../src/services/wireguard/plan/boot-unit.ts";
-import type { Standing } from "../../../src/services/wireguard/plan/client.ts";
 import { type ShieldRow, type ShieldState, shield, shieldStates, verdict } from "../../../src/services/wireguard/plan/shield.ts";
+import type { Standing } from "../../../src/services/wireguard/plan/standing.ts";
 import { describe } from "../../support/harness.ts";
 import { until } from "../../support/until.ts";
 import { enterNamespaces } from "../backend/rig.ts";
@@ -280,5 +280,3 @@ describe("kill switch", (test, { before, after }) => {
     { skip },
   );
 });
-
-/** A packet from the tunnel's own socket, and whether it is answered. */

@@ -3,6 +3,7 @@ import type {
   ClientCounters,
   Endpoint,
   Greeting,
+  Leg,
   ShieldOptions,
   TunnelExit,
   TunnelState,
@@ -18,21 +19,24 @@ export type ClientDeps = {
   forget(addresses: string[]): Promise<void>;
   log(level: "info" | "warn", message: string): void;
   onState(state: TunnelState): void;
-  onCounters(total: ClientCounters): void;
+  onCounters(leg: Leg, total: ClientCounters): void;
 };
 
-export type ClientSettings = { ifname: string; uid: number; control: Endpoint[]; ipv6: boolean };
+/** `first`: the interface that with two hops leads to the first exit */
+export type ClientSettings = { ifname: string; first: string; uid: number; control: Endpoint[]; ipv6: boolean };
 export type Exit = TunnelExit;
 
 export type HelperClient = {
   publicKey: WgKey;
+  first: { publicKey: WgKey };
   backend: BackendKind;
   secure(options: ShieldOptions): Promise<void>;
   greet(inside: Pick<Exit, "address" | "dns" | "mtu">, greetings: Greeting[]): Promise<{ listenPort: number }>;
-  up(exit: Exit): Promise<void>;
+  up(leg: Leg, exit: Exit): Promise<void>;
   control(endpoints: Endpoint[]): Promise<void>;
-  mtu(mtu: number): Promise<void>;
-  block(reason: string): Promise<void>;
+  mtu(leg: Leg, mtu: number): Promise<void>;
+  /** The tunnel goes, and what is within it. */
+  block(leg: Leg, reason: string): Promise<void>;
   release(): Promise<void>;
   /** The tunnel goes; a kill switch that stands stays, without anybody to look after it. */
   leave(): Promise<void>;

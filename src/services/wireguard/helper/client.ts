@@ -1,28 +1,27 @@
 import { MystError } from "../../../lib/errors.ts";
-import { makeKeyPair } from "../backend/keys.ts";
 import { firstMtu } from "../path-search.ts";
-import { killSwitchPlan, type Standing } from "../plan/client.ts";
-import { receiveBuffer } from "../plan/host-plan.ts";
-import { clientMark } from "../plan/routes.ts";
-import { closed, type Endpoint, type Greeting, type WgDevice, type WgKey } from "../types.ts";
-import { createClientCounters } from "./client-counters.ts";
+import { killSwitchPlan } from "../plan/client.ts";
+import { clientMark, throughMark } from "../plan/routes.ts";
+import type { Standing, TunnelFacts } from "../plan/standing.ts";
+import { closed, type Endpoint, type Greeting, type Leg, type TunnelState, type WgDevice } from "../types.ts";
 import { type ClientEvent, initialState, nextState } from "./client-state.ts";
 import type { ClientDeps, ClientSettings, Exit, HelperClient } from "./client-types.ts";
-import { onMoves } from "./moving.ts";
-import { createPatience, greetingPeer, peerOf, shakeHands } from "./shaking-hands.ts";
+import { createLeg } from "./leg.ts";
+import { greetingPeer } from "./shaking-hands.ts";
 import { watchChanges } from "./watch-changes.ts";
 
 const restartsMax = 5;
 
-/** The client's side: the kill switch first, the tunnel inside of it. Whatever fails leaves the kill switch standing. */
+const factsOf = ({ endpoint: { address: to, port }, address, dns, mtu }: Exit, pathMtu: number): TunnelFacts => ({
+  ...{ exit: { address: to, port }, address, dns, mtu, pathMtu },
+});
+
+/** The client's side: the kill switch first, the tunnels inside of it. Whatever fails leaves the kill switch standing. */
 export function openClient(deps: ClientDeps, settings: ClientSettings): HelperClient {
   const { backend, host, log } = deps;
-  const { privateKey, publicKey } = makeKeyPair();
   const { ifname, uid, ipv6 } = settings;
   let { control } = settings;
   let state = initialState;
-  let device: WgDevice | undefined;
-  const counters = createClientCounters(backend.kind, (one) => one === device, deps.onCounters);
   /** what the routes and rules are made for at the moment */
   let applied: Standing = { state: "down" };
   let options = closed;
@@ -33,68 +32,76 @@ export function openClient(deps: ClientDeps, settings: ClientSettings): HelperCl
   let awaited = false;
   /** its own in the tunnels that there were: what is remembered of their connections would stay for days */
   const addresses = new Set<string>();
+  /** what each tunnel leads to that is open */
+  const exits: Partial<Record<Leg, Exit>> = {};
+  let firstIsUp = false;
+  /** who was greeted by a tunnel that has no exit yet */
+  let greeted: Greeting[] | undefined;
+  let told = JSON.stringify(initialState);
   let tail: Promise<unknown> = Promise.resolve();
 
+  const tell = () => {
+    const now: TunnelState = { ...state, ...(firstIsUp && { first: "up" }) };
+    if (JSON.stringify(now) === told) return;
+    told = JSON.stringify(now);
+    deps.onState(now);
+  };
   const note = (event: ClientEvent) => {
-    const next = nextState(state, event);
-    if (JSON.stringify(next) === JSON.stringify(state)) return;
-    state = next;
-    deps.onState(state);
+    state = nextState(state, event);
+    tell();
   };
   const inTurn = <T>(work: () => Promise<T>): Promise<T> => {
     const done = tail.then(work);
     tail = done.catch(() => undefined);
     return done;
   };
+  const legOf = (leg: Leg, name: string) =>
+    createLeg({ backend, host, log, inTurn, onCounters: (total) => deps.onCounters(leg, total) }, name);
+  const legs = { first: legOf("first", settings.first), last: legOf("last", ifname) };
+
   const protect = async (standing: Standing) => {
     reached = undefined;
-    if (options.killSwitch || standing.tunnel) await host.apply(killSwitchPlan({ ifname, uid, control, ipv6, options }, standing));
+    const isNeeded = options.killSwitch || standing.tunnel !== undefined || standing.first !== undefined;
+    if (isNeeded) await host.apply(killSwitchPlan({ ifname, uid, control, ipv6, options }, standing));
     else await host.revert();
     applied = standing;
     reached = control;
   };
-  const closeDevice = async (peer?: WgKey) => {
-    const old = device;
-    if (old && peer) await counters.read(old, peer).catch(() => undefined);
-    device = undefined;
-    greeted = undefined;
-    await old?.close().catch((error) => log("warn", `the interface stays: ${(error as Error).message}`));
+  const close = async (leg: Leg) => {
+    delete exits[leg];
+    if (leg === "first") firstIsUp = false;
+    else greeted = undefined;
+    await legs[leg].close();
   };
-  let peer: WgKey | undefined;
-  /** who was greeted by a tunnel that has no exit yet */
-  let greeted: Greeting[] | undefined;
-
-  const block = async (problem: string, state: "blocked" | "down" = "blocked") => {
-    await protect({ state });
-    await closeDevice(peer);
+  /** The first one takes the one within along. */
+  const block = async (leg: Leg, problem: string, to: "blocked" | "down" = "blocked") => {
+    await protect({ state: to, first: leg === "last" ? applied.first : undefined });
+    await close("last");
+    if (leg === "first") await close("first");
     note({ type: "blocked", problem });
   };
   const secured = () => {
     if (state.intent === "open") throw new MystError("INTERNAL", "the kill switch does not stand yet");
   };
 
-  const begin = async (mtu: number): Promise<WgDevice> => {
+  const begin = async (leg: Leg, mtu: number): Promise<WgDevice> => {
     // the way out of an earlier tunnel is closed before a new one is opened
-    if (device || applied.tunnel) await block("another exit is being opened");
-    note({ type: "handshaking" });
-    device = await backend.open({
-      ...{ ifname, privateKey, fwmark: clientMark, mtu },
-      whileBinding: (work) => host.raising(ifname, receiveBuffer, work),
-    });
-    return device;
+    if (legs[leg].device() || applied.tunnel) await block(leg, "another exit is being opened");
+    if (leg === "last") note({ type: "handshaking" });
+    return legs[leg].open(mtu, applied.first ? throughMark : clientMark);
   };
   /** What fails leaves nothing but the kill switch. */
-  const orBlock = async <T>(work: () => Promise<T>): Promise<T> => {
+  const orBlock = async <T>(leg: Leg, work: () => Promise<T>): Promise<T> => {
     try {
       return await work();
     } catch (error) {
-      await block((error as Error).message);
+      await block(leg, (error as Error).message);
       throw error;
     }
   };
   const greet = ({ address, dns, mtu }: Pick<Exit, "address" | "dns" | "mtu">, greetings: Greeting[]) =>
-    orBlock(async () => {
-      const opened = (greeted && device) ?? (await begin(mtu));
+    orBlock("last", async () => {
+      const opened = (greeted && legs.last.device()) ?? (await begin("last", mtu));
       const [first, ...also] = greetings.map(({ endpoint }) => endpoint);
       if (!first) throw new MystError("INTERNAL", "there is nobody to greet");
       const tunnel = { exit: first, also, address, dns, mtu, pathMtu: firstMtu };
@@ -108,72 +115,48 @@ export function openClient(deps: ClientDeps, settings: ClientSettings): HelperCl
       return { listenPort: opened.listenPort };
     });
 
-  const up = async (exit: Exit, pathMtu = Math.min(firstMtu, exit.mtu)) => {
+  const up = async (leg: Leg, exit: Exit, pathMtu = Math.min(firstMtu, exit.mtu)) => {
     secured();
-    const { publicKey, endpoint, address, dns, mtu, punch = false } = exit;
-    await orBlock(async () => {
-      const opened = (greeted && device) ?? (await begin(mtu));
-      addresses.add(address);
-      peer = publicKey;
-      counters.begin(opened, mtu);
-      opened.onExit((reason) => {
-        if (opened === device) void inTurn(() => recover(opened, exit, reason));
-      });
-      const tunnel = { exit: { address: endpoint.address, port: endpoint.port }, address, dns, mtu, pathMtu };
+    const mine = legs[leg];
+    const { first } = applied;
+    await orBlock(leg, async () => {
+      const opened = (leg === "last" && greeted && mine.device()) || (await begin(leg, exit.mtu));
+      exits[leg] = exit;
+      addresses.add(exit.address);
+      mine.begin(exit, (reason) => void inTurn(() => recover(leg, exit, reason)));
+      const tunnel = factsOf(exit, pathMtu);
+      const standing = (facts: TunnelFacts): Standing =>
+        leg === "last" ? { state: "handshaking", tunnel: facts, first } : { state: "securing", first: { ...facts, ifname: mine.ifname } };
       // what it says of "up" is the same: WireGuard itself holds back until the exit has answered
-      await protect({ state: "handshaking", tunnel: { ...tunnel, ...(punch && { punching: opened.listenPort }) } });
-      for (const one of greeted ?? []) await opened.removePeer(one.publicKey);
-      greeted = undefined;
-      await opened.addPeer(peerOf(exit));
-      const since = counters.handshakeMs();
-      const mayGoOn = createPatience();
-      await shakeHands(
-        {
-          done: () => counters.handshakeMs() > since,
-          isGone: () => opened !== device,
-          read: async () => {
-            if (awaited) await look();
-            await counters.read(opened, publicKey);
-          },
-          again: async () => {
-            if (!mayGoOn((await opened.stats()).get(publicKey)?.rxBytes ?? 0n)) return;
-            await opened.removePeer(publicKey);
-            counters.again();
-            await opened.addPeer(peerOf(exit));
-          },
-        },
-        punch,
-      );
+      await protect(standing({ ...tunnel, ...(exit.punch && { punching: opened.listenPort }) }));
+      for (const { publicKey } of (leg === "last" && greeted) || []) await opened.removePeer(publicKey);
+      if (leg === "last") greeted = undefined;
+      const from = await mine.meet(exit, async () => {
+        if (awaited) await look();
+      });
       // where it really came from, and nothing beside that
-      const from = punch ? (await opened.stats()).get(publicKey)?.endpoint : undefined;
-      if (punch) await protect({ state: "handshaking", tunnel: { ...tunnel, ...(from && { exit: from }) } });
-      void counters.keepReading(opened, publicKey);
-      void onMoves(
-        () => opened === device,
-        () => inTurn(() => sendAnew(opened, { ...exit, ...(from && { endpoint: { ...from, protocol: "udp" } }) })),
-      );
-      note({ type: "up" });
+      if (exit.punch) await protect(standing({ ...tunnel, ...(from && { exit: from }) }));
+      mine.follow({ ...exit, ...(from && { endpoint: { ...from, protocol: "udp" } }) });
+      if (leg === "first") firstIsUp = true;
+      if (leg === "last") note({ type: "up" });
+      tell();
     });
   };
   /**
-   * wireguard-go goes on sending from the address that it was last reached at; once that is gone nothing leaves for 15 s, until it shakes hands
-   * anew. A peer that is told where its exit is sends from where this machine is, and a keepalive that is switched on goes out at once: the exit
-   * answers to where that came from.
+   * A tunnel's process has gone: nothing passes, since its routes lead nowhere. The same tunnel is opened again, and the one within it; that knows
+   * only its own exit, so the first one goes before it.
    */
-  const sendAnew = async (from: WgDevice, exit: Exit) => {
-    if (from !== device) return;
-    await from.addPeer(peerOf(exit, 0));
-    await from.addPeer(peerOf(exit));
-    log("info", "an address of this machine has changed: the tunnel sends from where it is now");
-  };
-  /** Its process has gone: nothing passes, since its routes lead nowhere. The same tunnel is opened again. */
-  const recover = async (gone: WgDevice, exit: Exit, reason: string) => {
-    const pathMtu = applied.tunnel?.pathMtu;
-    for (let attempt = 1; attempt <= restartsMax && (attempt > 1 || gone === device); attempt += 1) {
-      await block(reason);
+  const recover = async (leg: Leg, exit: Exit, reason: string) => {
+    const lost = { ...exits };
+    const { tunnel, first } = applied;
+    if (lost[leg] !== exit) return;
+    for (let attempt = 1; attempt <= restartsMax; attempt += 1) {
+      await block(leg, reason);
       log("warn", `${reason}; it is started again`);
       try {
-        return await up(exit, pathMtu);
+        if (leg === "first" && lost.first) await up("first", lost.first, first?.pathMtu);
+        if (lost.last) await up("last", lost.last, tunnel?.pathMtu);
+        return;
       } catch (error) {
         log("warn", `start ${attempt} of ${restartsMax} failed: ${(error as Error).message}`);
       }
@@ -181,7 +164,7 @@ export function openClient(deps: ClientDeps, settings: ClientSettings): HelperCl
   };
   const look = async () => {
     awaited = false;
-    if (state.intent === "open" || !(options.killSwitch || applied.tunnel)) return;
+    if (state.intent === "open" || !(options.killSwitch || applied.tunnel || applied.first)) return;
     try {
       const problems = await host.verify();
       if (problems.length > 0) {
@@ -208,12 +191,19 @@ export function openClient(deps: ClientDeps, settings: ClientSettings): HelperCl
   };
   const leave = async () => {
     watch?.end();
-    if (state.intent !== "open") await block("the node has ended", "down");
+    if (state.intent !== "open") await block("first", "the node has ended", "down");
     await forgetAll();
+  };
+  const fit = async (leg: Leg, pathMtu: number) => {
+    const { tunnel, first } = applied;
+    const fits = (of: TunnelFacts | undefined) => of !== undefined && pathMtu <= of.mtu && pathMtu !== of.pathMtu;
+    if (leg === "first" && first && fits(first)) await protect({ ...applied, first: { ...first, pathMtu } });
+    if (leg === "last" && tunnel && fits(tunnel)) await protect({ state: "up", tunnel: { ...tunnel, pathMtu }, first });
   };
 
   return {
-    publicKey,
+    publicKey: legs.last.publicKey,
+    first: { publicKey: legs.first.publicKey },
     backend: backend.kind,
     secure: (wanted) =>
       inTurn(async () => {
@@ -237,27 +227,24 @@ export function openClient(deps: ClientDeps, settings: ClientSettings): HelperCl
         secured();
         return greet(inside, greetings);
       }),
-    up: (exit) => inTurn(() => up(exit)),
+    up: (leg, exit) => inTurn(() => up(leg, exit)),
     control: (endpoints) =>
       inTurn(async () => {
         control = endpoints;
         if (JSON.stringify(control) === JSON.stringify(reached)) return;
         if (state.intent !== "open") await protect(applied);
       }),
-    mtu: (pathMtu) =>
-      inTurn(async () => {
-        const { tunnel } = applied;
-        if (tunnel && pathMtu <= tunnel.mtu && pathMtu !== tunnel.pathMtu) await protect({ state: "up", tunnel: { ...tunnel, pathMtu } });
-      }),
-    block: (reason) =>
+    mtu: (leg, pathMtu) => inTurn(() => fit(leg, pathMtu)),
+    block: (leg, reason) =>
       inTurn(async () => {
         secured();
-        await block(reason);
+        await block(leg, reason);
       }),
     release: () =>
       inTurn(async () => {
         watch?.end();
-        await closeDevice(peer);
+        await close("last");
+        await close("first");
         if (state.intent !== "open") await host.revert();
         applied = { state: "down" };
         reached = undefined;

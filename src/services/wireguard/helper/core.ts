@@ -123,7 +123,7 @@ export function createCore(deps: CoreDeps): Core {
     await sole("client");
     try {
       const backend = await choose(working, config.backend);
-      const ifname = await freeIfname("mystc");
+      const [ifname, first] = [await freeIfname("mystc"), await freeIfname("mystf")];
       const { uid, control } = config;
       client = openClient(
         {
@@ -132,15 +132,15 @@ export function createCore(deps: CoreDeps): Core {
           forget,
           log,
           onState: (state) => send({ event: "clientState", state }),
-          onCounters: ({ rxBytes, txBytes, handshakeMs, droppedBytes }) =>
+          onCounters: (leg, { rxBytes, txBytes, handshakeMs, droppedBytes }) =>
             send({
-              event: "clientCounters",
+              ...{ event: "clientCounters", leg },
               ...{ rx: String(rxBytes), tx: String(txBytes), dropped: String(droppedBytes), handshakeMs },
             }),
         },
-        { ifname, uid, control, ipv6: hasIpv6() },
+        { ifname, first, uid, control, ipv6: hasIpv6() },
       );
-      return { publicKey: client.publicKey, backend: backend.kind, ifname };
+      return { publicKey: client.publicKey, backend: backend.kind, ifname, first: { ...client.first, ifname: first } };
     } catch (error) {
       unsole("client");
       throw error;
@@ -209,13 +209,13 @@ export function createCore(deps: CoreDeps): Core {
         case "greet":
           return theClient().greet(request.inside, request.greetings);
         case "up":
-          return theClient().up(request.exit);
+          return theClient().up(request.leg, request.exit);
         case "control":
           return theClient().control(request.endpoints);
         case "mtu":
-          return theClient().mtu(request.mtu);
+          return theClient().mtu(request.leg, request.mtu);
         case "block":
-          return theClient().block(request.reason);
+          return theClient().block(request.leg, request.reason);
         case "release": {
           await theClient().release();
           client = undefined;

@@ -38,7 +38,8 @@ const rule = z
     }
   }, "no destination rule");
 const endpoint = z.strictObject({ address, port: port.min(1), protocol: z.enum(["tcp", "udp"]) });
-const control = z.array(endpoint).max(500);
+const control = z.array(endpoint.extend({ through: z.literal(true).optional() })).max(500);
+const leg = z.enum(["first", "last"]);
 
 const speed = z.int().min(speedMin).max(speedMax);
 
@@ -85,10 +86,10 @@ export const requestSchema = z.discriminatedUnion("op", [
   asked("openClient", { config: clientConfig }),
   asked("secure", { options: shieldOptions }),
   asked("greet", { inside, greetings: z.array(greeting).min(1).max(4) }),
-  asked("up", { exit: upConfig }),
+  asked("up", { leg, exit: upConfig }),
   asked("control", { endpoints: control }),
-  asked("mtu", { mtu }),
-  asked("block", { reason: z.string().max(300) }),
+  asked("mtu", { leg, mtu }),
+  asked("block", { leg, reason: z.string().max(300) }),
   asked("release", {}),
   // these two have no answer
   z.strictObject({ op: z.literal("credit"), credits: z.array(z.tuple([key, bytes, ms])).max(batchMax) }),
@@ -109,7 +110,7 @@ export const results = {
   openExit: z.strictObject({ publicKey: key, listenPort: port, backend: kind, ifname, egressIf: ifname, gateway: ipv4, mtu }),
   admit: z.strictObject({ address: ipv4 }),
   dismiss: z.strictObject({ rx: bytes, tx: bytes, handshakeMs: z.number() }),
-  openClient: z.strictObject({ publicKey: key, backend: kind, ifname }),
+  openClient: z.strictObject({ publicKey: key, backend: kind, ifname, first: z.strictObject({ publicKey: key, ifname }) }),
   greet: z.strictObject({ listenPort: port }),
   done: z.strictObject({}),
 };
@@ -118,6 +119,7 @@ const state = z.strictObject({
   intent: z.enum(["secured", "unguarded", "open"]),
   fact: z.enum(["down", "securing", "handshaking", "up", "blocked"]),
   problem: z.string().optional(),
+  first: z.literal("up").optional(),
 });
 const count = z.tuple([key, bytes, bytes, z.number()]);
 
@@ -131,7 +133,7 @@ export const noteSchema = z.union([
   z.strictObject({ event: z.literal("log"), level: z.enum(["info", "warn"]), message: z.string() }),
   /** key, bytes from it, bytes to it, last handshake */
   z.strictObject({ event: z.literal("exitCounters"), counts: z.array(count).max(batchMax) }),
-  z.strictObject({ event: z.literal("clientCounters"), rx: bytes, tx: bytes, dropped: bytes, handshakeMs: z.number() }),
+  z.strictObject({ event: z.literal("clientCounters"), leg, rx: bytes, tx: bytes, dropped: bytes, handshakeMs: z.number() }),
   z.strictObject({ event: z.literal("clientState"), state }),
   /** the last one: why it ends by itself */
   z.strictObject({ event: z.literal("ending"), reason: z.string() }),

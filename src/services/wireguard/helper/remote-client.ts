@@ -1,5 +1,5 @@
 import { MystError } from "../../../lib/errors.ts";
-import type { ClientConfig, ClientCounters, ClientTunnel, TunnelState } from "../types.ts";
+import type { ClientConfig, ClientCounters, ClientTunnel, Leg, TunnelLeg, TunnelState } from "../types.ts";
 import type { Calls } from "./calls.ts";
 import { initialState } from "./client-state.ts";
 import { results } from "./protocol.ts";
@@ -8,42 +8,50 @@ import { results } from "./protocol.ts";
 export async function clientTunnel(calls: Calls, { backend, uid, control }: ClientConfig): Promise<ClientTunnel> {
   if (backend === "fake") throw new MystError("BAD_VALUE", "the helper has no such backend");
   let state: TunnelState = initialState;
-  let counters: ClientCounters = { rxBytes: 0n, txBytes: 0n, handshakeMs: 0, droppedBytes: 0n };
-  const callbacks: (() => void)[] = [];
+  const none: ClientCounters = { rxBytes: 0n, txBytes: 0n, handshakeMs: 0, droppedBytes: 0n };
+  const counters: Record<Leg, ClientCounters> = { first: none, last: none };
+  const callbacks: Record<Leg, (() => void)[]> = { first: [], last: [] };
   // a node opens one for each of its sessions: nothing of an old one may stay
   const off = calls.on((event) => {
     if (event.event === "clientState") {
-      const { problem } = event.state;
-      state = { intent: event.state.intent, fact: event.state.fact, ...(problem !== undefined && { problem }) };
+      const { intent, fact, problem, first } = event.state;
+      state = { intent, fact, ...(problem !== undefined && { problem }), ...(first && { first }) };
     }
     if (event.event === "ending" && state.intent !== "open")
       state = { intent: state.intent, fact: "blocked", problem: `the tunnel's helper has ended: ${event.reason}` };
     if (event.event !== "clientCounters") return;
     const [rxBytes, txBytes, droppedBytes] = [event.rx, event.tx, event.dropped].map(BigInt) as [bigint, bigint, bigint];
-    counters = { rxBytes, txBytes, handshakeMs: event.handshakeMs, droppedBytes };
-    for (const callback of callbacks) callback();
+    counters[event.leg] = { rxBytes, txBytes, handshakeMs: event.handshakeMs, droppedBytes };
+    for (const callback of callbacks[event.leg]) callback();
   });
   const done = async (request: Parameters<Calls["ask"]>[0]) => {
     await calls.ask(request, results.done);
   };
-  const opened = await calls
+  const legOf = (leg: Leg): Omit<TunnelLeg, "publicKey" | "ifname"> => ({
+    up: ({ publicKey, presharedKey, endpoint, address, dns, mtu, punch }) =>
+      done({
+        ...{ op: "up", leg },
+        exit: { publicKey, ...(presharedKey && { presharedKey }), endpoint, address, dns, mtu, ...(punch && { punch }) },
+      }),
+    mtu: (mtu) => done({ op: "mtu", leg, mtu }),
+    counters: () => counters[leg],
+    onCounters: (callback) => callbacks[leg].push(callback),
+    block: (reason) => done({ op: "block", leg, reason: reason.slice(0, 300) }),
+  });
+  const { first, ...last } = await calls
     .ask({ op: "openClient", config: { ...(backend && { backend }), uid, control } }, results.openClient)
     .catch((error) => {
       off();
       throw error;
     });
   return {
-    ...opened,
+    ...last,
+    ...legOf("last"),
+    first: { ...first, ...legOf("first") },
     state: () => state,
     secure: (options) => done({ op: "secure", options }),
     greet: ({ address, dns, mtu }, greetings) => calls.ask({ op: "greet", inside: { address, dns, mtu }, greetings }, results.greet),
-    up: ({ publicKey, presharedKey, endpoint, address, dns, mtu, punch }) =>
-      done({ op: "up", exit: { publicKey, ...(presharedKey && { presharedKey }), endpoint, address, dns, mtu, ...(punch && { punch }) } }),
     control: (endpoints) => done({ op: "control", endpoints }),
-    mtu: (mtu) => done({ op: "mtu", mtu }),
-    counters: () => counters,
-    onCounters: (callback) => callbacks.push(callback),
-    block: (reason) => done({ op: "block", reason: reason.slice(0, 300) }),
     release: async () => {
       await done({ op: "release" });
       off();

@@ -1,7 +1,7 @@
 import { spawn } from "node:child_process";
 import { toolPath } from "../backend/run-tool.ts";
 import type { HostPlan } from "../plan/host-plan.ts";
-import { clientTable, preference } from "../plan/routes.ts";
+import { clientTable, preference, throughTable } from "../plan/routes.ts";
 
 /**
  * Both are told by the kernel. They would outlive us until the next thing that they have to tell, so their shell waits for its input to end,
@@ -9,15 +9,18 @@ import { clientTable, preference } from "../plan/routes.ts";
  */
 const program = 'nft monitor & a=$!; ip -o monitor rule route address link & b=$!; read -r _; kill -KILL "$a" "$b"';
 
-const ours = [...Object.values(preference).map((number) => `^(Deleted )?${number}:`), `table ${clientTable}\\b`];
+const ours = [...Object.values(preference).map((number) => `^(Deleted )?${number}:`), `table (${clientTable}|${throughTable})\\b`];
 
 /**
  * Calls back when anybody, we too, has changed what a plan is made of: its tables, rules, routes or device. Nothing more than a hint: it may come
  * for nothing, and must not be counted on.
  */
-export function watchChanges({ ifname, table }: Pick<HostPlan, "ifname" | "table">, onChange: () => void): { close(): void } {
-  const device = ifname.replaceAll(".", "\\.");
-  const told = new RegExp([...ours, `inet ${table}\\b`, `\\b${device}\\b`].join("|"), "m");
+export function watchChanges(
+  { ifname, first, table }: Pick<HostPlan, "ifname" | "first" | "table">,
+  onChange: () => void,
+): { close(): void } {
+  const devices = [ifname, ...(first === undefined ? [] : [first])].map((name) => `\\b${name.replaceAll(".", "\\.")}\\b`);
+  const told = new RegExp([...ours, `inet ${table}\\b`, ...devices].join("|"), "m");
   const child = spawn("/bin/sh", ["-c", program], {
     env: { PATH: toolPath, LC_ALL: "C" },
     stdio: ["pipe", "pipe", "ignore"],

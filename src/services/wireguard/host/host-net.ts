@@ -1,7 +1,7 @@
 import { asMystError, MystError } from "../../../lib/errors.ts";
 import type { Logger } from "../../../lib/ports.ts";
 import { exitTable, type HostPlan, type IpStep, killSwitchTable, type PlanKind, removeTable, type Sysctl } from "../plan/host-plan.ts";
-import { clientTable } from "../plan/routes.ts";
+import { clientTable, throughTable } from "../plan/routes.ts";
 import { watchChanges } from "./changes.ts";
 import { createHold, type Hold } from "./hold.ts";
 import { createLooking, type Looking } from "./looking.ts";
@@ -60,13 +60,16 @@ const kinds: PlanKind[] = ["exit", "client"];
 const sameStep = (one: IpStep, other: IpStep) => one.add === other.add && one.family === other.family;
 
 /**
- * Those steps that still stand under the next plan. What is done to the device stands or goes together: to take back one (its link, for a
+ * Those steps that still stand under the next plan. What is done to a device stands or goes together: to take back one (its link, for a
  * start) takes others along.
  */
 function keeps(before: IpStep[], next: IpStep[]): IpStep[] {
-  const ofDevice = ({ add }: IpStep) => / dev /.test(add);
-  const device = (steps: IpStep[]) => JSON.stringify(steps.filter(ofDevice).map(({ del }) => del));
-  return before.filter((step) => next.some((one) => sameStep(one, step)) && (!ofDevice(step) || device(before) === device(next)));
+  const deviceOf = ({ add }: IpStep) => / dev (\S+)/.exec(add)?.[1];
+  const done = (steps: IpStep[], device: string) => JSON.stringify(steps.filter((one) => deviceOf(one) === device).map(({ del }) => del));
+  return before.filter((step) => {
+    const device = deviceOf(step);
+    return next.some((one) => sameStep(one, step)) && (device === undefined || done(before, device) === done(next, device));
+  });
 }
 
 /** Applies plans; for root, in the privileged helper. Calls are made one after the other. */
@@ -81,7 +84,7 @@ export function createHostNet({ log, run, sysctl = procSysctl, stateDirectory = 
   const owner = { pid: process.pid, began: processBegan(process.pid) ?? "" };
 
   async function apply(plan: HostPlan): Promise<void> {
-    const { kind, ifname } = plan;
+    const { kind, ifname, first } = plan;
     const before = files[kind].read();
     const was = applied.get(kind);
     const kept = was?.stands ? keeps(was.plan.steps, plan.steps) : [];
@@ -94,6 +97,7 @@ export function createHostNet({ log, run, sysctl = procSysctl, stateDirectory = 
       version: 1,
       owner,
       ifname,
+      ...((first ?? before?.first) !== undefined && { first: first ?? before?.first }),
       undo: [...stale, ...undo],
       sysctls: recordSysctls(sysctl, plan.sysctls, before?.sysctls ?? []),
     };
@@ -195,8 +199,9 @@ export function createHostNet({ log, run, sysctl = procSysctl, stateDirectory = 
       const left = await leftRules(tool);
       await tool.ipAnyway(left);
       for (const family of [4, 6] as const)
-        if (await tool.print("ip", `-${family}`, "route", "show", "table", String(clientTable)))
-          await tool.ipAnyway([{ family, line: `route flush table ${clientTable}` }]);
+        for (const table of [clientTable, throughTable])
+          if (await tool.print("ip", `-${family}`, "route", "show", "table", String(table)))
+            await tool.ipAnyway([{ family, line: `route flush table ${table}` }]);
     }
     if (await tool.print("nft", "-t", "list", "table", "inet", tables[kind])) {
       await tool.nft(removeTable(tables[kind]));
@@ -212,10 +217,11 @@ export function createHostNet({ log, run, sysctl = procSysctl, stateDirectory = 
     const state = files[kind].read();
     if (state && state.owner.pid !== owner.pid && processBegan(state.owner.pid) === state.owner.began) return [];
     const removed = await takeBack(kind, state);
-    if (state && (await tool.print("ip", "link", "show", "dev", state.ifname))) {
-      await tool.ipAnyway([{ family: 4, line: `link del dev ${state.ifname}` }]);
-      removed.push(`interface ${state.ifname}`);
-    }
+    for (const name of state ? [state.ifname, ...(state.first === undefined ? [] : [state.first])] : [])
+      if (await tool.print("ip", "link", "show", "dev", name)) {
+        await tool.ipAnyway([{ family: 4, line: `link del dev ${name}` }]);
+        removed.push(`interface ${name}`);
+      }
     return removed;
   }
 

@@ -1,5 +1,5 @@
 import type { HostPlan } from "../plan/host-plan.ts";
-import { clientMark, clientTable, preference } from "../plan/routes.ts";
+import { clientMark, clientTable, preference, throughMark, throughTable } from "../plan/routes.ts";
 import type { IpLine, Tools } from "./tools.ts";
 
 /** How the parts of a plan look on the host now, to be compared with how they looked. What was not looked at is absent. */
@@ -28,9 +28,14 @@ export const looking = (plan: HostPlan, families: readonly (4 | 6)[] = [4, 6]): 
         ? [
             { family, line: "rule show" },
             { family, line: `route show table ${clientTable}` },
+            ...(hasThrough(plan, family) ? [{ family, line: `route show table ${throughTable}` }] : []),
           ]
         : []),
     ]);
+
+/** The table of the first of two tunnels; to ask for one that is not there is an error. */
+const hasThrough = (plan: HostPlan, family: 4 | 6): boolean =>
+  plan.steps.some((step) => step.family === family && step.add.startsWith("route ") && step.add.includes(` table ${throughTable}`));
 
 export function seenByIp(plan: HostPlan, printed: { 4?: string; 6?: string }): Look {
   const looks: Look = {};
@@ -39,7 +44,7 @@ export function seenByIp(plan: HostPlan, printed: { 4?: string; 6?: string }): L
     looks["the routes"] = routes(printed[4]);
     looks["the address"] = linesOf(printed[4])
       .map((line) => /^\d+: (\S+) +inet (\S+)/.exec(line))
-      .flatMap((found) => (found?.[1] === plan.ifname ? (found[2] ?? []) : []))
+      .flatMap((found) => (found?.[1] === plan.ifname || found?.[1] === plan.first ? (found?.[2] ?? []) : []))
       .join(" ");
   }
   if (printed[6] !== undefined) looks["the IPv6 routes"] = routes(printed[6]);
@@ -82,7 +87,8 @@ const ourRules = (text: string): string[] => linesOf(text).filter((line) => ours
 /** By preference and form together: a rule of somebody else may have the number by chance. */
 const ours = [
   new RegExp(`^${preference.own}:.* fwmark 0x${clientMark.toString(16)} lookup main$`),
-  new RegExp(`^${preference.bound}:.* lookup ${clientTable}$`),
+  new RegExp(`^${preference.own}:.* (fwmark 0x${throughMark.toString(16)}|uidrange \\d+-\\d+ .*) lookup ${throughTable}$`),
+  new RegExp(`^${preference.bound}:.* lookup (${clientTable}|${throughTable})$`),
   new RegExp(`^${preference.control}:.* uidrange \\d+-\\d+ .*lookup main$`),
   new RegExp(`^${preference.dns}:.* lookup ${clientTable}$`),
   new RegExp(`^${preference.split}:.* to \\S+ lookup main$`),

@@ -3,12 +3,16 @@ import { join } from "node:path";
 import { z } from "zod";
 import type { PlanKind } from "../plan/host-plan.ts";
 
+const ifname = z.string().regex(/^[a-zA-Z][a-zA-Z0-9_.-]{0,14}$/);
+
 /** What was changed for one kind of plan, written before the change: enough to take it back in another process. */
 const stateSchema = z.strictObject({
   version: z.literal(1),
   /** the process that applied it, told from a later one of the same id by when it began */
   owner: z.strictObject({ pid: z.int().positive(), began: z.string() }),
-  ifname: z.string().regex(/^[a-zA-Z][a-zA-Z0-9_.-]{0,14}$/),
+  ifname,
+  /** with two hops: the interface that goes through the other */
+  first: ifname.optional(),
   /** lines for `ip -batch`, in the order in which they are to run */
   undo: z.array(z.strictObject({ family: z.literal([4, 6]), del: z.string().regex(/^(addr|link|route|rule) [\w ./:-]+$/) })),
   /** in the order in which they are to be written back; `ours` where the value is restored only if nobody has changed it since */

@@ -1,9 +1,22 @@
 import { type Exceptions, exceptionsOf, lan4, lan6 } from "../exceptions.ts";
 import { closed, type Endpoint, type ShieldOptions } from "../types.ts";
 import { checkIfname, checkIPv4, checkMtu, checkPort, checkUid } from "./check.ts";
+import { antispoof, fromFirst, intoFirst, ownPackets, restored } from "./first-hop.ts";
 import { blackHoles, type HostPlan, holdTable, killSwitchTable, replaceTable } from "./host-plan.ts";
-import { blockingSteps, clientMark, controlEndpoints, controlSteps, splitSteps, tunnelSteps } from "./routes.ts";
-import { type ShieldState, verdict } from "./shield.ts";
+import {
+  blockingSteps,
+  clientMark,
+  controlEndpoints,
+  controlSteps,
+  firstSteps,
+  ownStep,
+  splitSteps,
+  throughMark,
+  throughSteps,
+  tunnelSteps,
+} from "./routes.ts";
+import { verdict } from "./shield.ts";
+import type { FirstTunnel, Standing, TunnelFacts } from "./standing.ts";
 
 export type KillSwitchFacts = {
   ifname: string;
@@ -14,33 +27,6 @@ export type KillSwitchFacts = {
   ipv6: boolean;
   /** default: `closed` */
   options?: Pick<ShieldOptions, "lan" | "split" | "dns">;
-};
-
-/** The state that the host is to be in, with the tunnel where that has one. */
-export type Standing =
-  | { state: Exclude<ShieldState, "handshaking" | "up">; tunnel?: undefined }
-  | { state: "handshaking" | "up"; tunnel: TunnelFacts };
-
-type Place = { address: string; port: number };
-
-export type TunnelFacts = {
-  /** where WireGuard's packets go, always UDP */
-  exit: Place;
-  /** where they go beside, before there is an exit: peers that see where they come from */
-  also?: Place[];
-  /**
-   * While a way through two NATs is looked for, the port that WireGuard listens on: the exit's address may send to it unasked, and be answered,
-   * from whatever port, for its NAT may give it another one for us.
-   */
-  punching?: number | undefined;
-  /** the address that the exit gave us */
-  address: string;
-  /** where all questions to port 53 go, an address inside the tunnel */
-  dns: string;
-  /** of the device */
-  mtu: number;
-  /** the largest packet that reaches the exit, as far as is known: all routes but those to the exit itself keep to it */
-  pathMtu: number;
 };
 
 /**
@@ -54,23 +40,25 @@ export type TunnelFacts = {
 export function killSwitchPlan(facts: KillSwitchFacts, given: Standing): HostPlan {
   const standing = narrowed(given);
   const tun = checkIfname(facts.ifname);
-  const { state, tunnel } = standing;
+  const { state, tunnel, first } = standing;
   const control = verdict("control", state) === "passes" ? controlEndpoints(facts.control) : [];
+  const through = verdict("through", state) === "in the first tunnel" ? controlEndpoints(facts.control, true) : [];
   const beside = exceptionsOf(facts.options ?? closed);
-  const leaving = leavingChains(tun, { ...facts, control }, standing, beside);
+  const leaving = leavingChains(tun, { ...facts, control, through }, standing, beside);
   const lines = [
     ...leaving,
     ...chain("arrive", "type filter hook prerouting priority mangle; policy accept;", [
-      `ct mark ${mark} meta mark set ${mark}`,
+      ...restored(first),
       // the reverse path of what comes unasked is looked up as that of an answer would be
       ...unasked(standing).map((rule) => `${rule} meta mark set ${mark}`),
-      ...(tunnel ? [antispoof(tun, checkIPv4(tunnel.address))] : []),
+      ...antispoof(tun, standing),
     ]),
     ...chain("input", "type filter hook input priority filter; policy drop;", [
       ...unasked(standing).map((rule) => `${rule} ct mark set ${mark} accept`),
-      ...inputRules(tun, tunnel !== undefined, beside),
+      ...inputRules(tun, standing, beside),
     ]),
     ...(tunnel ? chain("from_tunnel", "", fromTunnel) : []),
+    ...(first ? chain("from_first", "", fromFirst(first, standing)) : []),
     ...chain("forward", "type filter hook forward priority filter; policy drop;", [
       ...(verdict("forwarded", state) === "in the tunnel" ? forwardRules(tun) : []),
       ...forwardedBeside(tun, beside),
@@ -78,7 +66,8 @@ export function killSwitchPlan(facts: KillSwitchFacts, given: Standing): HostPla
     ...chain("output", "type filter hook output priority filter; policy drop;", [
       ...(verdict("internet", state) === "in the tunnel" ? [`oifname "${tun}" meta nfproto ipv4 accept`] : []),
       // what bears the mark is the tunnel's own, and judged by where it goes when it leaves
-      ...(verdict("exit", state) === "passes" ? [`meta mark ${mark} accept`] : []),
+      ...(first || verdict("exit", state) === "passes" ? [`meta mark ${mark} accept`] : []),
+      ...(first ? [`oifname "${checkIfname(first.ifname)}" accept`] : []),
       'oifname "lo" accept',
       ...(tunnel && verdict("dns", state) === "to the tunnel's resolver"
         ? [`ip daddr ${beside.dns ?? checkIPv4(tunnel.dns)} ct status dnat accept`]
@@ -87,17 +76,21 @@ export function killSwitchPlan(facts: KillSwitchFacts, given: Standing): HostPla
       "meta l4proto tcp reject with tcp reset",
       "reject with icmpx type admin-prohibited",
     ]),
-    ...(tunnel ? natChains(tun, tunnel, beside) : []),
+    ...(tunnel ? natChains(tun, tunnel, first, beside) : []),
   ];
   return {
     kind: "client",
     ifname: tun,
+    ...(first && { first: checkIfname(first.ifname) }),
     table: killSwitchTable,
     nft: replaceTable(killSwitchTable, lines.join("\n")),
     hold: { table: holdTable, body: leaving.join("\n") },
     steps: [
       ...controlSteps({ uid: facts.uid, control }),
       ...splitSteps(beside.split),
+      ...(first || through.length > 0 ? throughSteps({ uid: facts.uid, through }) : []),
+      ...(first ? firstSteps({ ...first, alone: !tunnel }) : []),
+      ...(first && !tunnel ? [ownStep] : []),
       ...(tunnel
         ? tunnelSteps({
             ...tunnel,
@@ -116,11 +109,19 @@ export function killSwitchPlan(facts: KillSwitchFacts, given: Standing): HostPla
 }
 
 /** What may leave, by the device that it really leaves by. */
-function leavingChains(tun: string, { uid, control }: KillSwitchFacts, { state, tunnel }: Standing, beside: Exceptions): string[] {
-  const exit = tunnel && verdict("exit", state) === "passes" ? ours(tunnel).map((rule) => `${rule} ct mark set ${mark} accept`) : [];
+function leavingChains(
+  tun: string,
+  { uid, control, through }: KillSwitchFacts & { through: Endpoint[] },
+  { state, tunnel, first }: Standing,
+  beside: Exceptions,
+): string[] {
+  // with two hops only the first tunnel's own packets are for the wire
+  const outer = first && verdict("first", state) === "passes" ? first : verdict("exit", state) === "passes" ? tunnel : undefined;
   return [
-    ...controlSet(control),
+    ...endpointSet("control", control),
+    ...(first ? endpointSet("through", through) : []),
     ...(tunnel ? chain("into_tunnel", "", [`ip saddr ${checkIPv4(tunnel.address)} accept`, "drop"]) : []),
+    ...(first ? chain("into_first", "", intoFirst(uid, first, { tunnel })) : []),
     ...chain("may_leave", "", [
       "meta l4proto { tcp, udp } th dport { 53, 853 } return",
       `meta skuid ${checkUid(uid)} ip daddr . meta l4proto . th dport @control ct mark set ${mark} accept`,
@@ -133,7 +134,8 @@ function leavingChains(tun: string, { uid, control }: KillSwitchFacts, { state, 
     ]),
     ...chain("leave", "type filter hook postrouting priority 300; policy drop;", [
       ...(tunnel ? [`oifname "${tun}" goto into_tunnel`] : []),
-      ...exit,
+      ...(first ? [`oifname "${checkIfname(first.ifname)}" goto into_first`] : []),
+      ...(outer ? ownPackets(outer).map((rule) => `${rule} ct mark set ${mark} accept`) : []),
       'oifname "lo" accept',
       // answers out of the tunnel to a container, whose source address is ours in the tunnel; `forward` has let them in
       ...(tunnel ? ["ct direction reply ct status snat accept"] : []),
@@ -144,15 +146,6 @@ function leavingChains(tun: string, { uid, control }: KillSwitchFacts, { state, 
 
 const mark = `0x${clientMark.toString(16)}`;
 const ndp = "{ nd-neighbor-solicit, nd-neighbor-advert, nd-router-solicit, nd-router-advert }";
-
-const wireGuard = ({ address, port }: { address: string; port: number }): string =>
-  `meta mark ${mark} ip daddr ${checkIPv4(address)} udp dport ${checkPort(port)}`;
-
-/** WireGuard's own packets, by where they go. */
-const ours = ({ exit, also = [], punching }: TunnelFacts): string[] => [
-  ...[exit, ...also].map(wireGuard),
-  ...(punching === undefined ? [] : [`meta mark ${mark} ip daddr ${checkIPv4(exit.address)} udp sport ${checkPort(punching)}`]),
-];
 
 /** Only while a way is looked for does more pass than the exit's own port. */
 const narrowed = (standing: Standing): Standing =>
@@ -166,24 +159,22 @@ const unasked = ({ tunnel }: Standing): string[] =>
     ? []
     : [`iifname != "lo" ip saddr ${checkIPv4(tunnel.exit.address)} udp dport ${checkPort(tunnel.punching)}`];
 
-function controlSet(endpoints: Endpoint[]): string[] {
+function endpointSet(name: string, endpoints: Endpoint[]): string[] {
   const elements = endpoints.map(({ address, protocol, port }) => `${address} . ${protocol} . ${port}`);
   return [
-    "  set control {",
+    `  set ${name} {`,
     "    type ipv4_addr . inet_proto . inet_service",
     ...(elements.length > 0 ? [`    elements = { ${elements.join(", ")} }`] : []),
     "  }",
   ];
 }
 
-/** Who is on the same network must not learn our address in the tunnel by asking for it (CVE-2019-14899). */
-const antispoof = (tun: string, address: string): string => `ip daddr ${address} iifname != "${tun}" iifname != "lo" drop`;
-
 /** What comes in answer to what may leave. */
-const inputRules = (tun: string, up: boolean, { lan, split }: Exceptions): string[] => [
+const inputRules = (tun: string, { tunnel, first }: Standing, { lan, split }: Exceptions): string[] => [
   // related: ICMP about these connections, of which "fragmentation needed" is one
   `ct mark ${mark} iifname != "${tun}" ct state established,related accept`,
-  ...(up ? [`iifname "${tun}" goto from_tunnel`] : []),
+  ...(tunnel ? [`iifname "${tun}" goto from_tunnel`] : []),
+  ...(first ? [`iifname "${checkIfname(first.ifname)}" goto from_first`] : []),
   'iifname "lo" accept',
   "udp sport 67 udp dport 68 accept",
   `icmpv6 type ${ndp} ip6 hoplimit 255 accept`,
@@ -209,17 +200,18 @@ const forwardedBeside = (tun: string, { lan, split }: Exceptions): string[] => {
   return rules.map((rule) => `iifname != "${tun}" oifname != "${tun}" ${rule}`);
 };
 
-const natChains = (tun: string, { address, dns, ...tunnel }: TunnelFacts, beside: Exceptions): string[] => [
+const natChains = (tun: string, tunnel: TunnelFacts, first: FirstTunnel | undefined, beside: Exceptions): string[] => [
   ...chain("redirect_dns", "type nat hook output priority -100; policy accept;", [
     'oifname "lo" return',
-    ...ours({ address, dns, ...tunnel }).map((rule) => `${rule} return`),
+    ...ownPackets(tunnel, first && throughMark).map((rule) => `${rule} return`),
+    ...(first ? ownPackets(first).map((rule) => `${rule} return`) : []),
     // who asks the exit itself means it
-    ...(beside.dns ? [`ip daddr ${dns} return`] : []),
-    `meta nfproto ipv4 meta l4proto { tcp, udp } th dport 53 dnat ip to ${beside.dns ?? dns}`,
+    ...(beside.dns ? [`ip daddr ${tunnel.dns} return`] : []),
+    `meta nfproto ipv4 meta l4proto { tcp, udp } th dport 53 dnat ip to ${beside.dns ?? tunnel.dns}`,
   ]),
   // what has chosen its source address for another device
   ...chain("own_source", "type nat hook postrouting priority srcnat; policy accept;", [
-    `oifname "${tun}" ip saddr != ${address} snat ip to ${address}`,
+    `oifname "${tun}" ip saddr != ${tunnel.address} snat ip to ${tunnel.address}`,
   ]),
 ];
 

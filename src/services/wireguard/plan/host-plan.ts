@@ -8,6 +8,8 @@ export type HostPlan = {
   kind: PlanKind;
   /** the tunnel's interface; the backend makes it, the plan names it */
   ifname: string;
+  /** a client's with two hops: the interface of the tunnel that this one goes through */
+  first?: string;
   /** the one nft table of the plan, in family inet */
   table: string;
   /** one transaction for `nft -f -`: makes the table anew, whether it was there or not */

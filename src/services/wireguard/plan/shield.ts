@@ -15,7 +15,7 @@ export type ShieldState =
 export const shieldStates: readonly ShieldState[] = ["down", "securing", "handshaking", "up", "blocked"];
 
 /** `refused`: its sender is told at once; `no`: dropped without a word. */
-export type Verdict = "passes" | "in the tunnel" | "to the tunnel's resolver" | "refused" | "no";
+export type Verdict = "passes" | "in the tunnel" | "in the first tunnel" | "to the tunnel's resolver" | "refused" | "no";
 type Row = { packet: string; verdicts: Record<ShieldState, Verdict> };
 
 const always = (verdict: Verdict): Row["verdicts"] => ({
@@ -43,6 +43,18 @@ export const shield = {
   others: {
     packet: "the same from any other user, or that user to anything else",
     verdicts: withTunnel("in the tunnel", "refused"),
+  },
+  first: {
+    packet: "with `--hops 2`: the first tunnel's own packets (its mark) to the first exit, while that tunnel is there",
+    verdicts: { ...always("passes"), down: "no" },
+  },
+  second: {
+    packet: "with `--hops 2`: the second tunnel's own packets (its mark) to the second exit",
+    verdicts: withTunnel("in the first tunnel", "no"),
+  },
+  through: {
+    packet: "with `--hops 2`: the node's user to the second exit's address and port, TCP",
+    verdicts: { ...always("in the first tunnel"), down: "refused" },
   },
   dns: { packet: "DNS, port 53 by UDP and TCP, wherever it is asked", verdicts: withTunnel("to the tunnel's resolver", "refused") },
   dot: { packet: "DNS over TLS, port 853", verdicts: withTunnel("in the tunnel", "refused") },

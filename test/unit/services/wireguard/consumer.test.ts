@@ -13,6 +13,8 @@ const code = (expected: string) => (error: unknown) => isMystError(error, expect
 const rpc = { address: "192.0.2.1", port: 443, protocol: "tcp" as const };
 const offer = { publicKey: newKey(), port: 51_820, address: "10.182.0.7", dns: "10.182.0.1", mtu: 1280 };
 
+const firstOffer = { ...offer, mtu: 1420 };
+
 function client(change: Partial<HelperProbe> = {}, control: Endpoint[] = [rpc], meet?: Meet) {
   const fake = fakeHelper(change);
   let nowMs = 1_000;
@@ -164,6 +166,39 @@ describe("wireguard/consumer: a session", (test) => {
     assert.equal(await handle.close(), 400n);
     fake.count(9_000n, 9_000n);
     assert.deepEqual([handle.usedBytes(), handle.receivedBytes?.(), used], [400n, 300n, [400n]]);
+  });
+
+  test("with two hops the first tunnel has a session of its own, and the other one fits into it", async () => {
+    const { fake, client: made } = client();
+    const first = made.consumer({ leg: "first", postQuantum: false });
+    const service = made.consumer({ postQuantum: false });
+    const signal = new AbortController().signal;
+    const failed: MystError[] = [];
+    const onFailed = (error: MystError) => failed.push(error);
+    const ofFirst = readRequest(await first.request?.("01"));
+    const outer = await first.open({
+      sessionId: "01",
+      peer: "exit",
+      connection: connectionOf(firstOffer),
+      onUsage: () => undefined,
+      onFailed,
+      signal,
+    });
+    assert.deepEqual(outer.endpoint, { hop: "first", interface: "mystf0", address: "10.182.0.7", via: "203.0.113.9:51820" });
+    assert.equal(outer.inside, undefined, "both may have given us the same address: nobody asks from inside of it");
+    const ofLast = readRequest(await service.request?.("02"));
+    assert.notEqual(ofFirst.publicKey, ofLast.publicKey);
+    const open = (sessionId: string) =>
+      service.open({ sessionId, peer: "exit", connection: connectionOf(firstOffer), onUsage: () => undefined, onFailed, signal });
+    const inner = await open("02");
+    // 1,280 are known to pass the first
+    assert.deepEqual([fake.configs.first?.mtu, fake.configs.up?.mtu], [1420, 1280 - 80]);
+    await inner.close();
+    await outer.close();
+    assert.deepEqual(fake.calls.slice(-2), ["block", "block first"]);
+    const alone = await open("03");
+    assert.equal(fake.configs.up?.mtu, 1420, "alone it is as large as its exit has it");
+    await alone.close();
   });
 
   test("time for which nothing answers is told", async () => {

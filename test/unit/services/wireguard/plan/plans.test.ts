@@ -1,11 +1,12 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { judge, parsePolicy } from "../../../../../src/services/policy.ts";
-import { type KillSwitchFacts, killSwitchPlan, type Standing } from "../../../../../src/services/wireguard/plan/client.ts";
+import { type KillSwitchFacts, killSwitchPlan } from "../../../../../src/services/wireguard/plan/client.ts";
 import { quotaName, smallPackets } from "../../../../../src/services/wireguard/plan/credit.ts";
 import { type ExitFacts, exitPlan } from "../../../../../src/services/wireguard/plan/exit.ts";
 import { choosePool, poolAddresses, poolOf } from "../../../../../src/services/wireguard/plan/pool.ts";
 import { mergeRanges, type Range, rangeOf, specialRanges, toAddress, toNumber } from "../../../../../src/services/wireguard/plan/ranges.ts";
+import type { Standing } from "../../../../../src/services/wireguard/plan/standing.ts";
 import { describe } from "../../../../support/harness.ts";
 
 const exit: ExitFacts = {
