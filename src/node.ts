@@ -15,6 +15,7 @@ import { endInOrder, trackWork } from "./node/ending.ts";
 import { createEvents } from "./node/events.ts";
 import { stayConnected } from "./node/failover/connection.ts";
 import { findExits } from "./node/finding.ts";
+import { checkHops } from "./node/hops.ts";
 import { type Joined, joinNetwork } from "./node/joining.ts";
 import { type Judging, startJudging } from "./node/judging.ts";
 import { listExits } from "./node/listing.ts";
@@ -179,19 +180,20 @@ export async function createNode(options: NodeOptions): Promise<Node> {
         { ...{ network, discovery, consuming, opening, dialler: tunnelling.dialler }, log: log.child("meeting") },
         connectOptions,
       );
-      const by = (service: ServiceConsumer) =>
+      const by = (service: ServiceConsumer, first?: ServiceConsumer) =>
         stayConnected(
-          { connecting: opening(service), consuming, peers: network, beside: meeting.promised },
+          { connecting: opening(service), consuming, peers: network, beside: meeting.promised, ...(first && { first: opening(first) }) },
           connectOptions,
           stopping.signal,
         );
       const { service, proxy = defaultProxy } = connectOptions;
+      checkHops(connectOptions);
       const made =
         service === "wireguard"
           ? await tunnelling.connect(connectOptions, by, meeting.meet)
           : await by(createProxyConsumer({ network, log: log.child("proxy"), clock }, { listen: proxy, stays: true }));
       connection = made;
-      requireOnline().discovery.used(made.exit.peer);
+      for (const { peer } of [made.exit, made.first()].filter((one) => one !== undefined)) requireOnline().discovery.used(peer);
       const forget = () => {
         connection = undefined;
       };
@@ -265,7 +267,11 @@ export async function createNode(options: NodeOptions): Promise<Node> {
       clock,
       log,
       active: () =>
-        new Set([...(providing?.serving.sessions() ?? []), ...(connection ? [connection.session()] : [])].map(({ channel }) => channel)),
+        new Set(
+          [...(providing?.serving.sessions() ?? []), ...(connection?.sessions().filter(({ endedMs }) => endedMs === undefined) ?? [])].map(
+            ({ channel }) => channel,
+          ),
+        ),
       payout: () => providing?.serving.options.payout ?? address,
       retired: retiredKeys(options, { log, clock }),
       withSettler: async (use) => {

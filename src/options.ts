@@ -32,6 +32,7 @@ export const options = [
       choices: ["any", "same", "off"],
       help: "when the exit goes: any other that matches, the same again, or none; default: any; for a named exit: same",
     },
+    { name: "hops", kind: "choice", choices: ["1", "2"], default: "1", help: "2: through an exit of another owner and network first" },
   ]),
   ...of(["connect"], "What it may cost", [
     { name: "max-price-gib", kind: "amount", default: "0.2", help: "take no exit that asks for more per GiB" },

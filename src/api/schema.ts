@@ -93,6 +93,8 @@ export const sessionView = as<SessionView>()(
   }),
 );
 
+const hopView = sessionView.extend({ endpoint });
+
 export const nodeStatus = as<NodeStatus>()(
   z.object({
     version: z.string(),
@@ -113,12 +115,13 @@ export const nodeStatus = as<NodeStatus>()(
     serving: servingView.optional(),
     conflicts: z.array(z.object({ signer: hex, sinceMs: z.number(), owed: decimal })).optional(),
     announcing: z.enum(["bonded", "unbonded", "unknown"]).optional(),
-    connection: sessionView.extend({ endpoint, failover }).optional(),
+    connection: hopView.extend({ failover, first: hopView.optional() }).optional(),
     tunnel: z
       .object({
         intent: z.enum(["secured", "unguarded", "open"]),
         fact: z.enum(["down", "securing", "handshaking", "up", "blocked"]),
         problem: z.string().optional(),
+        first: z.literal("up").optional(),
         interface: z.string().optional(),
         backend: backend.optional(),
       })
@@ -185,6 +188,7 @@ export const connectInput = as<Omit<ConnectOptions, "signal" | "onStep">>()(
     backend: backend.optional(),
     postQuantum: z.boolean().optional(),
     shield: shield.optional(),
+    hops: z.literal([1, 2]).optional(),
   }),
 );
 

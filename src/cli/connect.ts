@@ -2,6 +2,7 @@ import type { ApiClient } from "../api/client.ts";
 import type { Output as ApiOutput, Input } from "../api/routes.ts";
 import { MystError } from "../lib/errors.ts";
 import { formatAmount, formatDuration, type Unit } from "../lib/units.ts";
+import { checkHops } from "../node/hops.ts";
 import type { ConnectStep, ExitView } from "../node/types.ts";
 import type { Settings } from "../options.ts";
 import type { Context, Run } from "./context.ts";
@@ -96,9 +97,13 @@ export function wishes(settings: Settings<"connect">, peer: string | undefined, 
     proxy,
     backend,
     postQuantum,
+    hops,
   } = settings;
+  const twice = hops === "2" && { hops: 2 as const };
+  checkHops({ service, ...twice });
   return {
     service,
+    ...twice,
     maxPerGiB,
     maxPerHour: settings.maxPriceHour(unit),
     budget,
@@ -123,13 +128,16 @@ const shieldOf = ({ killSwitch, allowLan, split, dns }: Settings<"connect">) => 
   ...(dns !== undefined && { dns }),
 });
 
-const where = ({ country, city, peer }: Input<"connect">) =>
-  peer !== undefined
-    ? `exit ${shortPeer(peer)}`
-    : `an exit${[city, country].some(Boolean) ? ` in ${[city, country].filter(Boolean).join(", ")}` : ""}`;
+const where = ({ country, city, peer, hops }: Input<"connect">) =>
+  [
+    peer !== undefined
+      ? `exit ${shortPeer(peer)}`
+      : `an exit${[city, country].some(Boolean) ? ` in ${[city, country].filter(Boolean).join(", ")}` : ""}`,
+    ...(hops === 2 ? [", and one to go through before it"] : []),
+  ].join("");
 
 async function dryRun({ out, interrupts }: Context<"connect">, api: ApiClient, wanted: Input<"connect">, unit: Unit): Promise<void> {
-  const { budget, proxy, backend, postQuantum, shield, failover, ...query } = wanted;
+  const { budget, proxy, backend, postQuantum, shield, failover, hops, ...query } = wanted;
   const found = await api.call("find", query, interrupts.signal);
   out.object({ type: "dry-run", ...found, budget });
   out.print(
@@ -181,8 +189,9 @@ export function stepLines(step: ConnectStep, budget: bigint, unit: Unit): string
     ];
   }
   if (step.step === "agreed") return [`terms agreed   ${priceText(step, unit)}, at most ${roughAmount(step.quantum, unit)} paid ahead`];
-  const { socks, http, interface: ifname, address, via, way, presharedKey, killSwitch, outside } = step.endpoint;
+  const { socks, http, interface: ifname, address, via, way, presharedKey, killSwitch, outside, hop } = step.endpoint;
   const after = `after ${formatDuration(step.atMs)}`;
+  if (hop !== undefined) return [`first tunnel up   ${ifname}  ${address} via ${via}   ${after}`];
   if (ifname !== undefined)
     return [
       `tunnel up   ${ifname}  ${address} via ${via}   ${after}`,

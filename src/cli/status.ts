@@ -55,6 +55,7 @@ export function statusFacts(now: NodeStatus, unit: Unit): Record<string, string 
       `${formatBytes(connection.usedBytes)}, ${roughAmount(connection.promised, unit)} promised`,
       ...(connection.egress ? [`comes out of ${egressText(connection.egress)}`] : []),
       ...Object.entries(connection.endpoint).map(([name, value]) => `${name} ${value}`),
+      ...firstLines(connection.first, unit),
       ...failoverLines(connection.failover, unit),
     ],
     tunnel: tunnel && tunnelLine(tunnel),
@@ -76,13 +77,24 @@ function watchingFacts({ forOthers, byOthers }: WatchingView = {}, unit: Unit): 
 }
 const conflictText = ({ signer, owed }: NonNullable<NodeStatus["conflicts"]>[number], unit: Unit): string =>
   `${signer} has signed what cannot all be true; ${owed > 0n ? `${roughAmount(owed, unit)} owed here` : "nothing owed here"}`;
+/** With two hops: the exit that carries the tunnel to the other. */
+function firstLines(first: NonNullable<NodeStatus["connection"]>["first"], unit: Unit): string[] {
+  if (!first) return [];
+  const { interface: ifname, address, via } = first.endpoint;
+  return [
+    `first exit ${first.peer}`,
+    `first hop ${[first.country, formatBytes(first.usedBytes)].filter(Boolean).join(", ")}, ${roughAmount(first.promised, unit)} promised`,
+    `first tunnel ${ifname}, ${address} via ${via}`,
+  ];
+}
+
 /** What stands by, and by whom it was carried before. */
 export function failoverLines({ choice, state, standby, usedBytes, promised, switches }: FailoverView, unit: Unit): string[] {
   if (choice === "off") return [];
   const told = switches.flatMap((step) => stepLine(step)?.replace("✔ ", "") ?? []);
   return [
     ...(state === "looking" ? ["no exit carries it at the moment: looking for one"] : []),
-    standby ? `standby ${standby.country} exit ${standby.peer}` : choice === "any" ? "no standby" : "only this exit",
+    standby ? `standby ${standby.country} ${standby.peer}` : choice === "any" ? "no standby" : "only this exit",
     ...(switches.length > 0 ? [`in all ${formatBytes(usedBytes)}, ${roughAmount(promised, unit)} promised`] : []),
     ...told.slice(-switchesShown),
   ];

@@ -29,8 +29,7 @@ const newsMs = 8_000;
  * EXIT_FULL, RPC_UNREACHABLE, and what the last exit tried failed with
  */
 export async function connectToExit(deps: ConnectingDeps, options: ConnectOptions, watch: Watch): Promise<Opened> {
-  checkMoney(options, deps);
-  await deps.session.service.check();
+  await checkReady(deps, options);
   const search = findExits(deps, options, watch.signal);
   search.catch(() => undefined);
   const account = await deps.account();
@@ -59,6 +58,12 @@ export async function connectToExit(deps: ConnectingDeps, options: ConnectOption
     exits = last && unreachable(last) ? await newsOf(deps, options, failed, watch.signal) : [];
   }
   throw last ?? new MystError("NO_MATCHING_EXIT", "no exit was found");
+}
+
+/** That there is something to pay with for what was asked, and that it could be opened here. @throws as `connectToExit` does, before it looks for an exit */
+export async function checkReady(deps: ConnectingDeps, options: ConnectOptions): Promise<void> {
+  checkMoney(options, deps);
+  await deps.session.service.check();
 }
 
 /**
@@ -91,7 +96,7 @@ function checkMoney({ budget, maxPerGiB }: ConnectOptions, { unit }: ConnectingD
     });
 }
 
-function checkAccount(account: AccountView, { unit }: ConnectingDeps): void {
+export function checkAccount(account: AccountView, { unit }: ConnectingDeps): void {
   const deposit = `mystnode wallet deposit 5${unit.symbol.toLowerCase()}`;
   if (account.closeAtMs !== undefined)
     throw new MystError("ACCOUNT_CLOSING", "this account is being closed: nothing may be promised from it", {

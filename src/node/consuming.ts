@@ -30,7 +30,9 @@ export type Carried = {
   exit: ExitView;
   view(): SessionView;
   /** as it ended, and what ended it, when not by our wish */
-  over: Promise<{ view: SessionView; failure?: MystError }>;
+  over: Promise<{ view: SessionView; failure?: MystError /** the first exit's, not that of this session */; byFirst?: boolean }>;
+  /** with two hops: the session with the exit that carries this one's tunnel; over when this one is */
+  first?: Carried;
 };
 
 /** a record of a session that goes on is written at most this often */

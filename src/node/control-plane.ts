@@ -48,9 +48,18 @@ export function createControlPlane(fixed: { bootstrap: string[]; rpc: string[] }
     return [...new Map(reachable.map((endpoint) => [`${endpoint.address} ${endpoint.port}`, endpoint])).values()];
   };
   return {
-    /** `peers`: addresses of those that are connected */
-    endpoints: (peers: string[]): Promise<Endpoint[]> =>
-      endpointsOf([...placesOf(fixed.bootstrap), ...fixed.rpc.flatMap(placeOfUrl), ...firstPlaces(peers).slice(0, maxPeers)]),
+    /**
+     * `peers`: addresses of those that are connected; `through`: of a peer that is reached through the first of two tunnels. On that one's host
+     * nothing is reached in any other way, whoever else is there.
+     */
+    endpoints: async (peers: string[], through: string[] = []): Promise<Endpoint[]> => {
+      const wanted = [...placesOf(fixed.bootstrap), ...fixed.rpc.flatMap(placeOfUrl), ...firstPlaces(peers).slice(0, maxPeers)];
+      const last = await endpointsOf(placesOf(through));
+      const hosts = new Set(last.map(({ address }) => address));
+      const all = [...last, ...(await endpointsOf(wanted))];
+      const marked = all.map((endpoint): Endpoint => (hosts.has(endpoint.address) ? { ...endpoint, through: true } : endpoint));
+      return [...new Map(marked.map((endpoint) => [`${endpoint.address} ${endpoint.port}`, endpoint])).values()];
+    },
   };
 }
 

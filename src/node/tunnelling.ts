@@ -29,6 +29,11 @@ const blockedHint = "nothing leaves this machine until you run 'mystnode connect
 export type Dialler = Pick<Network, "connect" | "redial"> & {
   /** These addresses keep their way through from the next dial on, whoever else is connected: of the exit that carries and its standby. */
   hold(addresses: string[]): void;
+  /**
+   * These addresses, and whatever else is on their hosts, are reached through the first of two tunnels from now on, or not at all; none: no more.
+   * Resolves once the kill switch has it so, which is raised for that.
+   */
+  through(addresses: string[]): Promise<void>;
 };
 
 /** The node's way through tunnels as a consumer: the kill switch outlives sessions, and goes when nobody wants it any more. */
@@ -37,10 +42,13 @@ export type Tunnelling = {
   /** To be called before the first peer is dialled: a kill switch that was left would keep us from it. */
   adopt(): Promise<void>;
   dialler: Dialler;
-  /** Runs `connect` for a session by the service's consumer. What fails before it was open leaves the host as it was before. */
+  /**
+   * Runs `connect` for a session by the service's consumer; with two hops `first` is that of the session with the first exit. What fails before it
+   * was open leaves the host as it was before.
+   */
   connect(
-    options: Pick<ConnectOptions, "backend" | "postQuantum" | "shield">,
-    connect: (service: ServiceConsumer) => Promise<Connection>,
+    options: Pick<ConnectOptions, "backend" | "postQuantum" | "shield" | "hops">,
+    connect: (service: ServiceConsumer, first?: ServiceConsumer) => Promise<Connection>,
     meet?: Meet,
   ): Promise<Connection>;
   unblock(): Promise<boolean>;
@@ -57,11 +65,15 @@ export function createTunnelling(deps: TunnellingDeps): Tunnelling {
   let reached: string[] = [];
   const dialling = new Set<string[]>();
   let held: string[] = [];
+  let through: string[] = [];
+  /** with two hops: raises the kill switch, as the connection wants it */
+  let secure: (() => Promise<void>) | undefined;
   const client =
     helper &&
     createWireguardClient({
       helper,
-      control: () => control.endpoints([...reached, ...held, ...[...dialling].flat(), ...peers().flatMap(({ addresses }) => addresses)]),
+      control: () =>
+        control.endpoints([...reached, ...held, ...[...dialling].flat(), ...peers().flatMap(({ addresses }) => addresses)], through),
       addressOf: (peer) => placesOf(peers().find((one) => one.peer === peer)?.addresses ?? []).find(({ host }) => isIPv4(host))?.host,
       uid: process.getuid?.() ?? 0,
       clock: deps.clock,
@@ -69,6 +81,8 @@ export function createTunnelling(deps: TunnellingDeps): Tunnelling {
     });
   const standing = () => client?.state().intent === "secured";
   const release = async () => {
+    through = [];
+    secure = undefined;
     await client?.release();
   };
 
@@ -128,21 +142,24 @@ export function createTunnelling(deps: TunnellingDeps): Tunnelling {
       hold: (addresses) => {
         held = addresses;
       },
+      through: async (addresses) => {
+        through = addresses;
+        await secure?.();
+        await client?.refresh();
+      },
     },
-    connect: async ({ backend, postQuantum, shield }, connect, meet) => {
+    connect: async ({ backend, postQuantum, shield, hops }, connect, meet) => {
       if (!client) throw needsHelper();
       const before = standing();
+      const options = {
+        ...(backend !== undefined && { backend }),
+        ...(postQuantum !== undefined && { postQuantum }),
+        ...(shield && { shield }),
+      };
       try {
-        return guarded(
-          await connect(
-            client.consumer({
-              ...(backend !== undefined && { backend }),
-              ...(postQuantum !== undefined && { postQuantum }),
-              ...(shield && { shield }),
-              ...(meet && { meet }),
-            }),
-          ),
-        );
+        if (hops !== 2) return guarded(await connect(client.consumer({ ...options, ...(meet && { meet }) })));
+        secure = () => client.secure(options);
+        return guarded(await connect(client.consumer(options), client.consumer({ ...options, leg: "first" })));
       } catch (error) {
         if (!before) await release();
         throw error;

@@ -7,23 +7,16 @@ import type { Schedule } from "../lib/schedule.ts";
 import type { PeerSummary } from "../network/network.ts";
 import type { BackendKind, Helper, ShieldOptions, TunnelState } from "../services/wireguard/types.ts";
 import type { ConflictView, NodeEvent } from "./event-types.ts";
-import type {
-  DiscoverySource,
-  EgressView,
-  EvidenceLevel,
-  ExitChange,
-  ExitQuery,
-  ExitView,
-  ExplainView,
-  LookOptions,
-} from "./exit-types.ts";
+import type { DiscoverySource, EvidenceLevel, ExitChange, ExitQuery, ExitView, ExplainView, LookOptions } from "./exit-types.ts";
 import type { FailoverChoice, FailoverView } from "./failover-types.ts";
+import type { HopView, SessionView } from "./session-types.ts";
 import type { Wallet } from "./wallet-types.ts";
 
 export type { BackendKind, Helper, HelperProbe } from "../services/wireguard/types.ts";
 export type * from "./event-types.ts";
 export type * from "./exit-types.ts";
 export type * from "./failover-types.ts";
+export type * from "./session-types.ts";
 export type * from "./wallet-types.ts";
 
 export type NodeOptions = {
@@ -161,6 +154,11 @@ export type ConnectOptions = {
   postQuantum?: boolean;
   /** `wireguard`: what passes beside the tunnel, and where names are looked up; default: nothing, at the exit */
   shield?: ShieldOptions;
+  /**
+   * `wireguard`: through so many exits, default 1. With 2 the session is with the last one, of which all that is asked here is asked; its tunnel goes
+   * through that to another exit, of another owner and network, which has a session of its own. The budget is for both, half for each
+   */
+  hops?: 1 | 2;
   onStep?(step: ConnectStep): void;
   signal?: AbortSignal;
 };
@@ -198,42 +196,11 @@ export type Connection = {
   /** all there have been, the one of now last; the newest hundred of them */
   sessions(): SessionView[];
   failover(): FailoverView;
+  /** with two hops: how the first exit carries the tunnel to the other */
+  first(): HopView | undefined;
   /** resolves with the last session when the connection has ended, however it did; rejects with what ended it against our will */
   ended: Promise<SessionView>;
   disconnect(): Promise<SessionView>;
-};
-
-export type SessionView = {
-  id: string;
-  role: "consumer" | "provider";
-  /** of the session's own state machine, for example ACTIVE or CLEARED */
-  state: string;
-  peer: string;
-  service: string;
-  country?: string;
-  perGiB: bigint;
-  perHour: bigint;
-  channel: Hex;
-  startedMs: number;
-  endedMs?: number;
-  /** metered */
-  usedBytes: bigint;
-  usedMs: number;
-  /** bought: what the promises of this session cover */
-  billedBytes: bigint;
-  billedMs: number;
-  promises: number;
-  /** by how much this session raised the channel's cumulative, base units */
-  promised: bigint;
-  /** prepaid in an earlier session and used in this one, base units */
-  carriedIn: bigint;
-  /** of the promised: what the contract has paid (provider), base units */
-  cleared?: bigint;
-  budget?: bigint;
-  /** where the traffic of this session came out, last seen */
-  egress?: EgressView;
-  /** why it ended, when not by wish */
-  reason?: string;
 };
 
 export type ServingView = {
@@ -263,7 +230,7 @@ export type NodeStatus = {
   conflicts?: ConflictView[];
   /** of a node that sells: whether it has the bond without which this network hears no exit */
   announcing?: "bonded" | "unbonded" | "unknown";
-  connection?: SessionView & { endpoint: Record<string, string>; failover: FailoverView };
+  connection?: HopView & { failover: FailoverView /** with two hops */; first?: HopView };
   /** of a node that may open tunnels: what was asked for, and what is */
   tunnel?: TunnelView;
   chain: { reachable: boolean; block?: number; problem?: string };

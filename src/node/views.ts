@@ -4,7 +4,7 @@ import type { Hex } from "../lib/codec.ts";
 import type { ConsumerState } from "../session/consumer-state.ts";
 import type { ProviderState } from "../session/provider.ts";
 import type { ProviderSession } from "../session/provider-driver.ts";
-import type { Connection, EgressView, ExitView, SessionView } from "./types.ts";
+import type { Connection, EgressView, ExitView, NodeStatus, SessionView } from "./types.ts";
 
 /** A session as it is kept: with the channel's cumulative when it began, from which what is cleared of it follows. */
 export type StoredSession = SessionView & { startCumulative: bigint };
@@ -94,11 +94,10 @@ export const interruptedSession = (record: StoredSession): StoredSession => ({
   reason: "INTERRUPTED: the node ended before the session did",
 });
 
-export const connectionView = (connection: Connection) => ({
-  ...connection.session(),
-  endpoint: connection.endpoint,
-  failover: connection.failover(),
-});
+export function connectionView(connection: Connection): NonNullable<NodeStatus["connection"]> {
+  const first = connection.first();
+  return { ...connection.session(), endpoint: connection.endpoint, failover: connection.failover(), ...(first && { first }) };
+}
 
 /** Without what only the records need. */
 export const sessionView = ({ startCumulative: _, ...view }: StoredSession): SessionView => view;

@@ -48,18 +48,23 @@ export async function failoverRig(names: string[], { step }: Pick<ConsumerDeps, 
 
   /** @throws as a peer in that state does */
   const reach = async (peer: string, signal: AbortSignal): Promise<void> => {
-    const { state } = exitOf(peer);
+    // a tunnel that leads nowhere says nothing
+    const state = isCutOff(peer) ? "silent" : exitOf(peer).state;
     if (state === "up") return;
     if (state === "dead") throw new MystError("PEER_UNREACHABLE", "nobody listens there", { meta: { refused: true } });
     await new Promise<void>((_, reject) =>
       signal.addEventListener("abort", () => reject(new MystError("PEER_TIMEOUT", "no answer in time")), { once: true }),
     );
   };
+  /** with two hops: the last one, and the first, by which it is reached: with whom the last session was opened that is not with itself */
+  const behind = new Map<string, string>();
+  const isCutOff = (peer: string) => behind.has(peer) && exitOf(behind.get(peer) as string).state !== "up";
   const breakLines = (peer: string) => {
     const { lines } = exitOf(peer);
     for (const line of lines) line.abort(new Error("cut"));
     lines.clear();
   };
+  const through: string[][] = [];
   const missed = new Set<(peer: string) => void>();
   const asked: string[] = [];
   const noted: { peer: string; failed: boolean }[] = [];
@@ -68,7 +73,8 @@ export async function failoverRig(names: string[], { step }: Pick<ConsumerDeps, 
     shown: async (views) => views,
     note: async ({ peer }, { failed }) => void noted.push({ peer, failed }),
   };
-  const network: Dialler & Pick<Network, "openFrames" | "ping" | "hangUp" | "onDisconnect"> = {
+  const network: Dialler & Pick<Network, "peers" | "openFrames" | "ping" | "hangUp" | "onDisconnect"> = {
+    peers: () => [],
     onDisconnect: (listener) => {
       missed.add(listener);
       return () => void missed.delete(listener);
@@ -81,7 +87,10 @@ export async function failoverRig(names: string[], { step }: Pick<ConsumerDeps, 
     },
     hangUp: breakLines,
     hold: () => undefined,
+    through: async (addresses) => void through.push(addresses),
     openFrames: async (peer, _, signal) => {
+      const hidden = offers.find(({ offer }) => offer.addresses.some((address) => through.at(-1)?.includes(address)))?.offer.peer;
+      if (hidden !== undefined && hidden !== peer) behind.set(hidden, peer);
       await reach(peer, signal);
       const exit = exitOf(peer);
       const [ours, theirs] = framePipe(payer.identity.peerId, peer);
@@ -89,7 +98,7 @@ export async function failoverRig(names: string[], { step }: Pick<ConsumerDeps, 
       const unlessSilent =
         (send: FrameStream["send"]): FrameStream["send"] =>
         (frame) =>
-          exit.state === "silent" ? Promise.resolve() : send(frame);
+          exit.state === "silent" || isCutOff(peer) ? Promise.resolve() : send(frame);
       exit.garble = () => void theirs.send(Uint8Array.of(0xff));
       void exit.accept({ ...theirs, send: unlessSilent(theirs.send) });
       return { ...ours, send: unlessSilent(ours.send) };
@@ -102,26 +111,28 @@ export async function failoverRig(names: string[], { step }: Pick<ConsumerDeps, 
     if (event.type === "failover") steps.push(event.step);
   });
   const stopping = new AbortController();
+  const connecting = (): ConnectingDeps & { network: typeof network; discovery: { used(peer: string): void } } => ({
+    network,
+    discovery: {
+      used: () => undefined,
+      offers: (query = {}) => rank(offers, query),
+      search: async (query) => rank(offers, query),
+      find: async function* (query) {
+        yield* rank(offers, query);
+      },
+    },
+    unit: { symbol: "MYST", decimals: 18 },
+    self: { peer: payer.identity.peerId },
+    session: { ...payer.deps, network, service: service.consumer, ...(step && { step }) },
+    account: async () => payer.account,
+    judging,
+    recall: async (exit) => void asked.push(exit.peer),
+  });
   const connect = (change: Partial<ConnectOptions> = {}) =>
     stayConnected(
       {
-        connecting: {
-          network,
-          discovery: {
-            used: () => undefined,
-            offers: (query = {}) => rank(offers, query),
-            search: async (query) => rank(offers, query),
-            find: async function* (query) {
-              yield* rank(offers, query);
-            },
-          },
-          unit: { symbol: "MYST", decimals: 18 },
-          self: { peer: payer.identity.peerId },
-          session: { ...payer.deps, network, service: service.consumer, ...(step && { step }) },
-          account: async () => payer.account,
-          judging,
-          recall: async (exit) => void asked.push(exit.peer),
-        },
+        ...(change.hops === 2 && { first: connecting() }),
+        connecting: connecting(),
         consuming: {
           judging,
           records: {
@@ -155,6 +166,8 @@ export async function failoverRig(names: string[], { step }: Pick<ConsumerDeps, 
     garble: (peer: string) => exitOf(peer).garble(),
     /** the connection breaks, and nothing else */
     cut: breakLines,
+    /** addresses that were to be reached through the first of two tunnels, time after time */
+    through,
     stop: () => stopping.abort(),
     listeners: () => missed.size,
     /** how sessions went, by what is kept of that for others */

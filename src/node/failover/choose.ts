@@ -20,6 +20,18 @@ export const isNear = (a: Place, b: Place): boolean => {
 const ownerOf = ({ owner, address }: Place): string => owner ?? address;
 
 /**
+ * Exits that may carry the tunnel to `last`, in the order given, whom was not to be used a moment ago at the end: of another owner and in another network,
+ * or not at all, since one who has both ends knows what two hops are to keep apart.
+ */
+export function firstsFor<Exit extends Place>(exits: Exit[], last: Place, avoided: Avoided, nowMs: number): Exit[] {
+  const late = (exit: Exit) => Number(isAvoided(avoided, exit.peer, nowMs));
+  return exits
+    .filter((exit) => exit.peer !== last.peer && !isNear(exit, last) && ownerOf(exit) !== ownerOf(last))
+    .filter(({ peer }) => avoided.get(peer) !== Number.POSITIVE_INFINITY)
+    .sort((a, b) => late(a) - late(b));
+}
+
+/**
  * Exits that may stand by for `current`, best first: of its country before others, there those in other networks before those in its own,
  * and those of other owners before its owner's, else in the order given; who was not to be used a moment ago comes last.
  */

@@ -1,19 +1,25 @@
 import type { MystError } from "../../lib/errors.ts";
-import { connectToExit } from "../connecting.ts";
+import { type ConnectingDeps, connectToExit } from "../connecting.ts";
 import { type Carried, consume } from "../consuming.ts";
 import type { Watch } from "../proposing.ts";
 import type { Connection, ConnectOptions, ConnectStep, FailoverChoice, FailoverStep, SessionView } from "../types.ts";
 import { type Keeper, type KeeperDeps, keepCarried } from "./keeper.ts";
+import { connectByTwo, createTwoHops } from "./two-hops.ts";
 
 export type StayingDeps = Pick<KeeperDeps, "connecting" | "consuming" | "peers"> & {
   /** what was promised beside the exits, for the way to them, base units */
   beside?(): bigint;
+  /** with two hops: to open the session with the first exit; `connecting` is for the last one's */
+  first?: ConnectingDeps;
 };
 
 const sessionsKept = 100;
 const switchesKept = 20;
 
 const choiceOf = ({ failover, peer }: ConnectOptions): FailoverChoice => failover ?? (peer === undefined ? "any" : "same");
+
+/** Of both hops, the last one last. */
+const viewsOf = ({ first, view }: Carried): SessionView[] => [...(first ? [first.view()] : []), view()];
 
 /**
  * Connects, and stays connected: the exit that carries is watched, another stands by, and takes over when it goes. The budget is for all of
@@ -38,8 +44,13 @@ export async function stayConnected(deps: StayingDeps, options: ConnectOptions, 
   };
 
   let now: Carried;
+  const twoHopsDeps = deps.first && { ...{ last: connecting, first: deps.first, consuming }, peers: deps.peers };
+  const hops = twoHopsDeps && createTwoHops(twoHopsDeps, options);
   try {
-    now = await consume(consuming, (more) => connectToExit(connecting, options, { ...watch, ...more }));
+    now =
+      twoHopsDeps && hops
+        ? await connectByTwo(twoHopsDeps, hops, options, watch)
+        : await consume(consuming, (more) => connectToExit(connecting, options, { ...watch, ...more }));
   } catch (error) {
     await service.release?.();
     throw error;
@@ -65,9 +76,9 @@ export async function stayConnected(deps: StayingDeps, options: ConnectOptions, 
   };
   const onCarried = (carried: Carried) => {
     const last = now.view();
-    spent = { promised: spent.promised + last.promised, bytes: spent.bytes + last.usedBytes };
-    earlier.push(last);
-    if (earlier.length >= sessionsKept) earlier.shift();
+    spent = { promised: promised(), bytes: spent.bytes + last.usedBytes };
+    earlier.push(...viewsOf(now));
+    earlier.splice(0, Math.max(0, earlier.length - sessionsKept + 1));
     now = carried;
   };
   const tell = (step: FailoverStep) => {
@@ -75,13 +86,20 @@ export async function stayConnected(deps: StayingDeps, options: ConnectOptions, 
     if (switches.length > switchesKept) switches.shift();
     events.emit({ type: "failover", step });
   };
-  const promised = () => spent.promised + now.view().promised + (deps.beside?.() ?? 0n);
+  const promised = () => viewsOf(now).reduce((sum, view) => sum + view.promised, spent.promised) + (deps.beside?.() ?? 0n);
 
   // what ends by wish ends by the signal
   if (choice === "off") void now.over.then(({ failure }) => finish(failure));
   else
     keeper = keepCarried(
-      { ...deps, left: () => options.budget - promised(), onCarried, onEnd: (failure) => void finish(failure), tell },
+      {
+        ...deps,
+        ...(hops && { hops }),
+        left: () => options.budget - promised(),
+        onCarried,
+        onEnd: (failure) => void finish(failure),
+        tell,
+      },
       now,
       { ...options, mode: choice },
       watch,
@@ -99,7 +117,8 @@ export async function stayConnected(deps: StayingDeps, options: ConnectOptions, 
       return now.session.endpoint;
     },
     session: () => now.view(),
-    sessions: () => [...earlier, now.view()],
+    sessions: () => [...earlier, ...viewsOf(now)],
+    first: () => now.first && { ...now.first.view(), endpoint: now.first.session.endpoint },
     failover: () => {
       const standby = keeper?.standby();
       return {

@@ -1,5 +1,6 @@
 import type { Discovery } from "../../discovery/discovery.ts";
 import { asMystError, type MystError } from "../../lib/errors.ts";
+import { deadline } from "../../lib/lifecycle.ts";
 import { runMachine } from "../../lib/machine.ts";
 import type { Network } from "../../network/network.ts";
 import type { ConnectingDeps } from "../connecting.ts";
@@ -8,17 +9,28 @@ import { fitting, inOrder, queryOf } from "../finding.ts";
 import type { DistributiveOmit, Watch } from "../proposing.ts";
 import type { Dialler } from "../tunnelling.ts";
 import type { ConnectOptions, ExitView, FailoverStep } from "../types.ts";
-import { standbys, successors } from "./choose.ts";
+import { firstsFor, type Looking, standbys, successors } from "./choose.ts";
 import { lookFor } from "./looking.ts";
-import { type FailoverEffect, type FailoverEvent, type FailoverState, initialFailover, isCheating, stepFailover } from "./machine.ts";
-import { probeExit } from "./probe.ts";
+import {
+  type FailoverEffect,
+  type FailoverEvent,
+  type FailoverState,
+  initialFailover,
+  isCheating,
+  stepFailover,
+  type Verdict,
+} from "./machine.ts";
+import { answerMs, probeExit } from "./probe.ts";
 import { keepStandby, type Standby } from "./standby.ts";
+import type { TwoHops } from "./two-hops.ts";
 import { watchExit } from "./watch.ts";
 
 export type KeeperDeps = {
   connecting: ConnectingDeps & { network: Dialler; discovery: Pick<Discovery, "used"> };
   consuming: ConsumingDeps;
-  peers: Pick<Network, "ping" | "hangUp" | "onDisconnect">;
+  peers: Pick<Network, "peers" | "ping" | "hangUp" | "onDisconnect">;
+  /** two exits carry it, one through the other: where one of them is lost both are opened anew, and what stands by is for the first hop */
+  hops?: TwoHops;
   /** of the budget, base units */
   left(): bigint;
   /** Another session carries from now on. */
@@ -44,7 +56,7 @@ const avoidMs = 60_000;
 
 /** Performs what `stepFailover` decides. `signal` ends everything. */
 export function keepCarried(deps: KeeperDeps, first: Carried, options: ConnectOptions & { mode: "any" | "same" }, watch: Watch): Keeper {
-  const { connecting, consuming, peers } = deps;
+  const { connecting, consuming, peers, hops } = deps;
   const { network, discovery } = connecting;
   const { clock } = consuming;
   const log = consuming.log.child("failover");
@@ -54,6 +66,8 @@ export function keepCarried(deps: KeeperDeps, first: Carried, options: ConnectOp
   let now = first;
   /** why the last exit was left */
   let reason = "";
+  /** of two, when neither answers */
+  let firstIsLost = false;
   /** a probe of an exit that has been left is of no interest */
   let probing = new AbortController();
   let wake: () => void = () => undefined;
@@ -72,21 +86,29 @@ export function keepCarried(deps: KeeperDeps, first: Carried, options: ConnectOp
   const avoid = (peer: string, cheats: boolean) => void avoided.set(peer, cheats ? Number.POSITIVE_INFINITY : clock.nowMs() + avoidMs);
 
   const { peer: _, ...anybody } = options;
+  /** the exit that our own line leads to */
+  const outer = () => now.first ?? now;
   /** what that exit offers now, if it may carry */
   const offered = (peer: string) =>
-    fitting(discovery.offers(queryOf(connecting, { ...anybody, peer })), options).find((exit) => exit.peer !== now.exit.peer);
+    (hops ? [hops.offered(peer)] : fitting(discovery.offers(queryOf(connecting, { ...anybody, peer })), options)).find(
+      (exit) => exit && exit.peer !== outer().exit.peer,
+    );
   /** exits that may carry, in the order in which to try them, with what is known of them */
   const offers = async () => {
     const wanted = mode === "any" ? anybody : { ...anybody, peer: now.exit.peer };
     return connecting.judging.shown(await inOrder(connecting, discovery.offers(queryOf(connecting, wanted)), wanted));
   };
   /** beside those that carry and stand by */
-  const hold = (...also: ExitView[]) => network.hold([now.exit, standby?.current(), ...also].flatMap((exit) => exit?.addresses ?? []));
+  const hold = (...also: ExitView[]) => network.hold([outer().exit, standby?.current(), ...also].flatMap((exit) => exit?.addresses ?? []));
+  const candidates = async () =>
+    hops
+      ? firstsFor(await hops.offers(), now.exit, avoided, clock.nowMs()).filter(({ peer }) => peer !== outer().exit.peer)
+      : standbys(await offers(), now.exit, avoided, clock.nowMs());
   const standby: Standby | undefined =
-    mode === "same"
+    mode === "same" && !hops
       ? undefined
       : keepStandby({
-          candidates: async () => standbys(await offers(), now.exit, avoided, clock.nowMs()),
+          candidates,
           offered: (peer) => offered(peer),
           connect: async (exit, until) => {
             hold(exit);
@@ -112,15 +134,16 @@ export function keepCarried(deps: KeeperDeps, first: Carried, options: ConnectOp
     now = carried;
     hold();
     watcher.see(carried.session);
-    void carried.over.then(({ failure }) => {
+    void carried.over.then(({ failure, byFirst }) => {
       if (now !== carried) return;
       watcher.see(undefined);
       probing.abort();
       probing = new AbortController();
       if (!failure) return;
       reason = failure.message;
-      avoid(carried.exit.peer, isCheating(failure));
-      log.info("the exit that carried is left", { peer: carried.exit.peer, code: failure.code });
+      const { peer } = byFirst && carried.first ? carried.first.exit : carried.exit;
+      avoid(peer, isCheating(failure));
+      log.info("the exit that carried is left", { peer, code: failure.code });
       send({ type: "ended", atMs: clock.nowMs(), failure });
     });
   };
@@ -130,7 +153,17 @@ export function keepCarried(deps: KeeperDeps, first: Carried, options: ConnectOp
     await clock.sleep(afterMs, AbortSignal.any([signal, until])).catch(() => undefined);
     if (until.aborted || signal.aborted) return;
     const tools = { ping: peers.ping, redial: network.redial, standby: { ping: async (by: AbortSignal) => standby?.ping(by) } };
-    const { verdict, standby: stands } = await probeExit(tools, now.exit, now.session, cause, AbortSignal.any([signal, until]));
+    const by = AbortSignal.any([signal, until]);
+    const { first } = now;
+    const [probed, isThere] = await Promise.all([
+      probeExit(tools, now.exit, now.session, cause, by),
+      first && peers.ping(first.exit.peer, deadline(answerMs, by)).catch(() => undefined),
+    ]);
+    const { standby: stands } = probed;
+    const isBad = probed.verdict === "gone" || probed.verdict === "dead" || probed.verdict === "deaf";
+    firstIsLost = first !== undefined && isBad && isThere === undefined;
+    // through one that is gone none answers, and no other last exit would
+    const verdict: Verdict = firstIsLost && stands ? "dead" : probed.verdict;
     if (until.aborted) return;
     log.info("the exit was probed", { peer: now.exit.peer, cause, verdict, standby: stands });
     if (cause === "slow" || cause === "unanswered") watcher.asked(cause === "slow");
@@ -144,9 +177,7 @@ export function keepCarried(deps: KeeperDeps, first: Carried, options: ConnectOp
     const left = now.exit;
     const known = { current: left, standby: standby?.current(), avoided, nowMs: clock.nowMs(), first: before, mode };
     try {
-      const exits = successors(await offers(), known).slice(0, tries);
-      hold(...exits);
-      const carried = await lookFor({ connecting, consuming, avoid }, exits, deps.left(), watch);
+      const carried = await (hops ? openBoth(hops, known) : openOne(known));
       carry(carried);
       connecting.discovery.used(carried.exit.peer);
       deps.onCarried(carried);
@@ -158,6 +189,19 @@ export function keepCarried(deps: KeeperDeps, first: Carried, options: ConnectOp
       if (machine.state().rounds === 0) tell({ what: "looking", from: left.peer, reason });
       send({ type: "failed", failure: { code, message } });
     }
+  };
+  const openOne = async (known: Looking<ExitView>) => {
+    const exits = successors(await offers(), known).slice(0, tries);
+    hold(...exits);
+    return lookFor({ connecting, consuming, avoid }, exits, deps.left(), watch);
+  };
+  /** An exit for the last hop stands by for nothing: nobody of those is to hear from us outside of a tunnel. */
+  const openBoth = async ({ open, offers: firstOffers }: TwoHops, known: Looking<ExitView>) => {
+    const lasts = successors(await offers(), { ...known, standby: undefined }).slice(0, tries);
+    const ready = known.standby ? [known.standby] : [];
+    const firsts = [...ready, ...(await firstOffers()).filter(({ peer }) => peer !== ready[0]?.peer)];
+    hold(...firsts.slice(0, tries));
+    return open({ lasts, firsts, left: deps.left(), avoided, avoid }, watch);
   };
   /** Until something has changed. */
   const pause = async (ms: number) => {
@@ -175,8 +219,10 @@ export function keepCarried(deps: KeeperDeps, first: Carried, options: ConnectOp
       work = look(effect);
     } else if (effect.type === "leave") {
       // whatever still runs over its connection would be waited for
-      if (effect.code === "PEER_TIMEOUT") peers.hangUp(exit.peer);
-      session.leave(effect.code, effect.message);
+      const lost = (firstIsLost && now.first) || now;
+      firstIsLost = false;
+      if (effect.code === "PEER_TIMEOUT") peers.hangUp(lost.exit.peer);
+      lost.session.leave(effect.code, effect.message);
     } else if (effect.type === "resumed") tell({ what: "resumed", peer: exit.peer, session: session.id, tookMs: effect.tookMs });
     else if (effect.type === "switched") {
       const to = { peer: exit.peer, country: exit.country, session: session.id, endpoint: session.endpoint };

@@ -101,6 +101,7 @@ export function fakeNode() {
     session: () => session,
     sessions: () => [session],
     failover: () => failover,
+    first: () => undefined,
     ended: ending.promise,
     disconnect: end,
   };

@@ -134,7 +134,7 @@ describe("cli/status", (test) => {
     const linesOf = (one: typeof connection) => [statusFacts({ ...now, connection: one }, myst).connection ?? []].flat();
     const lines = linesOf(connection);
     assert.ok(lines.includes("socks 127.0.0.1:1080"));
-    assert.ok(lines.includes(`standby US exit ${exit.peer}`));
+    assert.ok(lines.includes(`standby US ${exit.peer}`));
     assert.match(lines.at(-1) ?? "", /is left: it is gone; looking/);
     const alone = linesOf({ ...connection, failover: { ...failover, choice: "off" } });
     assert.ok(!alone.some((line) => /standby|looking/.test(line)));

@@ -45,6 +45,10 @@ describe("node/control plane: what passes the kill switch", (test) => {
     assert.deepEqual(await plane.endpoints(peers), expected);
     works = false;
     assert.deepEqual(await plane.endpoints(peers), expected);
+    const [behind, ...others] = await plane.endpoints(peers, ["/ip4/192.0.2.20/tcp/2", "/ip4/192.0.2.20/udp/3"]);
+    const through = { ...tcp("192.0.2.20", 2), through: true };
+    assert.deepEqual(behind, through, "what is reached through a tunnel");
+    assert.deepEqual(others, [...expected.slice(0, 3), { ...through, port: 1 }], "and whatever else is on that host");
     const many = Array.from({ length: 50 }, (_, i) => `/ip4/198.51.100.${i}/tcp/1`);
     assert.equal((await plane.endpoints(many)).length, 3 + 32);
   });
@@ -74,6 +78,7 @@ function tunnelling(helper = fakeHelper()) {
     session: () => session,
     sessions: () => [session],
     failover: () => failover,
+    first: () => undefined,
     ended: over.promise,
     disconnect: async () => {
       over.resolve(session);

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { Hex } from "../../../../src/lib/codec.ts";
-import { type Avoided, isNear, standbys, successors } from "../../../../src/node/failover/choose.ts";
+import { type Avoided, firstsFor, isNear, standbys, successors } from "../../../../src/node/failover/choose.ts";
 import { describe } from "../../../support/harness.ts";
 
 const exit = (peer: string, ip: string, country = "US") => ({ peer, address: hexOf(peer), country, addresses: [`/ip4/${ip}/tcp/4480`] });
@@ -44,6 +44,28 @@ describe("node/failover choose: who stands by", (test) => {
     ]);
     assert.deepEqual(peers(standbys([far, near, abroad], current, avoided, 999)), ["abroad", "far"]);
     assert.deepEqual(peers(standbys([far, near, abroad], current, avoided, 1_000)), ["far", "abroad"]);
+  });
+});
+
+describe("node/failover choose: who may be the first of two hops", (test) => {
+  test("another exit, in another network and of another owner, or none", () => {
+    assert.deepEqual(peers(firstsFor([near, current, abroad, far], current, none, 0)), ["abroad", "far"]);
+    const owned = { ...current, owner: hexOf("wallet") };
+    const sister = { ...far, peer: "sister", owner: hexOf("wallet") };
+    const system = { ...current, asn: 64_500 };
+    assert.deepEqual(firstsFor([sister, near], owned, none, 0), []);
+    assert.deepEqual(firstsFor([{ ...far, owner: current.address }], current, none, 0), []);
+    assert.deepEqual(firstsFor([{ ...far, asn: 64_500 }], system, none, 0), []);
+  });
+
+  test("who was no use a moment ago comes last, and who cheated never", () => {
+    const avoided = new Map([
+      ["far", 1_000],
+      ["abroad", Number.POSITIVE_INFINITY],
+    ]);
+    const further = exit("further", "198.18.0.1");
+    assert.deepEqual(peers(firstsFor([far, abroad, further], current, avoided, 999)), ["further", "far"]);
+    assert.deepEqual(peers(firstsFor([far, abroad, further], current, avoided, 1_000)), ["far", "further"]);
   });
 });
 
