@@ -58,7 +58,8 @@ export async function failoverRig(names: string[], { step }: Pick<ConsumerDeps, 
   };
   /** with two hops: the last one, and the first, by which it is reached: with whom the last session was opened that is not with itself */
   const behind = new Map<string, string>();
-  const isCutOff = (peer: string) => behind.has(peer) && exitOf(behind.get(peer) as string).state !== "up";
+  const hidden = () => offers.find(({ offer }) => offer.addresses.some((address) => through.at(-1)?.includes(address)))?.offer.peer;
+  const isCutOff = (peer: string) => peer === hidden() && behind.has(peer) && exitOf(behind.get(peer) as string).state !== "up";
   const breakLines = (peer: string) => {
     const { lines } = exitOf(peer);
     for (const line of lines) line.abort(new Error("cut"));
@@ -89,8 +90,8 @@ export async function failoverRig(names: string[], { step }: Pick<ConsumerDeps, 
     hold: () => undefined,
     through: async (addresses) => void through.push(addresses),
     openFrames: async (peer, _, signal) => {
-      const hidden = offers.find(({ offer }) => offer.addresses.some((address) => through.at(-1)?.includes(address)))?.offer.peer;
-      if (hidden !== undefined && hidden !== peer) behind.set(hidden, peer);
+      const last = hidden();
+      if (last !== undefined && last !== peer) behind.set(last, peer);
       await reach(peer, signal);
       const exit = exitOf(peer);
       const [ours, theirs] = framePipe(payer.identity.peerId, peer);

@@ -63,6 +63,18 @@ describe("node/failover two hops", (test) => {
       assert.equal(connection.sessions().length, 4);
     });
 
+  test("also where any exit may take the last one's place, it is the first that has gone, and the last is not blamed", async () => {
+    await using rig = await failoverRig(["a", "b", "c"]);
+    const { connection, first } = await connected(rig, { failover: "any" });
+    rig.become(first, "silent");
+    await until(() => connection.first()?.peer !== first && connection.exit.peer !== first && connection.failover().state === "carrying");
+    assert.deepEqual(
+      rig.noted.filter(({ failed }) => failed),
+      [{ peer: first, failed: true }],
+    );
+    await connection.disconnect();
+  });
+
   test("when the last one goes nothing is carried, and both are opened anew once it is back", async () => {
     await using rig = await failoverRig(["a", "b", "c"]);
     const { connection, last } = await connected(rig);
