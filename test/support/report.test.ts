@@ -37,6 +37,12 @@ describe("support/report", (test) => {
     assert.match(table, /x: 1 runs, 0 failures: FAIL/);
   });
 
+  test("the table rounds to four digits, and takes none away from what is before the point", () => {
+    const figures = [3030.2, 10_961.4, 0.20004, 12].map((value) => figure({ value }));
+    const shown = [...tableOf(reportOf("x", found({ figures }))).matchAll(/p95Ms +(\S+) +ms/g)].map(([, value]) => value);
+    assert.deepEqual(shown, ["3030", "10960", "0.2", "12"]);
+  });
+
   for (const script of ["bench.ts", "fault.ts"])
     test(`${script} ends with 2 on an unknown name`, () => {
       const ran = spawnSync(process.execPath, [join(import.meta.dirname, script), "no-such-thing"], { encoding: "utf8" });

@@ -56,7 +56,7 @@ export function percentile(values: number[], q: number): number {
   return sorted[Math.max(0, Math.ceil(q * sorted.length) - 1)] ?? Number.NaN;
 }
 
-const short = (value: number): string => (Number.isInteger(value) ? String(value) : value.toPrecision(4).replace(/\.?0+$/, ""));
+const short = (value: number): string => String(Number.isInteger(value) ? value : Number(value.toPrecision(4)));
 
 /** The report in columns, for people. */
 export function tableOf({ name, runs, failures, pass, figures, tried }: Report): string {
