@@ -1,5 +1,6 @@
 import { setTimeout as wait } from "node:timers/promises";
 import { myst } from "../../../chain/rig.ts";
+import { until } from "../../../support/until.ts";
 import { startRpcLine } from "../rpc-line.ts";
 import { auditWithin, bond, type Case, controlMs, deposit, soonMs } from "./rig.ts";
 
@@ -54,7 +55,8 @@ export async function close(one: Case, run: number, control = false): Promise<st
       const by = variant.endsWith("away") ? closeAtMs : closeAtMs - awayHours * 3_600_000;
       if (world.clock.nowMs() > by) wrong.push("a deadline was missed");
       if (await use(myst)) wrong.push("a promise was taken of a payer that has closed");
-      if (life.settler.overdue()) wrong.push("something is overdue still");
+      // it is judged once a second
+      await until(() => !life.settler.overdue(), soonMs).catch(() => wrong.push("something is overdue still"));
     }
     await world.pass(73);
     const { withdrawn } = await payer.chain.withdraw();
