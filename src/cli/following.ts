@@ -15,7 +15,7 @@ export async function follow({ out, interrupts }: Context<"connect">, api: ApiCl
   const beganMs = Date.now();
   const show = async () => {
     const { connection } = await api.call("status");
-    if (connection) out.live(liveLine(connection, unit, Date.now() - beganMs));
+    if (connection && !interrupts.signal.aborted) out.live(liveLine(connection, unit, Date.now() - beganMs));
   };
   if (out.interactive) await show().catch(() => undefined);
   else out.progress("Connected. Ctrl-C disconnects.");
