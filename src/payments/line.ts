@@ -14,12 +14,15 @@ const windowMs = 100;
 const fadeMs = 2_000n;
 /** An acknowledgement that takes longer is not the line but an exit that looks at the chain, or wants a larger quantum. */
 const rttMaxMs = 500;
-/** beside two round trips: the pause between promises, what the disk takes, what queues */
-const aheadMs = 300;
+/**
+ * Beside two round trips: what the disk takes, what queues, and time in which nobody has to look. It is bought anew when half is left, so at twice the
+ * rate of this; with 300 ms a fast line was counted, paid and set anew so often that it showed in what the line carried (decisions 152).
+ */
+const aheadMs = 1_200;
 
 export const unknownLine: Line = { perSecond: 0n, rttMs: 0, since: { ms: 0, bytes: 0n } };
 
-/** What the line carries in 300 ms and two round trips, bytes. */
+/** What the line carries in 1.2 s and two round trips, bytes. */
 export const lineBytes = ({ perSecond, rttMs }: Line): bigint => (perSecond * BigInt(aheadMs + 2 * rttMs)) / 1_000n;
 
 /**

@@ -15,7 +15,7 @@ const budgetPart = 16n;
 type Prices = Pick<Terms, "perHour" | "perGiB">;
 
 /**
- * How many bytes to be ahead: clamp(served so far, 1 MiB, what the line carries in 300 ms and two round trips), and never over `most`.
+ * How many bytes to be ahead: clamp(served so far, 1 MiB, what the line carries in 1.2 s and two round trips), and never over `most`.
  * So it doubles as it is served, up to what keeps payment from holding up the line, and what is at stake is never more than what was had.
  */
 export const quantumBytes = (servedBytes: bigint, line: Line, most: bigint): bigint =>

@@ -1,4 +1,4 @@
-import { smaller } from "../lib/bigint.ts";
+import { larger, smaller } from "../lib/bigint.ts";
 import type { ErrorCode } from "../lib/errors.ts";
 import type { Step } from "../lib/machine.ts";
 import type { SignedPromise } from "../payments/promise.ts";
@@ -88,8 +88,12 @@ export type ProviderEffect =
 export const idleMs = 60_000;
 /** So is one that waits for an answer and has bought nothing for this long: its place is not held for ever for nothing. */
 export const unpaidMs = 600_000;
-/** An invoice goes out when at least this much more was used, or this much time has passed: it is a sign of life, too. */
+/**
+ * An invoice goes out when at least this much more was used, or half of what was left of what is bought, where that is more; or when this much time
+ * has passed: it is a sign of life, too.
+ */
 export const invoiceStep: Usage = { bytes: 1n << 18n, ms: 1_000 };
+const invoiceBytes = ({ bought, invoiced }: ProviderState): bigint => larger(invoiceStep.bytes, (bought.bytes - invoiced.bytes) / 2n);
 /** While paid time stands still, a service that ends it by itself is told anew this often what is left. */
 const renewMs = 1_000;
 
@@ -251,7 +255,7 @@ function used(state: ProviderState, event: Extract<ProviderEvent, { type: "used"
       effects.push({ type: "allow", bytes: allowance(state) });
     }
   }
-  if (bytes - state.invoiced.bytes >= invoiceStep.bytes || elapsedMs - state.invoiced.atMs >= invoiceStep.ms) {
+  if (bytes - state.invoiced.bytes >= invoiceBytes(state) || elapsedMs - state.invoiced.atMs >= invoiceStep.ms) {
     next = { ...next, invoiced: { bytes, atMs: elapsedMs } };
     effects.push({ type: "sendInvoice", used: next.used });
   }

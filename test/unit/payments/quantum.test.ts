@@ -25,13 +25,13 @@ const anyLine = fc.record({ perSecond: fc.bigInt({ min: 0n, max: 1n << 34n }), r
 const plus = (a: Usage, b: Usage): Usage => ({ bytes: a.bytes + b.bytes, ms: a.ms + b.ms });
 
 describe("payments/quantum", (test) => {
-  test("a MiB at first, then what was served, up to what the line carries in 300 ms and two round trips, and no further than its limit", () => {
-    const fast = line(125n * mega, 20);
+  test("a MiB at first, then what was served, up to what the line carries in 1.2 s and two round trips, and no further than its limit", () => {
+    const fast = line(100n * mega, 20);
     const at = (served: bigint, on = fast, most = QUANTUM_MAX_BYTES) => quantumBytes(served, on, most);
     assert.equal(at(0n), QUANTUM_BYTES);
     assert.equal(at(QUANTUM_BYTES), QUANTUM_BYTES);
     assert.equal(at(7n * QUANTUM_BYTES), 7n * QUANTUM_BYTES);
-    assert.equal(at(1n << 40n), (125n * mega * 340n) / 1_000n);
+    assert.equal(at(1n << 40n), (100n * mega * 1_240n) / 1_000n);
     assert.equal(at(1n << 40n, line(10n ** 12n, 20)), QUANTUM_MAX_BYTES);
     assert.equal(at(1n << 40n, unknownLine), QUANTUM_BYTES);
     assert.equal(at(1n << 40n, fast, 5n), 5n);
@@ -105,6 +105,6 @@ describe("payments/line", (test) => {
     assert.equal(once.rttMs, 80);
     assert.equal(acknowledged(once, 160).rttMs, 90);
     assert.equal(acknowledged(unknownLine, 9_000).rttMs, 500);
-    assert.equal(lineBytes({ ...once, perSecond: 1_000n }), 460n);
+    assert.equal(lineBytes({ ...once, perSecond: 1_000n }), 1_360n);
   });
 });

@@ -68,8 +68,8 @@ describe("session/consumer: what exits take at once", (test) => {
   });
 
   test("what it is by now counts", () => {
-    const event = { ...used(8n * QUANTUM_BYTES, 2_000), credit: { first: firstDue / 4n, later: firstDue / 4n } } as ConsumerEvent;
+    const event = { ...used(8n * QUANTUM_BYTES, 2_400), credit: { first: firstDue / 4n, later: firstDue / 4n } } as ConsumerEvent;
     const { state } = run({ ...begin().state, pending: undefined }, event);
-    assert.ok(due(terms, { bytes: state.bought.bytes - 8n * QUANTUM_BYTES, ms: state.bought.ms - 2_000 }) <= firstDue / 4n);
+    assert.ok(due(terms, { bytes: state.bought.bytes - 8n * QUANTUM_BYTES, ms: state.bought.ms - 2_400 }) <= firstDue / 4n);
   });
 });

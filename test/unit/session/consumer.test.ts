@@ -67,7 +67,7 @@ describe("session/consumer", (test) => {
     assert.equal(quanta[0], QUANTUM_BYTES);
     const rise = quanta.slice(1).map((quantum, i) => Number(quantum) / Number(quanta[i]));
     assert.ok(Math.max(...rise) <= 2.5, `${rise}`);
-    assert.equal(quanta.at(-1), (30_000_000n * 320n) / 1_000n);
+    assert.equal(quanta.at(-1), (30_000_000n * 1_220n) / 1_000n);
   });
 
   for (const [what, silence] of [

@@ -15,7 +15,7 @@ describe("session/consumer: what is lost on the way", (test) => {
   });
 
   test("what is lost on the way beyond the exit's allowance is made up for from the quantum; where that is not enough the session ends", () => {
-    // 30 MB/s have grown the quantum to 9 MB
+    // 30 MB/s have grown the quantum to 20 MB, which is as much as was served
     const grown: ConsumerState = {
       ...active(),
       line: { perSecond: 30_000_000n, rttMs: 10, since: { ms: 900, bytes: 20_000_000n } },
@@ -25,8 +25,8 @@ describe("session/consumer: what is lost on the way", (test) => {
     const standing = (ms: number) => used(arrived, ms);
     const asked = run(grown, invoice(21_900_000n, 900), standing(1_000));
     assert.deepEqual(types(asked.effects), ["sign"], "nothing is left by the exit's count");
-    let state: ConsumerState = { ...grown, bought: { bytes: arrived + 9_600_000n, ms: 60_000 } };
-    state = run(state, invoice(arrived + 9_400_000n, 900), standing(1_000), standing(1_000 + patienceMs)).state;
+    let state: ConsumerState = { ...grown, bought: { bytes: 2n * arrived, ms: 60_000 } };
+    state = run(state, invoice(2n * arrived - 200_000n, 900), standing(1_000), standing(1_000 + patienceMs)).state;
     assert.equal(state.phase, "ACTIVE");
     assert.equal(state.line.perSecond, 30_000_000n, "what is held up says nothing of the line");
     assert.deepEqual([state.pending, state.cumulative], [undefined, firstDue]);

@@ -1,4 +1,4 @@
-import type { Credit } from "../types.ts";
+import { type Credit, counterMs } from "../types.ts";
 
 /**
  * What one client may still use, and what its quota in the firewall was last set to. The quota holds by itself between two looks; it
@@ -26,8 +26,8 @@ export const given = (state: CreditState, { totalBytes, forMs }: Credit, nowMs: 
   changed: state.changed || totalBytes !== state.quota?.totalBytes,
 });
 
-/** Of what WireGuard counts at most a tenth passes the quota uncounted, of full packets a twentieth: after so many bytes the two are some 200 KiB apart. */
-const apartBytes = 4n * 1024n * 1024n;
+/** Of what WireGuard counts at most a tenth passes the quota uncounted, of full packets a fortieth: after so many bytes the two are some 400 KiB apart. */
+const apartBytes = 16n * 1024n * 1024n;
 
 /**
  * What is dropped between the two, since the tunnel's queue is full or the quota is used up, only the quota counts: it may run dry long before the
@@ -56,6 +56,22 @@ export function judgeCredit(state: CreditState, counted: bigint, nowMs: number, 
   if ((still && since > 0n) || nowMs - quota.setMs >= lookMs) return "set";
   // it charges a packet up to twice, and must not run dry while there is credit; and the less is left the less they may be apart
   return since > apartBytes || since * 2n > quota.totalBytes - quota.counted ? "set" : "keep";
+}
+
+/** A client's count at a look, and when that was. */
+export type Looked = { counted: bigint; atMs: number };
+
+const nextLookMs = { least: 50, most: 250 };
+
+/**
+ * How long after a look the next one is due: before half of what is left is used up at the rate of now, so that the end of a credit is looked at
+ * closely and its middle is not. Where nothing moves, `counterMs`.
+ */
+export function untilLookMs({ quota, totalBytes }: CreditState, now: Looked, before: Looked | undefined): number {
+  if (!quota || !before || now.counted <= before.counted) return counterMs;
+  const passedMs = Math.max(1, now.atMs - before.atMs);
+  const halfMs = (Number(totalBytes - now.counted) / Number(now.counted - before.counted)) * (passedMs / 2);
+  return Math.min(nextLookMs.most, Math.max(nextLookMs.least, halfMs));
 }
 
 /** Nothing passes until there is other credit. */

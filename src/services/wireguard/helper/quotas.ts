@@ -1,11 +1,24 @@
 import { quotaName } from "../plan/credit.ts";
 import { type Credit, counterMs } from "../types.ts";
 import { type Account, bytesOf } from "./account.ts";
-import { adjusted, type CreditState, filled, given, isLive, judgeCredit, raised, shut, stopped, unsure } from "./credit.ts";
+import {
+  adjusted,
+  type CreditState,
+  filled,
+  given,
+  isLive,
+  judgeCredit,
+  type Looked,
+  raised,
+  shut,
+  stopped,
+  unsure,
+  untilLookMs,
+} from "./credit.ts";
 import type { NftSession, Quota } from "./nft-session.ts";
 
 /** A client as far as its credit goes. */
-export type Charged = { address: string; account: Account; credit: CreditState /** counted at the last look */; looked?: bigint };
+export type Charged = { address: string; account: Account; credit: CreditState /** at the last look */; looked?: Looked };
 
 export type QuotasDeps = {
   nft: NftSession;
@@ -18,7 +31,7 @@ export type QuotasDeps = {
   onFailed(error: unknown): Promise<void>;
 };
 
-/** Keeps each client's quota at what its credit leaves: at once when credit comes, and every `counterMs`, as long as there are clients. */
+/** Keeps each client's quota at what its credit leaves: at once when credit comes, and as often as `untilLookMs` says, as long as there are clients. */
 export type Quotas = {
   give(client: Charged, credit: Credit): void;
   /** Looks at counts and quotas of all; resolves when all that was given before is set. */
@@ -40,6 +53,7 @@ export function createQuotas({ nft, clients, count, nowMs, onFailed }: QuotasDep
   /** what is to be done after what is under way */
   let next: "raise" | "look" | undefined;
   let lookedMs = nowMs();
+  let nextMs = lookedMs + counterMs;
 
   /** Sets those that differ, or all; how these stand then. */
   const setLimits = async (states: Map<Charged, CreditState>, all = false): Promise<Map<string, Quota>> => {
@@ -64,17 +78,22 @@ export function createQuotas({ nft, clients, count, nowMs, onFailed }: QuotasDep
   };
   const look = async () => {
     lookedMs = nowMs();
+    nextMs = lookedMs + counterMs;
     if (clients().length === 0) return;
     const device = await count();
+    let soonestMs = Number.POSITIVE_INFINITY;
     const first = new Map<Charged, CreditState>();
     const toSet: Charged[] = [];
     for (const client of clients()) {
       const counted = bytesOf(client.account);
-      const verdict = judgeCredit(client.credit, counted, nowMs(), counted === client.looked);
-      client.looked = counted;
+      const verdict = judgeCredit(client.credit, counted, nowMs(), counted === client.looked?.counted);
+      const looked = { counted, atMs: lookedMs };
+      soonestMs = Math.min(soonestMs, untilLookMs(client.credit, looked, client.looked));
+      client.looked = looked;
       if (verdict === "stop") first.set(client, stopped(client.credit));
       if (verdict === "set") toSet.push(client);
     }
+    nextMs = lookedMs + soonestMs;
     for (const client of toSet) if (client.credit.quota) first.set(client, raised(client.credit));
     const before = new Map(toSet.map((client) => [client, bytesOf(client.account)]));
     const told = await setLimits(first, true);
@@ -125,7 +144,7 @@ export function createQuotas({ nft, clients, count, nowMs, onFailed }: QuotasDep
     const all = clients();
     if (paused || all.length === 0) return;
     const ends = all.filter(({ credit }) => credit.quota).map(({ credit }) => credit.endsAtMs);
-    timer = setTimeout(() => void work("look"), Math.max(1, Math.min(lookedMs + counterMs, ...ends) - nowMs()));
+    timer = setTimeout(() => void work("look"), Math.max(1, Math.min(nextMs, ...ends) - nowMs()));
   };
 
   return {

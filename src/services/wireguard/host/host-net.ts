@@ -182,7 +182,8 @@ export function createHostNet({ log, run, sysctl = procSysctl, stateDirectory = 
     for (const { key, value } of was.plan.sysctls)
       if (sysctl.read(key) !== value) problems.push(`${key.replaceAll("/", ".")} is no longer ${value}`);
     if (was.plan.hold && hold && !(await hold.stands())) problems.push(`the nft table ${was.plan.hold.table} is gone`);
-    if ((await missingAccepts(tool, was.plan.accepts)) > 0) problems.push("the host's firewall no longer lets clients' traffic pass");
+    if ((await missingAccepts(looks ?? tool, was.plan.accepts)) > 0)
+      problems.push("the host's firewall no longer lets clients' traffic pass");
     return problems;
   }
 

@@ -15,11 +15,12 @@ const listing = z.object({
   ),
 });
 
-const table = "ip filter";
+const name = "filter";
+const table = `ip ${name}`;
 
 /** Chains and rules of table `ip filter`, which iptables (its nft variant), Docker and ufw share; empty where there is none. */
 async function list(tools: Tools): Promise<z.infer<typeof listing>["nftables"]> {
-  const text = await tools.print("nft", "-j", "-a", "list", "table", ...table.split(" "));
+  const text = await tools.print("nft", "-j", "-a", "list", "table", "ip", name);
   return text === "" ? [] : listing.parse(JSON.parse(text)).nftables;
 }
 
@@ -45,10 +46,11 @@ export async function removeAccepts(tools: Tools): Promise<void> {
   if (lines.length > 0) await tools.nft(`${lines.join("\n")}\n`);
 }
 
-/** How many of the rules are missing in chains that exist. */
-export async function missingAccepts(tools: Tools, accepts: Accept[]): Promise<number> {
+/** How many of the rules are missing in chains that exist. Asked every few seconds, of an `nft` that stays, which tells text. */
+export async function missingAccepts(looks: Pick<Tools, "table">, accepts: Accept[]): Promise<number> {
   if (accepts.length === 0) return 0;
-  const objects = await list(tools);
-  const there = new Set(objects.map(({ chain }) => chain?.name));
-  return accepts.filter(({ chain }) => there.has(chain)).length - ours(objects).length;
+  const text = await looks.table(name, "ip");
+  const there = new Set([...text.matchAll(/^\tchain (\S+) \{$/gm)].map(([, chain]) => chain));
+  const found = text.split(`comment "${ruleComment}"`).length - 1;
+  return accepts.filter(({ chain }) => there.has(chain)).length - found;
 }

@@ -49,8 +49,8 @@ export type Tools = {
   tc(lines: string[]): Promise<string>;
   /** goes on after lines that fail */
   tcAnyway(lines: string[]): Promise<void>;
-  /** one nft table of family inet as text, without counters and the contents of sets; "" where there is none of this name */
-  table(name: string): Promise<string>;
+  /** one nft table as text, without counters and the contents of sets; "" where there is none of this name. `family`: default inet */
+  table(name: string, family?: "inet" | "ip"): Promise<string>;
   /** what it prints; "" where it fails, as it does for a table or a device that is not there */
   print(tool: string, ...args: string[]): Promise<string>;
 };
@@ -84,7 +84,7 @@ export function tools(run: Run = runTool): Tools {
     ipAnyway: async (lines) => void (await batch(lines, "-force").catch(onlyFailed)),
     tc: (lines) => checked("tc", ["-batch", "-"], { input: `${lines.join("\n")}\n`, timeoutMs: 20_000 }),
     tcAnyway: async (lines) => void (await checked("tc", ["-force", "-batch", "-"], { input: `${lines.join("\n")}\n` }).catch(onlyFailed)),
-    table: (name) => print("nft", "-s", "-t", "list", "table", "inet", name),
+    table: (name, family = "inet") => print("nft", "-s", "-t", "list", "table", family, name),
     print,
   };
 }
