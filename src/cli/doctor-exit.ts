@@ -41,6 +41,7 @@ export function exitChecks(): Works {
     ["  host", async () => way(await view())],
     ["  other firewalls", async () => others(await view())],
     ["  connections", async () => connections(await view())],
+    ["  receive buffer", async () => receiveBuffer(await view())],
     ["  port", portIsFree],
     ["  names", names],
   ];
@@ -77,6 +78,16 @@ export function connections({ conntrack }: Pick<HostView, "conntrack">): Found {
     `raise it: 'sysctl -w net.netfilter.nf_conntrack_max=${max * 4}', or lower --flow-limit and --max-sessions`,
   );
 }
+
+export function receiveBuffer({ receiveBuffer: { bytes, wanted, mayRaise } }: Pick<HostView, "receiveBuffer">): Found {
+  if (bytes >= wanted) return ok(inKiB(bytes));
+  if (mayRaise) return ok(`${inKiB(bytes)}, ${inKiB(wanted)} for a tunnel`);
+  return note(
+    `${inKiB(bytes)}, and may not be raised`,
+    `on a fast line packets are lost by it: 'sysctl -w net.core.rmem_default=${wanted}' on the host itself, where this is a container`,
+  );
+}
+const inKiB = (bytes: number): string => `${Math.round(bytes / 1024)} KiB`;
 
 async function portIsFree(): Promise<Found> {
   const socket = createSocket("udp4");

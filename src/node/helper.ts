@@ -43,11 +43,16 @@ export type HostView = {
   inputDrops?: { chain: string; ports: number[] };
   /** connections that the firewall remembers, and how many it can */
   conntrack?: { count: number; max: number };
+  /** bytes that wait for a tunnel's process before the kernel throws away what comes next: as sockets have it here, what it wants, and whether it may */
+  receiveBuffer: { bytes: number; wanted: number; mayRaise: boolean };
 };
 
 /** @throws TOOL_MISSING, TUNNEL_FAILED */
 export async function viewHost(): Promise<HostView> {
-  const { hostFacts } = await import("../services/wireguard/host/facts.ts");
+  const [{ hostFacts }, { receiveBuffer }] = await Promise.all([
+    import("../services/wireguard/host/facts.ts"),
+    import("../services/wireguard/plan/host-plan.ts"),
+  ]);
   const { egressIf, forwardDrops, inputDrops } = await hostFacts();
   const count = numberIn("net/netfilter/nf_conntrack_count");
   const max = numberIn("net/netfilter/nf_conntrack_max");
@@ -56,13 +61,21 @@ export async function viewHost(): Promise<HostView> {
     forwardDrops,
     ...(inputDrops && { inputDrops }),
     forwards: numberIn("net/ipv4/ip_forward") === 1,
-    mayForward: await access("/proc/sys/net/ipv4/ip_forward", constants.W_OK).then(
-      () => true,
-      () => false,
-    ),
+    mayForward: await mayWrite("net/ipv4/ip_forward"),
+    receiveBuffer: {
+      bytes: numberIn(receiveBuffer.key) ?? 0,
+      wanted: Number(receiveBuffer.value),
+      mayRaise: await mayWrite(receiveBuffer.key),
+    },
     ...(count !== undefined && max !== undefined && { conntrack: { count, max } }),
   };
 }
+
+const mayWrite = (key: string): Promise<boolean> =>
+  access(`/proc/sys/${key}`, constants.W_OK).then(
+    () => true,
+    () => false,
+  );
 
 /** Whether this kernel takes what an exit sets up; nothing of the machine's changes. @throws TOOL_MISSING */
 export async function viewTrial(): Promise<{ part: "firewall" | "speed limits"; problem?: string }[]> {

@@ -7,8 +7,9 @@ const marker = "MYSTNODE_TEST_NAMESPACES";
  * Runs a program again, by default with our own arguments, in namespaces of its own and in place of this process: whatever kills that
  * ends everything in them.
  * Returns within them with nothing, else with the reason why there are none. With MYSTNODE_REQUIRE_NETNS=1 it throws that.
+ * @param wrapper a command of /usr/bin that runs what follows it
  */
-export function enterNamespaces(file: string, args: string[] = process.argv.slice(2)): string | false {
+export function enterNamespaces(file: string, args: string[] = process.argv.slice(2), wrapper: string[] = []): string | false {
   if (process.env[marker] === "1") {
     execFileSync("mount", ["-t", "tmpfs", "tmpfs", "/run"]);
     execFileSync("mkdir", ["-p", "/run/wireguard"]);
@@ -23,7 +24,8 @@ export function enterNamespaces(file: string, args: string[] = process.argv.slic
     if (process.env.MYSTNODE_REQUIRE_NETNS === "1") throw new Error(reason);
     return reason;
   }
-  process.execve?.("/usr/bin/unshare", ["unshare", ...wall, process.execPath, file, ...args], { ...process.env, [marker]: "1" });
+  const command = [...wrapper, "unshare", ...wall, process.execPath, file, ...args];
+  process.execve?.(`/usr/bin/${command[0]}`, command, { ...process.env, [marker]: "1" });
   return "this Node cannot replace itself";
 }
 
