@@ -69,8 +69,8 @@ export type ConsumerSession = {
 const defaultAnswerMs = 10_000;
 const closeMs = 5_000;
 const tickMs = 250;
-/** What has reached us is told with each promise, and at least so often: also that nothing has, for then the rest is lost. */
-const tellMs = 250;
+/** What has reached us is told with each promise, and at least so often where it is more; and that nothing has, for then the rest is lost. */
+const tellMs = { more: 500, same: 1_000 };
 /** we have stood still ourselves when so long has passed since the last tick: what the exit said meanwhile is still to be read */
 const stallMs = 2_000;
 
@@ -99,6 +99,7 @@ export async function openSession(deps: ConsumerDeps, options: ConsumerSessionOp
   let reportedMs = clock.nowMs();
   let heardMs = reportedMs;
   let toldMs = reportedMs;
+  let toldBytes: bigint | undefined;
 
   const machine = runMachine<ConsumerState, ConsumerEvent, ConsumerEffect>({
     initial: initialConsumer({ terms, budget: options.budget, start: channel, credit: deps.credit?.() }),
@@ -133,7 +134,8 @@ export async function openSession(deps: ConsumerDeps, options: ConsumerSessionOp
     if (reported) return;
     reported = true;
     const nowMs = clock.nowMs();
-    if (nowMs - toldMs >= tellMs) tellReceived().catch(fail);
+    const isMore = handle?.receivedBytes?.() !== toldBytes;
+    if (nowMs - toldMs >= (isMore ? tellMs.more : tellMs.same)) tellReceived().catch(fail);
     if (nowMs - reportedMs > stallMs) heardMs = nowMs;
     reportedMs = nowMs;
     machine
@@ -157,6 +159,7 @@ export async function openSession(deps: ConsumerDeps, options: ConsumerSessionOp
     const bytes = handle?.receivedBytes?.();
     if (bytes === undefined) return;
     toldMs = clock.nowMs();
+    toldBytes = bytes;
     await stream.say({ t: "received", bytes });
   };
 
