@@ -16,7 +16,7 @@ const fadeMs = 2_000n;
 const rttMaxMs = 500;
 /**
  * Beside two round trips: what the disk takes, what queues, and time in which nobody has to look. It is bought anew when half is left, so at twice the
- * rate of this; with 300 ms a fast line was counted, paid and set anew so often that it showed in what the line carried (decisions 152).
+ * rate of this; with 300 ms a fast line was counted, paid and set anew so often that it showed in what the line carried.
  */
 const aheadMs = 1_200;
 
