@@ -130,6 +130,9 @@ export const options = [
       help: "address for other peers, or host:port; /p2p-circuit: relays alone",
     },
   ]),
+  ...of(["serve"], "Network", [
+    { name: "upnp", kind: "choice", choices: ["on", "off"], default: "on", help: "without a public address, ask the router for ports" },
+  ]),
   ...of(["serve"], "Relay", [
     {
       name: "relay",
@@ -144,8 +147,6 @@ export const options = [
       help: "with --relay offer: carry so much for each connection, 64MiB at least; default: any amount",
     },
     { name: "relay-time", kind: "duration", help: "with --relay offer: carry each connection for so long, 24d at most; default: any time" },
-  ]),
-  ...of(["serve"], "Relay", [
     {
       name: "relay-port",
       kind: "port",

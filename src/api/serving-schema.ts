@@ -32,6 +32,15 @@ const watching = z.object({
   byOthers: z.object({ channels: z.number(), amount: decimal, by: z.array(z.string()) }).optional(),
 });
 
+const mapping = z.object({
+  state: z.enum(["announced", "mapped", "none"]),
+  by: z.enum(["nat-pmp", "upnp"]).optional(),
+  router: z.string().optional(),
+  outside: z.string().optional(),
+  ports: z.array(z.object({ protocol: z.enum(["tcp", "udp"]), port: z.number(), outside: z.number() })).optional(),
+  why: z.string().optional(),
+});
+
 export const servingView = as<ServingView>()(
   z.object({
     country: z.string(),
@@ -42,5 +51,6 @@ export const servingView = as<ServingView>()(
     monthlyCap: decimal.optional(),
     closed: z.string().optional(),
     watching: watching.optional(),
+    mapping: mapping.optional(),
   }),
 );

@@ -7,6 +7,7 @@ import type { NetworkConfig } from "../lib/network-config.ts";
 import { silentLogger } from "../lib/ports.ts";
 import type { Settings } from "../options.ts";
 import type { Run } from "./context.ts";
+import { checkRouter } from "./doctor-router.ts";
 import { checkDatabase } from "./doctor-store.ts";
 import { tunnelChecks } from "./doctor-tunnel.ts";
 import { exitStatus } from "./exit-status.ts";
@@ -44,6 +45,7 @@ export const doctor: Run<"doctor"> = async ({ settings, out, interrupts }) => {
     ["chain", withNetwork((network) => checkChain(network, settings.rpc))],
     ["clock", withNetwork(({ rpc }) => checkClock(settings.rpc ?? rpc[0] ?? ""))],
     ["listening", () => checkListening(settings)],
+    ["router", () => checkRouter(settings.dataDir)],
     ...tunnelChecks(),
     ["anvil", checkAnvil],
   ];

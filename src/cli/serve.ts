@@ -11,7 +11,7 @@ import { chooseNetwork, countryOptions, type Host, hostNode } from "./hosting.ts
 import { mayOpenTunnels } from "./privileges.ts";
 import { defaultText, type SoldKind, servicesToSell } from "./services.ts";
 import { chainText } from "./status.ts";
-import { capText, percentText, priceText, roughAmount, speedText, tunnelText } from "./texts.ts";
+import { capText, mappingText, percentText, priceText, roughAmount, speedText, tunnelText } from "./texts.ts";
 
 const redrawMs = 1000;
 
@@ -99,6 +99,7 @@ export function serveOptions(settings: Settings<"serve">, kinds: SoldKind[], uni
     settleAt: settings.settleAt(unit),
     ...(settings.watch && { watch: { feeBps: settings.watchFee ?? defaultWatchFeeBps } }),
     maxWatchFeeBps: settings.watchMaxFee,
+    upnp: settings.upnp === "on",
     ...(monthlyCap !== undefined && { monthlyCap }),
     ...(schedule.length > 0 && { schedule: schedule.flat() }),
     ...(city !== undefined && { city }),
@@ -145,6 +146,7 @@ function servingFacts(status: NodeStatus, settings: Settings<"serve">, options: 
       `exits that are away, for ${percentText(options.watch.feeBps)} of what it clears for them`,
       ...(isPoor ? [`but cannot clear: send ${status.address} some of the chain's coin for fees`] : []),
     ],
+    router: status.serving?.mapping && mappingText(status.serving.mapping),
     tunnel: sold.flatMap((one) => (one.kind === "wireguard" ? tunnelText(one) : [])),
     heard: status.announcing === "unbonded" ? `not without a bond: ${bondText(network)}` : undefined,
     policy: service && [
@@ -196,7 +198,9 @@ const broken = ({ node }: Host) =>
 async function follow({ out, interrupts }: Context<"serve">, { node }: Host, unit: Unit, max: number): Promise<void> {
   const startedMs = Date.now();
   let told = "";
-  let closed = (await node.status()).serving?.closed;
+  const before = (await node.status()).serving;
+  let closed = before?.closed;
+  let mapping = before?.mapping && mappingText(before.mapping);
   while (!interrupts.signal.aborted) {
     const { serving, addresses } = await node.status();
     const relayed = addresses.filter((address) => address.includes("/p2p-circuit/"));
@@ -204,6 +208,12 @@ async function follow({ out, interrupts }: Context<"serve">, { node }: Host, uni
       out.endLive();
       out.progress(relayed.length > 0 ? `reached through a relay at ${relayed.join(" ")}` : "no relay reaches this peer any more");
       told = relayed.join();
+    }
+    const mapped = serving?.mapping && mappingText(serving.mapping);
+    if (mapped !== undefined && mapped !== mapping) {
+      out.endLive();
+      out.progress(`router: ${mapped}`);
+      mapping = mapped;
     }
     if (serving?.closed !== closed) {
       closed = serving?.closed;

@@ -7,7 +7,7 @@ import type { Run } from "./context.ts";
 import { stepLine } from "./following.ts";
 import { facts, shortPeer } from "./format.ts";
 import { networkOf } from "./hosting.ts";
-import { capText, egressText, percentText, priceText, roughAmount, speedText, tunnelText } from "./texts.ts";
+import { capText, egressText, mappingText, percentText, priceText, roughAmount, speedText, tunnelText } from "./texts.ts";
 
 const switchesShown = 3;
 
@@ -45,6 +45,7 @@ export function statusFacts(now: NodeStatus, unit: Unit): Record<string, string 
         ...[speedText(service)].filter((text) => text !== undefined),
       ]),
       `${serving.sessions} of ${serving.maxSessions} sessions`,
+      ...(serving.mapping ? [`router: ${mappingText(serving.mapping)}`] : []),
       ...[capText(serving), serving.closed].filter((text) => text !== undefined),
     ],
     ...watchingFacts(serving?.watching, unit),

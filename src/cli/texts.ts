@@ -1,5 +1,5 @@
 import { formatAmount, formatBytes, formatDuration, GiB, type Unit } from "../lib/units.ts";
-import type { EgressView, ServeService, ServingView, SessionView } from "../node/types.ts";
+import type { EgressView, MappingView, ServeService, ServingView, SessionView } from "../node/types.ts";
 
 type Price = { perGiB: bigint; perHour: bigint };
 
@@ -47,6 +47,13 @@ export const tunnelText = ({ backend, listenPort, egressIf, endpoint }: Extract<
   [`${backend ?? "wireguard"} on UDP ${listenPort}`, endpoint && `reached at ${endpoint}`, egressIf && `out by ${egressIf}`]
     .filter(Boolean)
     .join(", ");
+
+/** "192.168.1.1 forwards tcp 4480 and udp 51820 of 203.0.113.9, by upnp" */
+export function mappingText({ state, by, router, outside, ports = [], why }: MappingView): string {
+  if (state === "none") return why ?? "it maps nothing";
+  const own = ports.map(({ protocol, port, outside: at }) => `${protocol} ${at}${at === port ? "" : ` (here ${port})`}`).join(" and ");
+  return `${router} forwards ${own} of ${outside}, by ${by}${state === "announced" || why === undefined ? "" : `; not announced: ${why}`}`;
+}
 
 /** "20 Mbit/s" */
 export const rateText = (bits: number): string => {

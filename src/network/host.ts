@@ -18,6 +18,7 @@ import { openBans } from "./bans.ts";
 import { hardLimit } from "./crowding.ts";
 import { createDatastore } from "./datastore.ts";
 import { createDht, dhtService, guardTable } from "./dht.ts";
+import { answerDialBacks, createAsker, judge } from "./dial-back.ts";
 import { isLoopback, isRelayed, networkOf } from "./diversity.ts";
 import { createGater } from "./gater.ts";
 import { createGossip, gossipService } from "./gossip.ts";
@@ -26,10 +27,11 @@ import { createLiveness } from "./liveness.ts";
 import { parseAddresses, parseBootstrap } from "./multiaddrs.ts";
 import { createNearby, nearbyService } from "./nearby.ts";
 import type { Network } from "./network.ts";
-import { announceOwnAddresses } from "./own-addresses.ts";
+import { announceOwnAddresses, type OwnAddresses } from "./own-addresses.ts";
 import { createPeers } from "./peers.ts";
 import { createQuota } from "./quota.ts";
-import { createRelayTransport, planListening, type RelayUse } from "./relay-client.ts";
+import { keepReached } from "./reaching.ts";
+import { createRelayTransport, planListening, type RelayUse, throughRelays } from "./relay-client.ts";
 import { guardRelay, type RelayOffer, relayService, roomForReservation } from "./relay-server.ts";
 import { createStreams } from "./streams.ts";
 
@@ -64,6 +66,8 @@ export type NetworkOptions = {
   relay?: RelayUse | RelayOffer;
   /** how often each peer is pinged, and within what it must answer or is taken for dead; default 10 s and 8 s */
   ping?: { everyMs: number; withinMs: number };
+  /** when it is first looked whether this peer is reached, how soon again while that is in doubt, and how long an answer is good */
+  reaching?: { firstMs: number; soonMs: number; goodMs: number };
 };
 
 const day = 24 * 3_600_000;
@@ -142,6 +146,7 @@ export async function createNetwork(deps: NetworkDeps, options: NetworkOptions):
   });
   const services = host.services as {
     ping: Ping;
+    own: OwnAddresses;
     gossip?: GossipSub;
     dht?: KadDHT;
     relay?: CircuitRelayService;
@@ -185,11 +190,26 @@ export async function createNetwork(deps: NetworkDeps, options: NetworkOptions):
     throw startError(cause, options.listen);
   }
   peers.start();
+  const streams = createStreams({ host, name: named, log, clock });
+  const liveness = createLiveness({ host, ping: services.ping });
+  const asker = createAsker({ host, ask: streams.ask, peers: peers.list, log });
+  const ending = new AbortController();
+  const seekRelay = async () => {
+    if (use === "none" || relays.length > 0) return;
+    relays.push(...throughRelays);
+    await relayTransport.guard(host, true);
+    await services.own.listenMore(relays);
+  };
+  if (!loopback && direct.length > 0) {
+    await answerDialBacks({ ...streams, ...liveness }, clock);
+    void keepReached({ own: services.own, asker, log, seekRelay }, ending.signal, options.reaching);
+  }
   log.info("network is up", { peer: identity.peerId, addresses: host.getMultiaddrs().join(" "), loopback, clientMode });
 
   let stopping: Promise<void> | undefined;
   const stop = () => {
     stopping ??= (async () => {
+      ending.abort();
       await Promise.all([peers.stop(), gossip?.stop()]);
       await host.stop();
       await bans.save();
@@ -221,8 +241,11 @@ export async function createNetwork(deps: NetworkDeps, options: NetworkOptions):
     },
     onConnect: peers.onConnect,
     onDisconnect: peers.onDisconnect,
-    ...createLiveness({ host, ping: services.ping }),
-    ...createStreams({ host, name: named, log, clock }),
+    listening: services.own.listening,
+    announce: services.own.announce,
+    reach: async (port, signal, least) => judge(await asker.ask("ip4", port, signal), least),
+    ...liveness,
+    ...streams,
     subscribe: async (topic) => gossip?.subscribe(topic),
     unsubscribe: async (topic) => gossip?.unsubscribe(topic),
     publish: async (topic, bytes) => gossip?.publish(topic, bytes) ?? 0,

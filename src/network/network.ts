@@ -1,3 +1,6 @@
+import type { Reach } from "./dial-back.ts";
+import type { HostPort } from "./own-addresses.ts";
+
 /** A message stream to one peer: length-prefixed frames both ways, with back-pressure. Made from a libp2p stream. */
 export type FrameStream = {
   /** the Noise-authenticated other side */
@@ -51,6 +54,15 @@ export type Network = AsyncDisposable & {
   addresses(): string[];
   /** called when they may have changed */
   onAddresses(listener: () => void): () => void;
+  /** where this peer itself listens, as multiaddrs */
+  listening(): string[];
+  /** Announces an IPv4 address of a router that leads to one of ours, over TCP. @returns what withdraws it */
+  announce(own: HostPort, outside: HostPort): () => void;
+  /**
+   * Has peers dial this port of the IPv4 address that they see us at. `least`: so many networks have to say that we are not reached there;
+   * that we are, nobody's word is taken for. Never throws.
+   */
+  reach(port: number, signal: AbortSignal, least?: number): Promise<Reach>;
   peers(): PeerSummary[];
   /** Dials unless connected. @throws PEER_UNREACHABLE, PEER_TIMEOUT */
   connect(peer: string, addresses: string[], signal: AbortSignal): Promise<void>;

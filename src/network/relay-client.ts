@@ -8,6 +8,8 @@ const stopProtocol = "/libp2p/circuit/relay/0.2.0/stop";
 const anyRelay = "/p2p-circuit";
 /** relays at a time: when one goes the other is there */
 const wantedRelays = 2;
+/** what to listen on to be reached through them */
+export const throughRelays = Array.from({ length: wantedRelays }, () => anyRelay);
 
 /** What a peer has to do with relays, see `NetworkOptions`. */
 export type RelayUse = "auto" | "use" | "none";
@@ -18,11 +20,11 @@ export type RelayUse = "auto" | "use" | "none";
 export function planListening(listen: string[], use: RelayUse, own: string[]): { direct: string[]; relays: string[] } {
   const direct = listen.filter((address) => address !== anyRelay);
   const wanted = use === "use" || direct.length < listen.length || (use === "auto" && needsRelay(direct, own));
-  return { direct, relays: wanted ? Array.from({ length: wantedRelays }, () => anyRelay) : [] };
+  return { direct, relays: wanted ? [...throughRelays] : [] };
 }
 
 /** It listens, but on no address that is public. Where all is loopback there is nobody outside. 0.0.0.0 and :: stand for all of `own`. */
-function needsRelay(direct: string[], own: string[]): boolean {
+export function needsRelay(direct: string[], own: string[]): boolean {
   const addresses = direct.flatMap((address) => {
     const [, family, host] = /^\/(ip[46])\/([^/]+)/.exec(address) ?? [];
     return host === "0.0.0.0" || host === "::" ? own.filter((one) => one.startsWith(`/${family}/`)) : [address];

@@ -13,6 +13,8 @@ import type { ServeService } from "./types.ts";
 export type SellingDeps = {
   network: Network;
   discovery: SeeingDeps["discovery"];
+  /** where a router has WireGuard reached, now */
+  mapped?(): { host: string; port: number } | undefined;
   helper?: Helper;
   clock: Clock;
   log: Logger;
@@ -48,7 +50,7 @@ export async function openSellable(deps: SellingDeps, wanted: ServeService, maxS
 }
 
 async function openWireguard(
-  { helper, log, clock, network, discovery }: SellingDeps,
+  { helper, log, clock, network, discovery, mapped }: SellingDeps,
   wanted: Extract<ServeService, { kind: "wireguard" }>,
 ) {
   if (!helper) throw needsHelper();
@@ -62,7 +64,7 @@ async function openWireguard(
   const { listenPort, backend, endpoint, egressIf, egressAddress, allow, block, closedPorts, speed, flowLimit } = wanted;
   return openWireguardProvider(
     {
-      ...{ helper, clock, log: log.child("wireguard"), servePaths: (gateway) => servePaths(gateway) },
+      ...{ helper, clock, log: log.child("wireguard"), servePaths: (gateway) => servePaths(gateway), ...(mapped && { mapped }) },
       serveDns: (gateway) => serveDns({ log: log.child("dns"), clock }, { address: gateway }),
       serveMeetings: (meetings) =>
         answerMeetings({

@@ -9,6 +9,7 @@ import type { ProviderSession } from "../session/provider-driver.ts";
 import { answerHeld, resumeLost } from "../session/resume.ts";
 import { createSessionServer, type ServerDeps } from "../session/server.ts";
 import { openCarried } from "./carried.ts";
+import { openMapping } from "./mapping.ts";
 import { createOpening } from "./opening.ts";
 import { openSellable, type Sellable } from "./selling.ts";
 import type { ServeOptions, ServingView } from "./types.ts";
@@ -46,8 +47,9 @@ export async function startServing(deps: ServingDeps, options: ServeOptions): Pr
   if (slow) deps.log.warn(slow.message, { code: slow.code, ...(slow.hint !== undefined && { hint: slow.hint }) });
   await using undo = new AsyncDisposableStack();
   const sold: Sellable[] = [];
+  const mapping = undo.use(openMapping({ ...deps, log: deps.log.child("mapping") }));
   for (const wanted of options.services) {
-    const one = await openSellable(deps, wanted, options.maxSessions);
+    const one = await openSellable({ ...deps, mapped: mapping.endpoint }, wanted, options.maxSessions);
     undo.use(one.service);
     sold.push(one);
   }
@@ -97,6 +99,8 @@ export async function startServing(deps: ServingDeps, options: ServeOptions): Pr
   const announce = () => {
     deps.discovery.announce(content()).catch((error) => deps.log.warn("the offer was not announced", { error: String(error) }));
   };
+  // an operator that names an endpoint has it mapped already
+  if (options.upnp) mapping.start(sold.flatMap(({ view }) => (view.kind === "wireguard" && !view.endpoint ? [view.listenPort] : []))[0]);
   const isOffering = content().services.length > 0;
   if (isOffering) await deps.discovery.announce(content());
   deps.settler.start();
@@ -132,6 +136,7 @@ export async function startServing(deps: ServingDeps, options: ServeOptions): Pr
     });
   const view = (): ServingView => {
     const closed = opening.closed()?.why;
+    const mapped = mapping.view();
     return {
       ...{ country: options.country, services: sold.map((one) => one.view), maxSessions: options.maxSessions },
       sessions: server.sessions().length,
@@ -139,6 +144,7 @@ export async function startServing(deps: ServingDeps, options: ServeOptions): Pr
       ...(options.monthlyCap !== undefined && { monthlyCap: options.monthlyCap }),
       ...(closed !== undefined && { closed }),
       watching: watchers.view(),
+      ...(mapped && { mapping: mapped }),
     };
   };
   return { options, view, sessions: server.sessions, watchers, stop: stopOnce };

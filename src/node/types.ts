@@ -62,6 +62,8 @@ export type ServeOptions = {
   monthlyCap?: bigint;
   /** when it serves, by this machine's time; outside of it is full. Default: always */
   schedule?: Schedule;
+  /** ask the router of the local network, by UPnP or NAT-PMP, for ports that lead here, where this peer has no public address; default false */
+  upnp?: boolean;
   /** settle a channel once this much is unsettled, base units */
   settleAt: bigint;
   /** where settled money goes; default the node's own address. Told in the offer: exits with the same one are one operator's */
@@ -214,6 +216,22 @@ export type ServingView = {
   /** why no session may begin now, in words for people */
   closed?: string;
   watching?: WatchingView;
+  /** absent where no router is asked */
+  mapping?: MappingView;
+};
+
+/**
+ * What the router of the local network was asked for. `announced`: peers have come in by it; `mapped`: nobody has, or it is not seen where it says
+ * that it is; `none`: it maps nothing. `outside`: its own address.
+ */
+export type MappingView = {
+  state: "announced" | "mapped" | "none";
+  by?: "nat-pmp" | "upnp";
+  router?: string;
+  outside?: string;
+  ports?: { protocol: "tcp" | "udp"; port: number; outside: number }[];
+  /** why it is not announced */
+  why?: string;
 };
 
 export type NodeStatus = {

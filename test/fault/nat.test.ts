@@ -34,4 +34,33 @@ describe("fault/nat: two ends behind NAT find a way to each other", (register, {
     assert.deepEqual([way, page], ["relayed", true], why);
     assert.ok(BigInt(paid ?? 0) > 0n, "the relay was paid");
   });
+
+  const hopeless = { consumer: "symmetric", exit: "symmetric" } as const;
+  test("a router that maps ports has one reached straight that would not be met; what it was told is taken back", async () => {
+    await using exit = await grid.mapped("symmetric", "upnp");
+    const { mapping } = exit.serving;
+    assert.equal(mapping?.state, "announced", mapping?.why);
+    assert.ok(
+      exit.addresses.some((one) => one.startsWith(`/ip4/${mapping.outside}/tcp/4480/p2p/`)),
+      exit.addresses.join(),
+    );
+    assert.match(exit.forwards(), /tcp dport 4480 .*\n.*udp dport 51820 /);
+    const { why, way, page } = await grid.meet(hopeless, noRelay);
+    assert.deepEqual([way, page], ["direct", true], why);
+    await grid.end();
+    assert.doesNotMatch(exit.forwards(), /dport/);
+  });
+
+  test("a router that says another address than it is seen at has nothing announced", async () => {
+    await using exit = await grid.mapped("symmetric", "pmp", "45.200.0.9");
+    assert.equal(exit.serving.mapping?.state, "none");
+    assert.doesNotMatch(exit.forwards(), /dport/);
+    assert.match(exit.serving.mapping?.why ?? "", /another NAT/);
+    assert.deepEqual(
+      exit.addresses.filter((address) => !address.includes("/p2p-circuit/") && !address.startsWith("/ip4/192.168.")),
+      [],
+    );
+    const { why, way } = await grid.meet(hopeless, noRelay);
+    assert.match(why ?? way, /no relay reaches it/);
+  });
 });

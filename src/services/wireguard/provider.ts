@@ -17,6 +17,8 @@ export type WireguardProviderDeps = {
   servePaths(gateway: string): Promise<AsyncDisposable>;
   /** answers clients that look for a way through NAT */
   serveMeetings?(meetings: Pick<MeetingDeps, "tunnel" | "keyOf">): Promise<void>;
+  /** where a router has it reached, now; what `endpoint` says goes before */
+  mapped?(): { host: string; port: number } | undefined;
   log: Logger;
   clock: Pick<Clock, "nowMs">;
 };
@@ -62,10 +64,11 @@ export async function openWireguardProvider(deps: WireguardProviderDeps, options
     try {
       const agreed = kem && answerKey(kem, { sessionId, consumer: key, exit: tunnel.publicKey });
       const { address } = await tunnel.admit({ publicKey: key, ...(agreed && { presharedKey: agreed.presharedKey }) });
+      const outside = endpoint ?? deps.mapped?.();
       const connection = connectionOf({
         publicKey: tunnel.publicKey,
-        port: endpoint?.port ?? tunnel.listenPort,
-        ...(endpoint && { host: endpoint.host }),
+        port: outside?.port ?? tunnel.listenPort,
+        ...(outside && { host: outside.host }),
         address,
         dns: tunnel.gateway,
         mtu: tunnel.mtu,

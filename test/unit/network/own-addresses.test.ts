@@ -9,7 +9,7 @@ describe("network/own-addresses", (test) => {
     const events = new TypedEventEmitter<{ "transport:listening": CustomEvent }>();
     const confirmed: unknown[] = [];
     const confirmObservedAddr = (address: Multiaddr, options: object) => confirmed.push([address.toString(), options]);
-    announceOwnAddresses()({ events: events as never, addressManager: { confirmObservedAddr } });
+    announceOwnAddresses()({ events, addressManager: { confirmObservedAddr } } as never);
     const addresses = ["/ip4/23.20.16.2/tcp/4480", "/ip6/2600:1f18::2/tcp/4480"];
     events.dispatchEvent(new CustomEvent("transport:listening", { detail: { getAddrs: () => addresses.map((text) => multiaddr(text)) } }));
     assert.deepEqual(

@@ -7,8 +7,10 @@ import { giveGas } from "../../../../src/devnet/funding.ts";
 import { openIdentity } from "../../../../src/identity/open.ts";
 import { networkText } from "../../../../src/lib/network-config.ts";
 import { silentLogger } from "../../../../src/lib/ports.ts";
+import type { MappingView, ServingView } from "../../../../src/node/types.ts";
 import { until } from "../../../support/until.ts";
 import { type Agent, startAgent } from "../../../tunnel/support/agents.ts";
+import { startRouterOf } from "../../../tunnel/support/home-router-of.ts";
 import { type Host, openInternet, routerOf } from "../../../tunnel/support/internet.ts";
 import { openAccount } from "../../../tunnel/support/market.ts";
 import { behind, kindOf, type NatKind } from "../../../tunnel/support/nat.ts";
@@ -32,6 +34,17 @@ export const canPunch = ({ consumer, exit }: Pair): boolean =>
 export type Grid = AsyncDisposable & {
   /** what a host's NAT is found to be, by its packets */
   kindOf(side: "consumer" | "exit", kind: NatKind): Promise<NatKind>;
+  /**
+   * Starts a router's UPnP and NAT-PMP before the exit of that kind, which says that its address outside is `outside`, by default the right one, and
+   * the exit anew; resolves with what that makes of it. Disposing ends the router's part and the exit.
+   */
+  mapped(
+    kind: NatKind,
+    speaks: "pmp" | "upnp",
+    outside?: string,
+  ): Promise<AsyncDisposable & { serving: ServingView; addresses: string[]; forwards(): string }>;
+  /** Ends the exit that serves. */
+  end(): Promise<void>;
   /** Connects, fetches a page and disconnects. `args`: those of `connect` that say what it may cost; default: whatever it does. */
   meet(pair: Pair, args?: string[]): Promise<Met>;
   /** Ends the relays, all but those that still help the network, and what they sell. */
@@ -92,10 +105,13 @@ export async function openGrid(consumers: readonly NatKind[], exits: readonly Na
   };
   let serving: NatKind | undefined;
   /** One exit at a time: ten nodes idle cost what the pairs are to be measured on. */
-  const serve = async (kind: NatKind) => {
-    if (serving === kind) return;
+  const end = async () => {
     if (serving) await nodes.get(`exit-${serving}`)?.stop();
     serving = undefined;
+  };
+  const serve = async (kind: NatKind) => {
+    if (serving === kind) return;
+    await end();
     await serveAt(`exit-${kind}`, exitHost(kind), ["--service", "wireguard", "--price-gib", exitPrice]);
     await until(() => reached(kind), 60_000);
     serving = kind;
@@ -136,6 +152,25 @@ export async function openGrid(consumers: readonly NatKind[], exits: readonly Na
         await node.stop();
       }
     },
+    mapped: async (kind, speaks, outside) => {
+      await end();
+      const router = hostOf(`exit-${kind}`);
+      const home = await startRouterOf(router, exitHost(kind), { speaks: [speaks], outside: outside ?? router.address });
+      const mapping = async (): Promise<MappingView | undefined> => (await nodes.get(`exit-${kind}`)?.api.call("status"))?.serving?.mapping;
+      await serve(kind);
+      // asked once whether it leads there
+      await until(async () => (await mapping())?.state !== "none" || (await mapping())?.why !== "the router is being asked", 30_000);
+      await until(async () => !/could be asked yet/.test((await mapping())?.why ?? ""), 30_000);
+      const { addresses, serving: view } = await (nodes.get(`exit-${kind}`) as TunnelNode).api.call("status");
+      return {
+        ...{ serving: view as ServingView, addresses, forwards: home.forwards },
+        [Symbol.asyncDispose]: async () => {
+          await end();
+          await home[Symbol.asyncDispose]();
+        },
+      };
+    },
+    end,
     withoutRelays: async () => {
       await Promise.all(relays.map((name) => nodes.get(name)?.stop()));
       await startRelays("none");

@@ -1,0 +1,33 @@
+import { asMystError } from "../lib/errors.ts";
+import { deadline } from "../lib/lifecycle.ts";
+import type { Found } from "./doctor.ts";
+import { runningNode } from "./hosting.ts";
+import { mappingText } from "./texts.ts";
+
+const askMs = 8_000;
+const byHand =
+  "forward TCP 4480 and, for a tunnel, UDP 51820 to this machine in the router, or turn on UPnP there; else peers come through relays";
+
+/** Whether the router of this network has an exit reached that has no public address: as the running one finds, else as it says when asked. */
+export async function checkRouter(dataDir: string): Promise<Found> {
+  const running = await runningNode(dataDir).catch(() => undefined);
+  const mapping = (await running?.call("status"))?.serving?.mapping;
+  if (mapping) {
+    const found = mappingText(mapping);
+    return mapping.state === "announced" ? { state: "ok", found } : { state: "note", found, remedy: byHand };
+  }
+  const { viewRouter } = await import("../node/mapping.ts");
+  try {
+    const router = await viewRouter(deadline(askMs));
+    if (!router) return { state: "ok", found: "none to be asked" };
+    const found = `${router.router} maps ports by ${router.by}, its address is ${router.outside}`;
+    if (router.isPublic) return { state: "ok", found };
+    return {
+      state: "note",
+      found: `${found}, which is not public`,
+      remedy: "it is behind another NAT: peers come through relays, or the first router forwards, too",
+    };
+  } catch (error) {
+    return { state: "note", found: asMystError(error).message, remedy: byHand };
+  }
+}
