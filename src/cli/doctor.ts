@@ -45,7 +45,7 @@ export const doctor: Run<"doctor"> = async ({ settings, out, interrupts }) => {
     ["chain", withNetwork((network) => checkChain(network, settings.rpc))],
     ["clock", withNetwork(({ rpc }) => checkClock(settings.rpc ?? rpc[0] ?? ""))],
     ["listening", () => checkListening(settings)],
-    ["router", () => checkRouter(settings.dataDir)],
+    ["router", () => checkRouter(settings)],
     ...tunnelChecks(),
     ["anvil", checkAnvil],
   ];

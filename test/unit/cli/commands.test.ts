@@ -3,7 +3,7 @@ import { stepLines, wishes } from "../../../src/cli/connect.ts";
 import { relayUse, serveOptions, servingLine } from "../../../src/cli/serve.ts";
 import { type Flags, resolveSettings } from "../../../src/cli/settings.ts";
 import { statusFacts } from "../../../src/cli/status.ts";
-import { priceText, reachText, sessionFacts } from "../../../src/cli/texts.ts";
+import { mappingText, priceText, reachText, sessionFacts } from "../../../src/cli/texts.ts";
 import type { CommandName } from "../../../src/commands.ts";
 import { isMystError } from "../../../src/lib/errors.ts";
 import { describe } from "../../support/harness.ts";
@@ -14,6 +14,25 @@ const settings = <C extends CommandName>(command: C, flags: Flags) =>
   resolveSettings(command, { flags, env: {}, config: { path: "", directory: "/", values: {} }, directory: "/" }).settings;
 const code = (expected: string) => (error: unknown) => isMystError(error) && error.code === expected && Boolean(error.hint);
 const milli = (thousandths: bigint) => thousandths * 10n ** 15n;
+
+describe("cli/texts: what a router does", (test) => {
+  const ports = [
+    { protocol: "tcp" as const, port: 4480, outside: 4480 },
+    { protocol: "udp" as const, port: 51_820, outside: 1_999 },
+  ];
+  const by = { by: "upnp" as const, router: "192.168.1.1", outside: "45.9.8.7", ports };
+  test("both ports, where they lead, and why nobody is told of them", () => {
+    const forwards = "192.168.1.1 forwards tcp 4480 and udp 1999 (here 51820) of 45.9.8.7, by upnp";
+    assert.equal(mappingText({ state: "announced", ...by }), forwards);
+    assert.equal(mappingText({ state: "mapped", ...by, why: "nobody came" }), `${forwards}; not announced: nobody came`);
+    assert.equal(mappingText({ state: "none", why: "it maps no ports" }), "it maps no ports");
+  });
+
+  test("serve asks for it unless told not to", () => {
+    const asks = (flags: Flags) => serveOptions(settings("serve", { country: "DE", ...flags }), ["proxy"], myst).upnp;
+    assert.deepEqual([asks({}), asks({ upnp: "off" })], [true, false]);
+  });
+});
 
 describe("cli/connect: what is asked of the node", (test) => {
   test("safe caps and a budget when nothing is said", () => {

@@ -42,7 +42,7 @@ export type DoctorLine = { name: string; state: string; found: string; remedy?: 
 
 /** The line on the database that `mystnode doctor` has, of a directory that no node runs on. */
 export async function doctorOn(dataDir: string, tries = 3): Promise<DoctorLine | undefined> {
-  const { stdout } = await cli(["doctor", "--json", "--data-dir", dataDir]);
+  const { stdout } = await cli(["doctor", "--json", "--listen", "127.0.0.1:0", "--data-dir", dataDir]);
   const { checks } = JSON.parse(stdout) as { checks: DoctorLine[] };
   const line = checks.find(({ name }) => name === "database");
   // it gives each look ten seconds, which is little on a machine that does much else
