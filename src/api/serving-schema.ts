@@ -34,7 +34,7 @@ const watching = z.object({
 
 const mapping = z.object({
   state: z.enum(["announced", "mapped", "none"]),
-  by: z.enum(["nat-pmp", "upnp"]).optional(),
+  by: z.enum(["nat-pmp", "upnp", "hand"]).optional(),
   router: z.string().optional(),
   outside: z.string().optional(),
   ports: z.array(z.object({ protocol: z.enum(["tcp", "udp"]), port: z.number(), outside: z.number() })).optional(),

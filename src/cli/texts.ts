@@ -52,6 +52,7 @@ export const tunnelText = ({ backend, listenPort, egressIf, endpoint }: Extract<
 export function mappingText({ state, by, router, outside, ports = [], why }: MappingView): string {
   if (state === "none") return why ?? "it maps nothing";
   const own = ports.map(({ protocol, port, outside: at }) => `${protocol} ${at}${at === port ? "" : ` (here ${port})`}`).join(" and ");
+  if (by === "hand") return `peers come in by ${own} of ${outside}, which nobody here has asked for`;
   return `${router} forwards ${own} of ${outside}, by ${by}${state === "announced" || why === undefined ? "" : `; not announced: ${why}`}`;
 }
 

@@ -5,6 +5,7 @@ import type { Reach } from "../network/dial-back.ts";
 import { isLoopback, isPublic, placeOf } from "../network/diversity.ts";
 import type { Mapper, Mapping, Port } from "../network/mapping/mapper.ts";
 import type { Network } from "../network/network.ts";
+import type { HostPort } from "../network/own-addresses.ts";
 import type { MappingView } from "./types.ts";
 
 type Deps = {
@@ -16,7 +17,7 @@ type Deps = {
 
 export type RouterMapping = AsyncDisposable & {
   /** Where clients reach WireGuard, once its port is mapped and others have come through the router. */
-  endpoint(): { host: string; port: number } | undefined;
+  endpoint(): HostPort | undefined;
   /** undefined where nothing is to be mapped */
   view(): MappingView | undefined;
   /** Begins. `udp`: WireGuard's port, where there is one. */
@@ -26,14 +27,17 @@ export type RouterMapping = AsyncDisposable & {
 /** how often leases are renewed, and how soon peers are asked again where none has answered */
 const renewMs = 5 * 60_000;
 const soonMs = 2_000;
+/** the same once a start should have found some */
+const lateMs = 30_000;
+const startMs = 60_000;
 /** what was shown is shown anew after so long */
 const goodMs = 30 * 60_000;
 
-/** The TCP port to be mapped, of what this peer listens on: none where that is public, or leads to nobody outside. */
-export function portToMap(listening: string[]): number | undefined {
+/** The place to be mapped, of those that this peer listens at: none where one is public, or leads to nobody outside. */
+export function placeToMap(listening: string[]): HostPort | undefined {
   if (listening.some((address) => address.startsWith("/ip4/") && isPublic(address))) return undefined;
   const inside = listening.find((address) => address.startsWith("/ip4/") && !isLoopback(address));
-  return inside === undefined ? undefined : placeOf(inside)?.port;
+  return inside === undefined ? undefined : placeOf(inside);
 }
 
 /** `leads`: here; false: nowhere, undefined: not known */
@@ -56,7 +60,7 @@ export function openMapping({ network, clock, log, mapper }: Deps): RouterMappin
   let running: Promise<void> | undefined;
   let made = mapper;
   let view: MappingView | undefined;
-  let current: { key: string; withdraw(): void; endpoint?: { host: string; port: number }; atMs: number } | undefined;
+  let current: { key: string; withdraw(): void; endpoint?: HostPort; atMs: number } | undefined;
   let told = "";
 
   const withdraw = () => {
@@ -74,51 +78,75 @@ export function openMapping({ network, clock, log, mapper }: Deps): RouterMappin
       ports: ports.map(({ protocol, port, outside }) => `${protocol} ${outside} to ${port}`).join(", "),
     });
   };
-  /** @returns how soon the next round is due */
-  const round = async (ports: Port[]): Promise<number> => {
-    made ??= (await import("../network/mapping/mapper.ts")).createMapper();
-    const mapping = await made.renew(ports, stopped.signal).catch((error) => asMystError(error).message);
-    if (typeof mapping === "string") {
+  const announce = (key: string, own: HostPort, to: HostPort, endpoint?: HostPort) => {
+    if (current?.key !== key) {
       withdraw();
-      if (!stopped.signal.aborted) tell({ state: "none", why: mapping });
-      return renewMs;
+      current = { key, withdraw: network.announce(own, to), ...(endpoint && { endpoint }), atMs: 0 };
     }
-    const { by, lan, outside, ports: mapped } = mapping;
+    current.atMs = performance.now();
+  };
+  /** Is this known to lead here, for now? */
+  const isGood = (key: string) => current?.key === key && performance.now() - current.atMs < goodMs;
+
+  /** @returns how soon the next round is due */
+  const byRouter = async (mapping: Mapping, own: HostPort): Promise<number> => {
+    const { by, lan, outside, ports } = mapping;
     const key = JSON.stringify(mapping);
-    const isKnown = current?.key === key;
-    if (isKnown && performance.now() - (current?.atMs ?? 0) < goodMs) return renewMs;
-    const [tcp, udp] = (["tcp", "udp"] as const).map((protocol) => mapped.find((one) => one.protocol === protocol));
-    if (!tcp) return renewMs;
+    const [tcp, udp] = (["tcp", "udp"] as const).map((protocol) => ports.find((one) => one.protocol === protocol));
+    if (!tcp || isGood(key)) return renewMs;
     const found = await network.reach(tcp.outside, stopped.signal, 1);
     // what has led here is not taken back because nobody could be asked
-    if (stopped.signal.aborted || (isKnown && found.reached === "unknown")) return soonMs;
-    const seen = { by, router: lan.gateway, outside, ports: mapped };
+    if (stopped.signal.aborted || (current?.key === key && found.reached === "unknown")) return soonMs;
+    const router = { by, router: lan.gateway, outside };
     const judgement = judgeMapping(mapping, found);
-    if (!judgement.leads) {
-      const { leads, why } = judgement;
-      withdraw();
-      // behind another NAT it will never lead here
-      if (leads === false) await made.release();
-      tell(leads === false ? { state: "none", by, router: lan.gateway, outside, why } : { state: "mapped", ...seen, why });
-      if (found.reached === "unknown") return soonMs;
-      return leads === false ? goodMs : renewMs;
+    if (judgement.leads) {
+      announce(key, { ...own, host: lan.address }, { host: outside, port: tcp.outside }, udp && { host: outside, port: udp.outside });
+      tell({ state: "announced", ...router, ports });
+      return renewMs;
     }
-    if (!isKnown) {
-      withdraw();
-      const endpoint = udp && { host: outside, port: udp.outside };
-      const undo = network.announce({ host: lan.address, port: tcp.port }, { host: outside, port: tcp.outside });
-      current = { key, withdraw: undo, ...(endpoint && { endpoint }), atMs: 0 };
+    const { leads, why } = judgement;
+    withdraw();
+    // behind another NAT it will never lead here
+    if (leads === false) await made?.release();
+    tell(leads === false ? { state: "none", ...router, why } : { state: "mapped", ...router, ports, why });
+    if (found.reached === "unknown") return soonMs;
+    return leads === false ? goodMs : renewMs;
+  };
+  /** Where the router maps nothing: it may have been told by hand to have libp2p's port lead here, or whoever rents this machine out has. */
+  const byHand = async (why: string, own: HostPort): Promise<number> => {
+    if (isGood("hand")) return renewMs;
+    const { reached, seen } = await network.reach(own.port, stopped.signal, 1);
+    if (stopped.signal.aborted || reached === "unknown") return soonMs;
+    if (reached === "yes" && seen !== undefined) {
+      announce("hand", own, { host: seen, port: own.port });
+      tell({ state: "announced", by: "hand", outside: seen, ports: [{ protocol: "tcp", port: own.port, outside: own.port }] });
+      return renewMs;
     }
-    if (current) current.atMs = performance.now();
-    tell({ state: "announced", ...seen });
-    return renewMs;
+    withdraw();
+    tell({ state: "none", why });
+    return goodMs;
   };
   const keep = async (udp: number | undefined) => {
-    const tcp = portToMap(network.listening());
-    if (tcp === undefined) return;
-    const ports: Port[] = [{ protocol: "tcp", port: tcp }, ...(udp === undefined ? [] : [{ protocol: "udp" as const, port: udp }])];
+    const own = placeToMap(network.listening());
+    if (!own) return;
+    const ports: Port[] = [{ protocol: "tcp", port: own.port }, ...(udp === undefined ? [] : [{ protocol: "udp" as const, port: udp }])];
+    made ??= (await import("../network/mapping/mapper.ts")).createMapper();
     tell({ state: "none", why: "the router is being asked" });
-    while (!stopped.signal.aborted) await clock.sleep(await round(ports), stopped.signal).catch(() => undefined);
+    const beganMs = performance.now();
+    while (!stopped.signal.aborted) {
+      const mapping = await made.renew(ports, stopped.signal).catch((error) => asMystError(error).message);
+      if (stopped.signal.aborted) return;
+      let dueMs = renewMs;
+      if (typeof mapping !== "string") dueMs = await byRouter(mapping, own);
+      else {
+        if (current?.key !== "hand") withdraw();
+        if (!current) tell({ state: "none", why: mapping });
+        // the tunnel's port cannot be tried, so it is not believed to lead here as well
+        if (udp === undefined) dueMs = await byHand(mapping, own);
+      }
+      if (dueMs === soonMs && performance.now() - beganMs > startMs) dueMs = lateMs;
+      await clock.sleep(dueMs, stopped.signal).catch(() => undefined);
+    }
   };
   return {
     endpoint: () => current?.endpoint,

@@ -222,11 +222,11 @@ export type ServingView = {
 
 /**
  * What the router of the local network was asked for. `announced`: peers have come in by it; `mapped`: nobody has, or it is not seen where it says
- * that it is; `none`: it maps nothing. `outside`: its own address.
+ * that it is; `none`: it maps nothing. `outside`: its own address. By `hand`: it maps nothing when it is asked, and peers come in all the same.
  */
 export type MappingView = {
   state: "announced" | "mapped" | "none";
-  by?: "nat-pmp" | "upnp";
+  by?: "nat-pmp" | "upnp" | "hand";
   router?: string;
   outside?: string;
   ports?: { protocol: "tcp" | "udp"; port: number; outside: number }[];

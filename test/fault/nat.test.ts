@@ -60,7 +60,5 @@ describe("fault/nat: two ends behind NAT find a way to each other", (register, {
       exit.addresses.filter((address) => !address.includes("/p2p-circuit/") && !address.startsWith("/ip4/192.168.")),
       [],
     );
-    const { why, way } = await grid.meet(hopeless, noRelay);
-    assert.match(why ?? way, /no relay reaches it/);
   });
 });

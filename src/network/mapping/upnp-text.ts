@@ -31,13 +31,22 @@ function placeAt(text: string, base: URL | undefined, gateway: string): URL | un
   return url?.protocol === "http:" && url.hostname === gateway && url.username === "" ? url : undefined;
 }
 
-/** Elements of that name, with or without a prefix, in an element and all that is in it. */
-const named = (within: XmlElement, name: string): XmlElement[] =>
-  within.children.flatMap((child) =>
-    child instanceof XmlElement ? [...(localName(child) === name ? [child] : []), ...named(child, name)] : [],
-  );
-const localName = ({ name }: XmlElement): string => name.slice(name.indexOf(":") + 1);
-const textOf = (within: XmlElement, name: string): string | undefined => named(within, name)[0]?.text.trim();
+/** What a description needs is some ten deep; what is nested deeper, at the cost of each level, is not looked at. */
+const maxDepth = 16;
+
+/** Elements of that name, with or without a prefix, in an element and what is in it. */
+function* named(within: XmlElement, name: string, depth = 0): Generator<XmlElement> {
+  if (depth === maxDepth) return;
+  for (const child of within.children) {
+    if (!(child instanceof XmlElement)) continue;
+    if (child.name.slice(child.name.indexOf(":") + 1) === name) yield child;
+    yield* named(child, name, depth + 1);
+  }
+}
+function textOf(within: XmlElement, name: string): string | undefined {
+  for (const element of named(within, name)) return element.text.trim();
+  return undefined;
+}
 
 /** @throws MALFORMED for what is no XML, or nested too deep */
 function read(xml: string): XmlElement {
@@ -55,7 +64,7 @@ export function serviceIn(xml: string, location: URL, gateway: string): Service 
   const root = read(xml);
   const given = textOf(root, "URLBase");
   const base = given === undefined || given === "" ? location : placeAt(given, location, gateway);
-  const services = named(root, "service").flatMap((one) => {
+  const services = [...named(root, "service")].flatMap((one) => {
     const type = textOf(one, "serviceType");
     const control = base && placeAt(textOf(one, "controlURL") ?? "", base, gateway);
     return type !== undefined && control && mappingServices.includes(type) ? [{ type, control }] : [];

@@ -139,6 +139,7 @@ describe("network/mapping: the router's ports, by real sockets", (test) => {
     "no XML": "hello",
     nothing: "",
     "one that nests deep": `${deep}${"</a>".repeat(15_000)}`.slice(0, 65_000),
+    "one that nests services in services": `<root>${"<service><serviceType>x</serviceType>".repeat(900)}${"</service>".repeat(900)}</root>`,
     "more than 64 KiB": `<r><NewExternalIPAddress>45.9.8.7</NewExternalIPAddress>${" ".repeat(70_000)}</r>`,
     "entities that grow": `<!DOCTYPE r [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;">]><r><NewExternalIPAddress>&b;</NewExternalIPAddress></r>`,
     "an address that is none": "<r><NewExternalIPAddress>1.2.3.4/../x</NewExternalIPAddress></r>",

@@ -43,7 +43,7 @@ describe("doctor: the router of the local network, as it is asked", (test) => {
       }
       const { state, found, remedy } = await checkRouter({ dataDir, listen });
       assert.deepEqual([state, found], ["note", "the router 192.168.7.1 maps no ports, neither by NAT-PMP nor by UPnP"]);
-      assert.match(remedy ?? "", /forward TCP 4480 and, for a tunnel, UDP 51820/);
+      assert.match(remedy ?? "", /forward TCP 4480 there and, for a tunnel, UDP 51820/);
     },
     { skip },
   );

@@ -25,6 +25,8 @@ describe("cli/texts: what a router does", (test) => {
     const forwards = "192.168.1.1 forwards tcp 4480 and udp 1999 (here 51820) of 45.9.8.7, by upnp";
     assert.equal(mappingText({ state: "announced", ...by }), forwards);
     assert.equal(mappingText({ state: "mapped", ...by, why: "nobody came" }), `${forwards}; not announced: nobody came`);
+    const hand = { state: "announced" as const, by: "hand" as const, outside: "45.9.8.7", ports: ports.slice(0, 1) };
+    assert.equal(mappingText(hand), "peers come in by tcp 4480 of 45.9.8.7, which nobody here has asked for");
     assert.equal(mappingText({ state: "none", why: "it maps no ports" }), "it maps no ports");
   });
 

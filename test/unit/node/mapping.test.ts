@@ -4,7 +4,7 @@ import { MystError } from "../../../src/lib/errors.ts";
 import { silentLogger as log } from "../../../src/lib/ports.ts";
 import type { Reach } from "../../../src/network/dial-back.ts";
 import type { Mapper, Mapping } from "../../../src/network/mapping/mapper.ts";
-import { judgeMapping, openMapping, portToMap } from "../../../src/node/mapping.ts";
+import { judgeMapping, openMapping, placeToMap } from "../../../src/node/mapping.ts";
 import { describe } from "../../support/harness.ts";
 import { until } from "../../support/until.ts";
 
@@ -49,10 +49,11 @@ function node(renew: Mapper["renew"], reach: () => Reach) {
 
 describe("node/mapping", (test) => {
   test("what is mapped: the port that is listened on in the local network, unless there is a public address or nothing but loopback", () => {
-    assert.equal(portToMap(["/ip4/127.0.0.1/tcp/4480", "/ip4/192.168.1.9/tcp/4481", "/ip6/fd00::2/tcp/4480"]), 4481);
-    assert.equal(portToMap(["/ip4/127.0.0.1/tcp/4480"]), undefined);
-    assert.equal(portToMap(["/ip4/192.168.1.9/tcp/4480", "/ip4/45.1.0.2/tcp/4480"]), undefined);
-    assert.equal(portToMap([]), undefined);
+    const mixed = ["/ip4/127.0.0.1/tcp/4480", "/ip4/192.168.1.9/tcp/4481", "/ip6/fd00::2/tcp/4480"];
+    assert.deepEqual(placeToMap(mixed), { host: "192.168.1.9", port: 4481 });
+    assert.equal(placeToMap(["/ip4/127.0.0.1/tcp/4480"]), undefined);
+    assert.equal(placeToMap(["/ip4/192.168.1.9/tcp/4480", "/ip4/45.1.0.2/tcp/4480"]), undefined);
+    assert.equal(placeToMap([]), undefined);
   });
 
   test("a router's word is good once peers see us at its address, and one has come in", () => {
@@ -107,6 +108,26 @@ describe("node/mapping", (test) => {
     assert.equal(announced.size, 0);
     await until(() => made.view()?.state === "announced", 10_000);
     await made[Symbol.asyncDispose]();
+  });
+
+  test("a port that leads here although the router maps nothing is announced, where there is no tunnel's beside it", async () => {
+    const refusing = async () => {
+      throw new MystError("PEER_REFUSED", "the router maps no ports");
+    };
+    let leads = true;
+    const found = (): Reach => (leads ? { reached: "yes", seen: outside } : { reached: "no", seen: outside });
+    const proxy = node(refusing, found);
+    proxy.made.start(undefined);
+    await until(() => proxy.made.view()?.state === "announced");
+    assert.deepEqual([proxy.made.view()?.by, ...proxy.announced], ["hand", "192.168.1.9:4480 45.9.8.7:4480"]);
+    await proxy.made[Symbol.asyncDispose]();
+    assert.equal(proxy.announced.size, 0);
+    leads = false;
+    const closed = node(refusing, found);
+    closed.made.start(undefined);
+    await until(() => closed.made.view()?.why === "the router maps no ports");
+    assert.equal(closed.announced.size, 0);
+    await closed.made[Symbol.asyncDispose]();
   });
 
   test("why a router maps nothing is told", async () => {
