@@ -40,7 +40,7 @@ export type ConsumerSessionOptions = {
   terms: Terms;
   budget: bigint;
   signal: AbortSignal;
-  /** the exit has so long to answer the proposal, default 10 s */
+  /** the exit has so long to answer the proposal, and then its service to open; default 10 s */
   answerMs?: number;
   /** The stream broke; `rejoin` or `leave` is to follow. Absent: that ends the session. */
   onLost?(error: MystError): void;
@@ -188,6 +188,8 @@ export async function openSession(deps: ConsumerDeps, options: ConsumerSessionOp
       }
       case "openService":
         startedMs = clock.nowMs();
+        // a narrow way is slow to answer, and then to be found out
+        tooLong.refresh();
         handle = await deps.service.open({
           sessionId: id,
           peer: exit.peer,

@@ -4,10 +4,10 @@ import { openRecorded } from "../support/recorded.ts";
 import { enterNamespaces } from "../tunnel/backend/rig.ts";
 import { type LinkFound, runLinks } from "./support/link-run.ts";
 
-const kinds = ["path 1000"];
+const kinds = ["path 800"];
 const skip = enterNamespaces(import.meta.filename);
 
-describe("fault/link: a line that takes no packet over 1,000 bytes, and says nothing of it", (test, { before }) => {
+describe("fault/link: a line that takes no packet over 800 bytes, and says nothing of it", (test, { before }) => {
   let found: LinkFound;
   before(
     async () => {

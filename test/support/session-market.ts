@@ -154,7 +154,9 @@ export async function sessionMarket(options: Options = {}) {
     return consumerEnd;
   };
   const openFrames = () => openFramesAs(payer.identity.peerId);
-  const open = (change: { budget?: bigint; terms?: Partial<Terms> } & Pick<ConsumerSessionOptions, "onPromise" | "onLost"> = {}) =>
+  const open = (
+    change: { budget?: bigint; terms?: Partial<Terms> } & Pick<ConsumerSessionOptions, "onPromise" | "onLost" | "answerMs"> = {},
+  ) =>
     openSession(
       { ...payer.deps, network: { openFrames }, service: service.consumer },
       {
@@ -164,6 +166,7 @@ export async function sessionMarket(options: Options = {}) {
         signal: new AbortController().signal,
         ...(change.onPromise && { onPromise: change.onPromise }),
         ...(change.onLost && { onLost: change.onLost }),
+        ...(change.answerMs !== undefined && { answerMs: change.answerMs }),
       },
     );
   return {

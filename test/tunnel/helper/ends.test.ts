@@ -15,7 +15,7 @@ const limited = { ...exitConfig, speed: { perClient: 1e9, whole: 2e9 }, flowLimi
 const look = (host: Host): string =>
   host
     .run(
-      "nft -s list ruleset; ip rule; ip -6 rule; ip route show table all; ip -6 route show table all; ip -o link | cut -d: -f2; cat /proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv4/conf/all/src_valid_mark",
+      "nft -s list ruleset; ip rule; ip -6 rule; ip route show table all; ip -6 route show table all; ip -o link | cut -d: -f2; cat /proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv4/conf/all/src_valid_mark /proc/sys/net/ipv4/tcp_mtu_probing /proc/sys/net/ipv4/tcp_base_mss",
     )
     .replaceAll(/^.*(fe80:|multicast).*\n/gm, "");
 

@@ -5,8 +5,10 @@ import type { Standing } from "../../../src/services/wireguard/plan/standing.ts"
 import { describe } from "../../support/harness.ts";
 import { until } from "../../support/until.ts";
 import { enterNamespaces } from "../backend/rig.ts";
+import type { Namespace } from "../support/namespaces.ts";
 import type { Probe } from "../support/probe.ts";
 import {
+  controlPeer,
   home,
   internet,
   type KillSwitchRig,
@@ -126,6 +128,30 @@ describe("kill switch: what passes beside the tunnel", (test, { before, after })
         assert.equal(await rig.consumer.ask({ do: "tcp", host: to, port: 53 }), `open ${own} ${resolver}`, to);
       assert.equal(await rig.consumer.ask({ do: "tcp", host: tunnelDns, port: 53 }), `open ${own} ${tunnelDns}`);
       assert.equal(strayed(), 0);
+    },
+    { skip },
+  );
+
+  test(
+    "the node's connections to peers are of segments that every way takes, in both directions, and no others are",
+    async () => {
+      const hooks = ["postrouting priority 400", "input priority 400"];
+      const chains = hooks.map(
+        (hook, i) => `chain c${i} { type filter hook ${hook}; tcp flags & syn == syn tcp option maxseg size 536 counter; }\n`,
+      );
+      /** what the opening packet and its answer ask for, so seen where they leave and come in */
+      const small = async (who: Namespace, host: string, port: number) => {
+        rig.consumer.run("nft -f -", `add table inet sizes\ndelete table inet sizes\ntable inet sizes { ${chains.join(" ")} }\n`);
+        assert.match(await who.ask({ do: "tcp", host, port }), /^open/);
+        const listed = rig.consumer.run("nft list table inet sizes");
+        return [...listed.matchAll(/packets (\d+)/g)].map(([, packets]) => Number(packets) > 0);
+      };
+      await rig.unload();
+      assert.deepEqual(await small(rig.node, controlPeer, 4001), [false, false]);
+      await rig.load({ state: "up", tunnel });
+      assert.deepEqual(await small(rig.node, controlPeer, 4001), [true, true]);
+      assert.deepEqual(await small(rig.consumer, internet, 80), [false, false]);
+      rig.consumer.run("nft delete table inet sizes");
     },
     { skip },
   );

@@ -111,6 +111,29 @@ describe("session: both drivers on real ledgers", (test) => {
     }
   });
 
+  test("an exit that is slow to answer, and a service that is slow to open then, each have their own time for it", async () => {
+    await using m = await sessionMarket();
+    const answerMs = 1_000;
+    const [{ admit }, { open }] = [m.service.provider, m.service.consumer];
+    m.service.provider.admit = async (admission) => {
+      mock.timers.tick(0.7 * answerMs);
+      return admit(admission);
+    };
+    m.service.consumer.open = async (opening) => {
+      mock.timers.tick(0.7 * answerMs);
+      return open(opening);
+    };
+    mock.timers.enable({ apis: ["setTimeout", "setInterval", "Date"], now: Date.now() });
+    try {
+      const session = await m.open({ answerMs });
+      for (let i = 0; i < 20; i += 1) await turn();
+      assert.equal(session.state().phase, "ACTIVE");
+    } finally {
+      await m.server.stop();
+      mock.timers.reset();
+    }
+  });
+
   test("an exit that counts more than it gave is disputed and gets no further promise", async () => {
     await using m = await sessionMarket();
     const session = await m.open();

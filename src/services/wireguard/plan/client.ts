@@ -103,7 +103,7 @@ export function killSwitchPlan(facts: KillSwitchFacts, given: Standing): HostPla
         : blockingSteps(facts.ipv6)),
     ],
     // the reverse path of what comes to the mark's own connections is looked up with the mark
-    sysctls: [{ key: "net/ipv4/conf/all/src_valid_mark", value: "1" }, blackHoles],
+    sysctls: [{ key: "net/ipv4/conf/all/src_valid_mark", value: "1" }, ...blackHoles],
     accepts: [],
   };
 }
@@ -124,6 +124,7 @@ function leavingChains(
     ...(first ? chain("into_first", "", intoFirst(uid, first, { tunnel })) : []),
     ...chain("may_leave", "", [
       "meta l4proto { tcp, udp } th dport { 53, 853 } return",
+      `meta skuid ${checkUid(uid)} ip daddr . meta l4proto . th dport @control ${smallSegments}`,
       `meta skuid ${checkUid(uid)} ip daddr . meta l4proto . th dport @control ct mark set ${mark} accept`,
       // the last packets of a connection whose socket has been closed belong to no user any more
       `ip daddr . meta l4proto . th dport @control ct mark ${mark} ct state established accept`,
@@ -145,6 +146,12 @@ function leavingChains(
 }
 
 const mark = `0x${clientMark.toString(16)}`;
+
+/**
+ * What opens a connection of the control plane asks for segments that every way takes (RFC 9293 3.7.1), in both directions: where larger ones are lost
+ * without a word a peer must not first find that out, which takes TCP 3 s and more. The kernel only ever lowers this option.
+ */
+const smallSegments = "tcp flags & (syn | rst) == syn tcp option maxseg size set 536";
 const ndp = "{ nd-neighbor-solicit, nd-neighbor-advert, nd-router-solicit, nd-router-advert }";
 
 /** Only while a way is looked for does more pass than the exit's own port. */
@@ -171,6 +178,7 @@ function endpointSet(name: string, endpoints: Endpoint[]): string[] {
 
 /** What comes in answer to what may leave. */
 const inputRules = (tun: string, { tunnel, first }: Standing, { lan, split }: Exceptions): string[] => [
+  `ct mark ${mark} iifname != "${tun}" ${smallSegments}`,
   // related: ICMP about these connections, of which "fragmentation needed" is one
   `ct mark ${mark} iifname != "${tun}" ct state established,related accept`,
   ...(tunnel ? [`iifname "${tun}" goto from_tunnel`] : []),

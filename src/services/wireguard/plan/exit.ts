@@ -106,7 +106,7 @@ export function exitPlan(facts: ExitFacts): HostPlan {
     nft: replaceTable(exitTable, lines.join("\n")),
     steps: [...(isLimited ? uplinkSteps(tun) : []), ...exitSteps(tun, pool, mtu)],
     ...(isLimited && { shaping: shapingOf(tun, pool, facts.speed ?? {}) }),
-    sysctls: [{ key: "net/ipv4/ip_forward", value: "1" }, blackHoles],
+    sysctls: [{ key: "net/ipv4/ip_forward", value: "1" }, ...blackHoles],
     accepts: exitAccepts(tun),
   };
 }

@@ -45,9 +45,12 @@ export const receiveBuffer: Sysctl = { key: "net/core/rmem_default", value: Stri
 
 /**
  * TCP finds a smaller size by itself where large packets are lost without a word (RFC 4821): the control plane's own connections have no tunnel that
- * fits them to the way. Off by default.
+ * fits them to the way. Off by default; and where it is on it tries 1,024 bytes first and then half of that, for which nobody waits long enough.
  */
-export const blackHoles: Sysctl = { key: "net/ipv4/tcp_mtu_probing", value: "1" };
+export const blackHoles: Sysctl[] = [
+  { key: "net/ipv4/tcp_mtu_probing", value: "1" },
+  { key: "net/ipv4/tcp_base_mss", value: "512" },
+];
 
 /** A rule for the head of a chain of table `ip filter`, where that chain exists: `iifname "…" counter accept`. */
 export type Accept = { chain: string; rule: string };
