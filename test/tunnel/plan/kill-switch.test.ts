@@ -61,6 +61,15 @@ const disguised: Record<string, "control" | "wireguard"> = {
   "unmarked UDP to the exit's port": "wireguard",
 };
 
+const lease = `${process.execPath} -e 'const s=require("dgram").createSocket("udp4");s.bind(68,()=>s.send("x",67,"${lan}",()=>s.close()))'`;
+/** counts what has come in by the cable, past all that could have kept it out */
+const arrivals = `table inet arrivals {
+  counter arrived { }
+  chain input { type filter hook input priority 400; iifname "eth0" meta l4proto { tcp, udp } th dport 80 counter name arrived; }
+}
+`;
+const reversePaths = (how: 0 | 1) => `sysctl -qw net.ipv4.conf.all.rp_filter=${how} net.ipv4.conf.eth0.rp_filter=${how}`;
+
 describe("kill switch", (test, { before, after }) => {
   let rig: KillSwitchRig;
 
@@ -70,6 +79,8 @@ describe("kill switch", (test, { before, after }) => {
   after(() => rig?.end());
 
   const host = (who: Who): Namespace => rig[who];
+  const arrived = (): number =>
+    Number(/packets (\d+)/.exec(rig.consumer.run("nft reset counter inet arrivals arrived"))?.[1] ?? Number.NaN);
   const leaked = (name: string): number => rig.seen()[disguised[name] ?? "other"];
 
   for (const [name, [, who, probe]] of Object.entries(leaks))
@@ -120,7 +131,8 @@ describe("kill switch", (test, { before, after }) => {
       test(
         `${name}: ${shield[row].packet}: ${verdict(row, state)}, nothing by the cable`,
         async () => {
-          rig.seen();
+          // the last words of a connection that was let through before
+          await until(() => rig.seen().control === 0);
           const tried = Object.entries(leaks).filter(([, [of]]) => of === row);
           const results = await Promise.all(tried.map(async ([what, [, who, probe]]) => `${what}: ${await host(who).ask(probe)}`));
           assert.deepEqual({ ...rig.seen(), ndp: 0 }, { wireguard: 0, control: 0, dhcp: 0, ndp: 0, other: 0 }, results.join("; "));
@@ -148,6 +160,65 @@ describe("kill switch", (test, { before, after }) => {
       { skip },
     );
   }
+
+  test(
+    "without it somebody on the same network reaches the host, the tunnel's address too",
+    async () => {
+      await rig.load(up);
+      await rig.unload({ routes: false });
+      rig.outside.run(`ip route replace ${own}/32 via 11.0.0.1`);
+      rig.consumer.run(`nft -f -; ${reversePaths(0)}`, arrivals);
+      for (const address of ["11.0.0.1", own]) {
+        arrived();
+        await rig.outside.ask({ do: "tcp", host: address, port: 80 });
+        assert.ok(arrived() > 0, address);
+      }
+    },
+    { skip },
+  );
+  for (const state of shieldStates) {
+    test(
+      `${state}: what is there has been entered once more`,
+      () => rig.load(state === "up" || state === "handshaking" ? { state, tunnel } : { state }),
+      { skip },
+    );
+    test(
+      `${state}: ${shield.exit.packet}: ${verdict("exit", state)}`,
+      async () => {
+        rig.seen();
+        const result = rig.consumer.run(marked(exitAddress, exitPort)).trim();
+        const { wireguard, other } = rig.seen();
+        assert.equal(other, 0);
+        assert.equal(wireguard > 0, verdict("exit", state) === "passes", result);
+      },
+      { skip },
+    );
+    test(
+      `${state}: ${shield.basics.packet}: ${verdict("basics", state)}`,
+      async () => {
+        rig.seen();
+        rig.consumer.run(lease);
+        assert.equal(rig.seen().dhcp, 1);
+      },
+      { skip },
+    );
+    for (const row of ["unasked", "spoofed"] as const)
+      test(
+        `${state}: ${shield[row].packet}: ${verdict(row, state)}`,
+        async () => {
+          const host = row === "unasked" ? "11.0.0.1" : own;
+          arrived();
+          const probes = (["tcp", "udp"] as const).map((by) => rig.outside.ask({ do: by, host, port: 80 }));
+          assert.deepEqual(await Promise.all(probes), ["silence", "silence"]);
+          assert.equal(arrived(), 0);
+        },
+        { skip },
+      );
+  }
+
+  test("and reverse paths are looked at again", () => void rig.consumer.run(`nft delete table inet arrivals; ${reversePaths(1)}`), {
+    skip,
+  });
 
   test(
     "programs need not wait: what may not leave is refused at once",
@@ -252,9 +323,7 @@ describe("kill switch", (test, { before, after }) => {
     async () => {
       await rig.load(up);
       rig.seen();
-      rig.consumer.run(
-        `${process.execPath} -e 'const s=require("dgram").createSocket("udp4");s.bind(68,()=>s.send("x",67,"${lan}",()=>s.close()))'`,
-      );
+      rig.consumer.run(lease);
       assert.equal(rig.seen().dhcp, 1);
     },
     { skip },
