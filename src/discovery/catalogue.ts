@@ -47,14 +47,29 @@ const rowCodec = cborCodec(
 export async function openCatalogue({ store, clock, network, announcers }: Deps, maxOffers = defaultMaxOffers): Promise<Catalogue> {
   const table = store.table("offer");
   const held = new Map<string, KnownOffer>();
+  /** the same by peer id: they are listed often, and others come seldom */
+  const inOrder: KnownOffer[] = [];
   const changed = new Set<string>();
   const orderOf = secretOrder();
   const orders = new Map<string, number>();
   /** many go at once, for one at a time would cost a look at all of them each */
   const slack = Math.floor(maxOffers / 100);
   const isUnbonded = ({ offer }: SignedOffer) => announcers.standing(offer.address) === "unbonded";
+  const placeOf = (peer: string): number => {
+    let [low, high] = [0, inOrder.length];
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if ((inOrder[middle]?.offer.peer ?? "") < peer) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  };
+  const hold = (peer: string, known: KnownOffer) => {
+    inOrder.splice(placeOf(peer), held.has(peer) ? 1 : 0, known);
+    held.set(peer, known);
+  };
   const forget = (peer: string) => {
-    held.delete(peer);
+    if (held.delete(peer)) inOrder.splice(placeOf(peer), 1);
     orders.delete(peer);
     changed.add(peer);
   };
@@ -66,7 +81,7 @@ export async function openCatalogue({ store, clock, network, announcers }: Deps,
   for await (const [peer, bytes] of table.entries()) {
     try {
       const { envelope, sources } = rowCodec.decode(bytes);
-      held.set(peer, { ...openOffer(envelope, network, clock.nowMs()), sources });
+      hold(peer, { ...openOffer(envelope, network, clock.nowMs()), sources });
     } catch {
       changed.add(peer);
     }
@@ -82,7 +97,7 @@ export async function openCatalogue({ store, clock, network, announcers }: Deps,
     for (const [peer, known] of held) if (known.offer.expiresMs <= nowMs || isUnbonded(known)) forget(peer);
   };
   const remember = (signed: SignedOffer, sources: DiscoverySource[]) => {
-    held.set(signed.offer.peer, { ...signed, sources });
+    hold(signed.offer.peer, { ...signed, sources });
     changed.add(signed.offer.peer);
   };
 
@@ -109,9 +124,7 @@ export async function openCatalogue({ store, clock, network, announcers }: Deps,
     forget,
     all: () => {
       const nowMs = clock.nowMs();
-      return [...held.values()]
-        .filter((known) => known.offer.expiresMs > nowMs && !isUnbonded(known))
-        .sort((a, b) => (a.offer.peer < b.offer.peer ? -1 : 1));
+      return inOrder.filter((known) => known.offer.expiresMs > nowMs && !isUnbonded(known));
     },
     save: async () => {
       purge();

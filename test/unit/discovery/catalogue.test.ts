@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { everybody, type Standing } from "../../../src/discovery/announcers.ts";
 import { openCatalogue } from "../../../src/discovery/catalogue.ts";
 import { isMystError } from "../../../src/lib/errors.ts";
+import { draws } from "../../support/draws.ts";
 import { describe } from "../../support/harness.ts";
 import { fakeClock, identity, market, memoryStore, signedBy, startMs } from "./offers.ts";
 
@@ -32,6 +33,32 @@ describe("discovery/catalogue", (test) => {
         [bob.peerId, BigInt(startMs)],
       ].sort(),
     );
+  });
+
+  test("all are listed by peer id, whatever was taken in, renewed, forgotten, evicted or read from the disk", async () => {
+    const { catalogue, again } = await open(24);
+    const draw = draws(7);
+    const expected = new Map<string, bigint>();
+    const check = (one: typeof catalogue) => {
+      const listed = one.all().map(({ offer }) => [offer.peer, offer.seq] as const);
+      assert.deepEqual(
+        listed,
+        [...expected].sort(([a], [b]) => (a < b ? -1 : 1)),
+      );
+    };
+    for (let step = 0; step < 400; step += 1) {
+      const who = identity(1 + Math.floor(draw() * 60));
+      if (draw() < 0.2) {
+        catalogue.forget(who.peerId);
+        expected.delete(who.peerId);
+      } else if (catalogue.add(signedBy(who, next(step)), "gossip")) expected.set(who.peerId, BigInt(startMs + step));
+      // who is evicted is the catalogue's choice
+      for (const peer of [...expected.keys()]) if (!catalogue.get(peer)) expected.delete(peer);
+      check(catalogue);
+    }
+    assert.ok(expected.size > 5);
+    await catalogue.save();
+    check(await again());
   });
 
   test("two contents of one seq: the first stays, so that nobody can be told two things at once and change their mind", async () => {
