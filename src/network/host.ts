@@ -200,10 +200,11 @@ export async function createNetwork(deps: NetworkDeps, options: NetworkOptions):
     await relayTransport.guard(host, true);
     await services.own.listenMore(relays);
   };
-  if (!loopback && direct.length > 0) {
-    await answerDialBacks({ ...streams, ...liveness }, clock);
-    void keepReached({ own: services.own, asker, log, seekRelay }, ending.signal, options.reaching);
-  }
+  if (direct.length > 0) await answerDialBacks({ ...streams, ...liveness }, clock);
+  if (direct.length > 0 && !loopback)
+    keepReached({ own: services.own, asker, log, seekRelay }, ending.signal, options.reaching).catch((error) =>
+      log.warn("whether this peer is reached is not looked at any more", { error: String(error) }),
+    );
   log.info("network is up", { peer: identity.peerId, addresses: host.getMultiaddrs().join(" "), loopback, clientMode });
 
   let stopping: Promise<void> | undefined;
