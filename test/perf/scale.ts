@@ -1,8 +1,9 @@
+import { plotOf } from "../support/plot.ts";
 import { type Figure, type Measurement, percentile } from "../support/report.ts";
 import { measureScale, type ScaleFound } from "./support/scale/market.ts";
 import { measureOffers, type OffersFound } from "./support/scale/offers.ts";
 
-const peers = [100, 1_000, 10_000];
+const peers = [100, 300, 1_000, 3_000, 10_000];
 const offers = [100, 1_000, 10_000];
 /** few, for each peer checks each offer: what it costs goes by their number, and is told for one */
 const exits = 5;
@@ -34,12 +35,31 @@ const figuresOfOffers = (count: number, found: OffersFound): Figure[] => [
   lower(`listMsOf${count}Offers`, found.listMs, "ms"),
 ];
 
+/** What is drawn: the figures of that name at each size that was reached. */
+const drawn = [
+  { name: "bytesPerOffer", title: "of one peer for an offer announced once", unit: "bytes" },
+  { name: "otherBytesPerHour", title: "of one peer, questions and DHT", unit: "bytes an hour" },
+  { name: "cpuPerOffer", title: "of one peer for an offer announced once", unit: "ms of a core" },
+  { name: "heapPerPeer", title: "of one peer on the heap", unit: "bytes" },
+  { name: "connections", title: "connections of a peer", unit: "mean" },
+  { name: "heardP95", title: "until a peer knows an offer, p95", unit: "ms, virtual" },
+];
+
+/** Also used by its test. */
+export function plotOfScale(figures: Figure[]): string {
+  const at = (name: string) =>
+    peers.flatMap((count) => figures.flatMap((one) => (one.name === `${name}Of${count}` ? [[count, one.value] as const] : [])));
+  const panels = drawn.map(({ name, title, unit }) => ({ title, unit, points: at(name) }));
+  return plotOf("What one peer costs as the network grows (npm run bench -- scale)", "peers", panels);
+}
+
 const scale: Measurement = {
   about:
-    "what one peer costs as the network grows: bytes, CPU and memory of each of 100, 1,000 and 10,000 peers in memory and virtual time, and of 100, 1,000 and 10,000 offers",
+    "what one peer costs as the network grows: bytes, CPU and memory of each of 100 to 10,000 peers in memory and virtual time, and of 100, 1,000 and 10,000 offers",
   runs: 5,
   // in virtual time
   blocksLoop: true,
+  plot: plotOfScale,
   run: async ({ runs, log, signal, recorded }) => {
     const figures: Figure[] = [];
     let tried = 0;

@@ -1,4 +1,4 @@
-import { readdirSync } from "node:fs";
+import { readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { parseArgs } from "node:util";
@@ -8,9 +8,10 @@ import { type Found, type Measurement, reportOf, tableOf } from "./report.ts";
 const voidDelayMs = 200;
 
 /**
- * `NAME [--runs N] [--json] [--resume FILE]`: runs the measurement that test/<folder>/NAME.ts exports and prints what it found, as a
+ * `NAME [--runs N] [--json] [--resume FILE] [--plot FILE]`: runs the measurement that test/<folder>/NAME.ts exports and prints what it found, as a
  * table or as one JSON object and nothing else on stdout. Exits 1 when it falls short, and 2 with the names there are on an unknown one.
- * With FILE, what each run of a row finds is written there, and a row that was broken off goes on from it.
+ * With FILE, what each run of a row finds is written there, and a row that was broken off goes on from it. With --plot a
+ * measurement that can be drawn is, into that file, as SVG.
  */
 export async function measure(folder: "perf" | "fault"): Promise<void> {
   const directory = join(import.meta.dirname, "..", folder);
@@ -18,19 +19,24 @@ export async function measure(folder: "perf" | "fault"): Promise<void> {
   const command = folder === "perf" ? "bench" : "fault";
   const { values, positionals } = parseArgs({
     allowPositionals: true,
-    options: { runs: { type: "string" }, json: { type: "boolean" }, resume: { type: "string" } },
+    options: { runs: { type: "string" }, json: { type: "boolean" }, resume: { type: "string" }, plot: { type: "string" } },
   });
   const [name = "", ...more] = positionals;
   const runs = values.runs === undefined ? undefined : Number(values.runs);
   if (!names.includes(name) || more.length > 0 || (runs !== undefined && !(Number.isInteger(runs) && runs > 0))) {
     console.error(
-      `usage: npm run ${command} -- NAME [--runs N] [--json] [--resume FILE]\n\nNAME is one of: ${names.join(", ") || "(there is none yet)"}`,
+      `usage: npm run ${command} -- NAME [--runs N] [--json] [--resume FILE] [--plot FILE]\n\nNAME is one of: ${names.join(", ") || "(there is none yet)"}`,
     );
     process.exitCode = 2;
     return;
   }
   const measurement = ((await import(join(directory, `${name}.ts`))) as { default: Measurement }).default;
   const log = (line: string) => console.error(line);
+  if (values.plot !== undefined && !measurement.plot) {
+    log(`${name} cannot be drawn`);
+    process.exitCode = 2;
+    return;
+  }
   log(`${name}: ${measurement.about}`);
   const { found, delayMs, isBrokenOff } = await watched(measurement, runs ?? measurement.runs, log, openRecorded(values.resume, name));
   const report = reportOf(name, found);
@@ -41,6 +47,10 @@ export async function measure(folder: "perf" | "fault"): Promise<void> {
   if (isBrokenOff) {
     log(`broken off${values.resume === undefined ? "" : `: the same command goes on with it, from ${values.resume}`}`);
     report.pass = false;
+  }
+  if (values.plot !== undefined && measurement.plot) {
+    writeFileSync(values.plot, measurement.plot(found.figures));
+    log(`drawn into ${values.plot}`);
   }
   console.log(values.json ? JSON.stringify(report) : tableOf(report));
   process.exitCode = report.pass ? 0 : 1;

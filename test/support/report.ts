@@ -37,6 +37,8 @@ export type Measurement = {
   runs: number;
   /** its work blocks the event loop on purpose: a long delay then does not make the run void */
   blocksLoop?: boolean;
+  /** what it found as a picture, SVG */
+  plot?(figures: Figure[]): string;
   run(options: RunOptions): Promise<Found>;
 };
 
