@@ -24,14 +24,11 @@ export type RouterMapping = AsyncDisposable & {
   start(udp: number | undefined): void;
 };
 
-/** how often leases are renewed, and how soon peers are asked again where none has answered */
-const renewMs = 5 * 60_000;
-const soonMs = 2_000;
-/** the same once a start should have found some */
+/** How often leases are renewed, how soon peers are asked again where none has answered, and for how long it is good what was shown. */
+const usual = { renewMs: 5 * 60_000, soonMs: 2_000, goodMs: 30 * 60_000 };
+/** once a start should have found some peers they are asked again less soon */
 const lateMs = 30_000;
 const startMs = 60_000;
-/** what was shown is shown anew after so long */
-const goodMs = 30 * 60_000;
 
 /** The place to be mapped, of those that this peer listens at: none where one is public, or leads to nobody outside. */
 export function placeToMap(listening: string[]): HostPort | undefined {
@@ -55,7 +52,7 @@ export function judgeMapping({ outside }: Pick<Mapping, "outside">, { reached, s
 }
 
 /** Keeps ports of the router mapped to ours, the tunnel's with libp2p's or neither, and has them announced while they lead here. */
-export function openMapping({ network, clock, log, mapper }: Deps): RouterMapping {
+export function openMapping({ network, clock, log, mapper }: Deps, { renewMs, soonMs, goodMs } = usual): RouterMapping {
   const stopped = new AbortController();
   let running: Promise<void> | undefined;
   let made = mapper;
@@ -94,9 +91,10 @@ export function openMapping({ network, clock, log, mapper }: Deps): RouterMappin
     const key = JSON.stringify(mapping);
     const [tcp, udp] = (["tcp", "udp"] as const).map((protocol) => ports.find((one) => one.protocol === protocol));
     if (!tcp || isGood(key)) return renewMs;
-    const found = await network.reach(tcp.outside, stopped.signal, 1);
-    // what has led here is not taken back because nobody could be asked
-    if (stopped.signal.aborted || (current?.key === key && found.reached === "unknown")) return soonMs;
+    const isKnown = current?.key === key;
+    const found = await network.reach(tcp.outside, stopped.signal, isKnown ? 2 : 1);
+    // what has led here is not taken back on one peer's word, nor because nobody could be asked
+    if (stopped.signal.aborted || (isKnown && found.reached === "unknown")) return soonMs;
     const router = { by, router: lan.gateway, outside };
     const judgement = judgeMapping(mapping, found);
     if (judgement.leads) {

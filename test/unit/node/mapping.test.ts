@@ -3,7 +3,8 @@ import { systemClock as clock } from "../../../src/lib/clock.ts";
 import { MystError } from "../../../src/lib/errors.ts";
 import { silentLogger as log } from "../../../src/lib/ports.ts";
 import type { Reach } from "../../../src/network/dial-back.ts";
-import type { Mapper, Mapping } from "../../../src/network/mapping/mapper.ts";
+import type { Mapper, Mapping, Port } from "../../../src/network/mapping/mapper.ts";
+import type { HostPort } from "../../../src/network/own-addresses.ts";
 import { judgeMapping, openMapping, placeToMap } from "../../../src/node/mapping.ts";
 import { describe } from "../../support/harness.ts";
 import { until } from "../../support/until.ts";
@@ -19,22 +20,22 @@ const mapping: Mapping = {
 };
 
 /** A node behind a router that does as told, with what it announces. */
-function node(renew: Mapper["renew"], reach: () => Reach) {
+function node(renew: Mapper["renew"], reach: (least?: number) => Reach, times?: Parameters<typeof openMapping>[1]) {
   const announced = new Set<string>();
   const wanted: unknown[] = [];
   let released = 0;
-  const made = openMapping({
+  const deps = {
     network: {
       listening: () => ["/ip4/127.0.0.1/tcp/4480", "/ip4/192.168.1.9/tcp/4480"],
-      announce: (own, to) => {
+      announce: (own: HostPort, to: HostPort) => {
         const text = `${own.host}:${own.port} ${to.host}:${to.port}`;
         announced.add(text);
         return () => void announced.delete(text);
       },
-      reach: async () => reach(),
+      reach: async (_: number, __: AbortSignal, least?: number) => reach(least),
     },
     mapper: {
-      renew: (ports, signal) => {
+      renew: (ports: Port[], signal: AbortSignal) => {
         wanted.push(ports);
         return renew(ports, signal);
       },
@@ -43,7 +44,8 @@ function node(renew: Mapper["renew"], reach: () => Reach) {
       },
     },
     ...{ clock, log },
-  });
+  };
+  const made = openMapping(deps, times);
   return { made, announced, wanted, released: () => released };
 }
 
@@ -107,6 +109,31 @@ describe("node/mapping", (test) => {
     await until(() => made.view()?.state === "mapped");
     assert.equal(announced.size, 0);
     await until(() => made.view()?.state === "announced", 10_000);
+    await made[Symbol.asyncDispose]();
+  });
+
+  test("what is announced is tried again, and stays on one peer's word against it; two take it back", async () => {
+    let networks = 1;
+    const { made, announced } = node(
+      async () => mapping,
+      (least = 2) => {
+        if (networks === 0) return { reached: "yes", seen: outside };
+        return { reached: networks >= least ? "no" : "unknown", seen: outside };
+      },
+      { renewMs: 20, soonMs: 20, goodMs: 0 },
+    );
+    networks = 0;
+    made.start(51_820);
+    await until(() => made.view()?.state === "announced");
+    networks = 1;
+    await new Promise((done) => setTimeout(done, 200));
+    assert.equal(announced.size, 1);
+    networks = 2;
+    await until(() => made.view()?.state === "mapped");
+    assert.deepEqual([announced.size, made.endpoint()], [0, undefined]);
+    networks = 1;
+    await new Promise((done) => setTimeout(done, 100));
+    assert.equal(announced.size, 0, "nor does one bring it back");
     await made[Symbol.asyncDispose]();
   });
 
