@@ -10,8 +10,8 @@ export type CborWriter = {
   hex(value: string): CborWriter;
   /** an amount as minimal big-endian bytes, as `wireUint` has it; at most 128 bits */
   amount(value: bigint): CborWriter;
-  /** 0..23 */
-  small(value: number): CborWriter;
+  /** an unsigned integer, up to 2^16 - 1 */
+  uint(value: number): CborWriter;
   /** what was written, in memory of its own */
   done(): Uint8Array;
 };
@@ -34,7 +34,7 @@ export function cborWriter(most: number): CborWriter {
       head(5, entries);
       return writer;
     },
-    small: (value) => {
+    uint: (value) => {
       head(0, value);
       return writer;
     },

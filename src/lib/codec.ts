@@ -45,6 +45,20 @@ export const wireAddress = z.codec(
   },
 );
 
+/** What is known to be common, by hand: undefined for anything else. It must read and write just as the codec does. */
+export type QuickWay<T> = {
+  read?(bytes: Uint8Array): T | undefined;
+  /** what is longer is not given to `read` */
+  maxBytes?: number;
+  write?(value: T): Uint8Array | undefined;
+};
+
+/** The same codec with a quick way for what is common; the codec decides on all that this does not know. */
+export const quicker = <T>(codec: Codec<T>, { read, maxBytes = 0, write }: QuickWay<T>): Codec<T> => ({
+  encode: (value) => write?.(value) ?? codec.encode(value),
+  decode: (bytes) => (bytes.length <= maxBytes ? read?.(bytes) : undefined) ?? codec.decode(bytes),
+});
+
 /**
  * CBOR (RFC 8949), capped at `maxBytes` before it is parsed, then checked against a strict zod schema.
  * Indefinite lengths, duplicate map keys and floats where the schema wants integers are refused; where it is `canonical`, also what `encode` would

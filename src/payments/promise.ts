@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto";
 import { z } from "zod";
 import type { Identity } from "../identity/identity.ts";
 import { recoverAddress } from "../identity/signature.ts";
+import type { CborReader } from "../lib/cbor-reader.ts";
 import { fixedBytes, type Hex, wireUint } from "../lib/codec.ts";
 import { keccakHex } from "../lib/keccak.ts";
 import { type ClearingDomain, type PromiseData, promiseDigest } from "./eip712.ts";
@@ -50,3 +51,18 @@ export const wirePromise = z.strictObject({
   seq: wireUint(64),
   signature: fixedBytes(64),
 });
+
+/** Reads one where it stands in the order in which it is written: `CborReader.done` tells whether it was one. */
+export function readPromise(input: CborReader): SignedPromise {
+  input.map(5);
+  input.text("seq");
+  const seq = input.amount(8);
+  input.text("total");
+  const total = input.amount(12);
+  input.text("channel");
+  const channel = input.hex(32);
+  input.text("signature");
+  const signature = input.bytes(64);
+  input.text("cumulative");
+  return { channel, cumulative: input.amount(12), total, seq, signature };
+}

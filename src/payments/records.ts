@@ -65,7 +65,7 @@ const providerChannel = record(
 export const providerChannelRecord: typeof providerChannel = {
   decode: providerChannel.decode,
   encode: ({ signer, channel, peer, salt, best, consumed, paid }) => {
-    const out = cborWriter(1_000).map(8).text("v").small(1).text("best").map(5);
+    const out = cborWriter(1_000).map(8).text("v").uint(1).text("best").map(5);
     out.text("seq").amount(best.seq).text("total").amount(best.total).text("channel").hex(best.channel);
     out.text("signature").bytes(best.signature).text("cumulative").amount(best.cumulative);
     out.text("paid").amount(paid).text("peer").text(peer).text("salt").bytes(salt).text("signer").hex(signer);
