@@ -11,23 +11,57 @@ export type Arrival = {
   conclude(by: Hex | undefined): Promise<Acceptance>;
 };
 
+/**
+ * While several come at a time, one check begins so long after the last at the earliest. Each wakes a thread for the signatures, one for
+ * LevelDB and one for the mark, which costs as much as checking ten promises; a quantum holds for 300 ms, so nobody stands still for it.
+ */
+export const spacingMs = 20;
+/** So many need not wait for more. */
+export const enough = 64;
+
 type Waiting = Arrival & { resolve(acceptance: Acceptance): void; reject(error: unknown): void };
 /** What is checked, and what came before it and counts as checked with it. */
 type Group = { newest: Waiting; older: Waiting[] };
 
+export type IntakeOptions = {
+  /** a clock that never goes back; default `performance.now` */
+  nowMs?(): number;
+  /** Waits so long, or until what it hands to `onStop` is called; default by a timer. */
+  rest?(ms: number, onStop: (stop: () => void) => void): Promise<void>;
+};
+
 /**
- * Checks what has come together, while more comes. Of several promises of one channel only the newest is checked and kept: what it
- * covers counts as accepted with it, and is decided on by itself when it is refused.
+ * Checks what has come together, while more comes; who comes alone never waits for others. Of several promises of one channel only the
+ * newest is checked and kept: what it covers counts as accepted with it, and is decided on by itself when it is refused.
  */
-export function createIntake(findSigners: FindSigners): { check(arrival: Arrival): Promise<Acceptance> } {
+export function createIntake(
+  findSigners: FindSigners,
+  { nowMs = () => performance.now(), rest = restOr }: IntakeOptions = {},
+): { check(arrival: Arrival): Promise<Acceptance> } {
   let arrived: Waiting[] = [];
   let busy = false;
+  /** neither on disk nor refused */
+  let underWay = 0;
+  let several = false;
+  let beganMs = Number.NEGATIVE_INFINITY;
+  let hurry: () => void = () => undefined;
 
+  /** What comes in one turn of the event loop goes together, by however many streams; while several are under way, what comes in a moment. */
+  const gather = async () => {
+    await new Promise((resolve) => setImmediate(resolve));
+    const restMs = beganMs + spacingMs - nowMs();
+    const mayWait = (several || underWay > 1) && arrived.length < enough;
+    if (mayWait && restMs > 0)
+      await rest(restMs, (stop) => {
+        hurry = stop;
+      });
+  };
   const run = async () => {
     busy = true;
     while (arrived.length > 0) {
-      // promises come by many streams: those of one turn of the event loop go together
-      await new Promise((resolve) => setImmediate(resolve));
+      await gather();
+      beganMs = nowMs();
+      several = arrived.length > 1;
       const groups = coalesce(arrived);
       arrived = [];
       const signers = await findSigners(groups.map(({ newest }) => newest.promise)).catch((error) => {
@@ -50,13 +84,27 @@ export function createIntake(findSigners: FindSigners): { check(arrival: Arrival
     if (!busy) void run();
   };
   return {
-    check: (arrival) =>
-      new Promise((resolve, reject) => {
+    check: (arrival) => {
+      underWay += 1;
+      return new Promise<Acceptance>((resolve, reject) => {
         arrived.push({ ...arrival, resolve, reject });
+        if (arrived.length >= enough) hurry();
         wake();
-      }),
+      }).finally(() => {
+        underWay -= 1;
+      });
+    },
   };
 }
+
+const restOr = (ms: number, onStop: (stop: () => void) => void) =>
+  new Promise<void>((resolve) => {
+    const timer = setTimeout(resolve, ms);
+    onStop(() => {
+      clearTimeout(timer);
+      resolve();
+    });
+  });
 
 const covers = (newer: SignedPromise, older: SignedPromise): boolean => newer.seq > older.seq && newer.cumulative >= older.cumulative;
 

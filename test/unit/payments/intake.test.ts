@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { createIdentity } from "../../../src/identity/identity.ts";
 import { clearingDomain } from "../../../src/payments/eip712.ts";
+import { createIntake, enough, spacingMs } from "../../../src/payments/intake.ts";
 import { channelId, type SignedPromise, signPromise } from "../../../src/payments/promise.ts";
 import { openProviderLedger, type PromiseOffer } from "../../../src/payments/provider-ledger.ts";
 import { type FindSigners, findSignersInline } from "../../../src/payments/signers.ts";
@@ -57,6 +58,111 @@ const steps = (most: bigint, forgeries: boolean) =>
     }),
     { minLength: 1, maxLength: 12 },
   );
+
+/** An intake whose moments pass when the test says so; each promise of another payer, signed or not does not matter. */
+function byHand() {
+  const batches: number[] = [];
+  const rests: { ms: number; end(): void }[] = [];
+  const onDisk: (() => void)[] = [];
+  let nowMs = 1_000;
+  const intake = createIntake(
+    async (promises) => {
+      batches.push(promises.length);
+      return promises.map(() => provider.address);
+    },
+    {
+      nowMs: () => nowMs,
+      rest: (ms, onStop) =>
+        new Promise((resolve) => {
+          rests.push({ ms, end: resolve });
+          onStop(resolve);
+        }),
+    },
+  );
+  let payer = 0;
+  const come = () => {
+    payer += 1;
+    const signer = `0x${payer.toString(16).padStart(40, "0")}` as const;
+    const promise = { channel: signer, cumulative: 1n, total: 1n, seq: 1n, signature: new Uint8Array() };
+    const written = new Promise<void>((resolve) => onDisk.push(resolve));
+    void intake.check({ signer, promise, conclude: () => written.then(() => ({ accepted: true, fresh: true })) });
+  };
+  const turns = async () => {
+    for (let i = 0; i < 5; i += 1) await new Promise((resolve) => setImmediate(resolve));
+  };
+  return {
+    ...{ batches, rests, come, turns },
+    pass: (ms: number) => {
+      nowMs += ms;
+    },
+    write: async () => {
+      for (const resolve of onDisk.splice(0)) resolve();
+      await turns();
+    },
+  };
+}
+
+describe("payments/intake: promises that come while others are under way", (test) => {
+  test("who comes alone never waits, however soon after the last", async () => {
+    const { batches, rests, come, turns, write } = byHand();
+    for (let i = 0; i < 3; i += 1) {
+      come();
+      await turns();
+      await write();
+    }
+    assert.deepEqual({ batches, rests }, { batches: [1, 1, 1], rests: [] });
+  });
+
+  test("while one is not on disk yet the next wait for each other, until the last check is some time ago", async () => {
+    const { batches, rests, come, turns, pass } = byHand();
+    come();
+    await turns();
+    pass(5);
+    come();
+    await turns();
+    come();
+    await turns();
+    assert.deepEqual({ batches, rests: rests.map(({ ms }) => ms) }, { batches: [1], rests: [spacingMs - 5] });
+    rests[0]?.end();
+    await turns();
+    assert.deepEqual(batches, [1, 2]);
+    pass(spacingMs);
+    come();
+    await turns();
+    assert.deepEqual(batches, [1, 2, 1]);
+    assert.equal(rests.length, 1);
+  });
+
+  test("after several one waits though none is under way, and the next alone does not", async () => {
+    const { batches, rests, come, turns, write } = byHand();
+    come();
+    come();
+    await turns();
+    await write();
+    come();
+    await turns();
+    assert.deepEqual(batches, [2]);
+    rests[0]?.end();
+    await turns();
+    await write();
+    come();
+    await turns();
+    assert.deepEqual(batches, [2, 1, 1]);
+    assert.equal(rests.length, 1);
+  });
+
+  test("many that wait do not wait on", async () => {
+    const { batches, come, turns } = byHand();
+    come();
+    await turns();
+    for (let i = 0; i < enough - 1; i += 1) come();
+    await turns();
+    assert.deepEqual(batches, [1]);
+    come();
+    await turns();
+    assert.deepEqual(batches, [1, enough]);
+  });
+});
 
 describe("payments/intake: promises that come together", (test) => {
   test("of one channel's only the newest is checked and kept, and covers the others", async () => {

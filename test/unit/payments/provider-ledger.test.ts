@@ -229,25 +229,4 @@ describe("payments/group-commit: one write for many", (test) => {
     await kept;
     assert.deepEqual(written.slice(1), [["a=5"], ["b=6"]]);
   });
-
-  test("who writes alone waits for nothing but the disk; after a write of several more come together", async () => {
-    const sizes: number[] = [];
-    const commit = groupCommit(async (ops) => void sizes.push(ops.length));
-    const put = (key: string) => commit.put({ type: "put", key, value: new Uint8Array() });
-    const took = async (round: () => Promise<unknown>) => {
-      const beganMs = performance.now();
-      for (let i = 0; i < 20; i += 1) await round();
-      return performance.now() - beganMs;
-    };
-    const alone = await took(() => put("a"));
-    const together = await took(() => Promise.all([put("a"), put("b")]));
-    assert.ok(2 * alone < together, `${alone} ms alone, ${together} ms together`);
-    const all = [];
-    for (let i = 0; i < 10; i += 1) {
-      all.push(put(`${i}`));
-      await new Promise((resolve) => setImmediate(resolve));
-    }
-    await Promise.all(all);
-    assert.deepEqual(sizes.slice(40), [10]);
-  });
 });
