@@ -7,7 +7,7 @@ import { mappingText } from "./texts.ts";
 
 const askMs = 8_000;
 const byHand =
-  "turn on UPnP in the router, or forward TCP 4480 there and, for a tunnel, UDP 51820, which --endpoint then names; else peers come through relays";
+  "to serve from here turn on UPnP in the router, or forward TCP 4480 there and, for a tunnel, UDP 51820, which --endpoint then names; else peers come through relays";
 
 /** Whether the router of this network has an exit reached that has no public address: as the running one finds, else as it says when asked. */
 export async function checkRouter({ dataDir, listen }: Pick<Settings<"doctor">, "dataDir" | "listen">): Promise<Found> {

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { isMystError } from "../../../src/lib/errors.ts";
+import type { Topic } from "../../../src/network/network.ts";
 import { describe } from "../../support/harness.ts";
 import { until } from "../../support/until.ts";
 import { enterNamespaces, ip } from "../../tunnel/backend/rig.ts";
@@ -48,7 +49,22 @@ describe("net/reaching: whether others can dial us", (register, { before }) => {
   });
 
   test("peers that are asked come, at the port and nowhere else, and stay connected as they were", async () => {
-    await using at = await market();
+    await using at = await market({ gossip: true }, { gossip: true });
+    const heard = others.map((): string[] => []);
+    const topic = (texts: string[]): Topic<string> => ({
+      ...{ name: "words", maxBytes: 100, onMessage: (text: string) => void texts.push(text) },
+      validate: async (bytes) => ({ validity: "accept", value: Buffer.from(bytes).toString() }),
+    });
+    for (const [index, { network }] of at.peers.entries()) await network.subscribe(topic(heard[index] ?? []));
+    await at.network.subscribe(topic([]));
+    let said = 0;
+    /** the same bytes twice are one message */
+    const say = (text: string) =>
+      until(async () => {
+        await at.network.publish("words", Buffer.from(`${text} ${said++}`));
+        return heard.every((texts) => texts.some((one) => one.startsWith(text)));
+      });
+    await say("before");
     const connections = () => at.network.peers().map(({ peer, direction, addresses }) => `${peer} ${direction} ${addresses}`);
     const before = connections();
     assert.equal((await at.network.reach(port, soon())).reached, "yes");
@@ -61,6 +77,7 @@ describe("net/reaching: whether others can dial us", (register, { before }) => {
     }
     // what they came by is gone, and nothing else
     await until(() => connections().join() === before.join());
+    await say("after");
   });
 
   test("of one host three questions are answered, and then one a minute", async () => {
