@@ -88,10 +88,7 @@ export type ProviderEffect =
 export const idleMs = 60_000;
 /** So is one that waits for an answer and has bought nothing for this long: its place is not held for ever for nothing. */
 export const unpaidMs = 600_000;
-/**
- * An invoice goes out when at least this much more was used, or half of what was left of what is bought, where that is more; or when this much time
- * has passed: it is a sign of life, too.
- */
+/** An invoice goes out when this much more was used (or half of what was left, where that is more), or this much time has passed: it is a sign of life, too. */
 export const invoiceStep: Usage = { bytes: 1n << 18n, ms: 1_000 };
 const invoiceBytes = ({ bought, invoiced }: ProviderState): bigint => larger(invoiceStep.bytes, (bought.bytes - invoiced.bytes) / 2n);
 /** While paid time stands still, a service that ends it by itself is told anew this often what is left. */
