@@ -189,7 +189,7 @@ export async function openSession(deps: ConsumerDeps, options: ConsumerSessionOp
       case "openService":
         startedMs = clock.nowMs();
         // a narrow way is slow to answer, and then to be found out
-        tooLong.refresh();
+        inTime();
         handle = await deps.service.open({
           sessionId: id,
           peer: exit.peer,
@@ -243,6 +243,12 @@ export async function openSession(deps: ConsumerDeps, options: ConsumerSessionOp
     await dealWith({ type: "received", message, ...(startedMs !== undefined && { elapsedMs: heardMs - startedMs }) });
     if (message.t === "ack") report();
   };
+  let tooLong: NodeJS.Timeout | undefined;
+  const inTime = () => {
+    clearTimeout(tooLong);
+    const late = () => send({ type: "failed", code: "PEER_TIMEOUT", message: "the exit did not answer the proposal" });
+    tooLong = setTimeout(late, answerMs);
+  };
   const stream: ConsumerStream = await openConsumerStream(
     {
       open: (until) => deps.network.openFrames(exit.peer, sessionProtocol, until),
@@ -260,10 +266,7 @@ export async function openSession(deps: ConsumerDeps, options: ConsumerSessionOp
   const leave = () => send({ type: "disconnect" });
   signal.addEventListener("abort", leave, { once: true });
   const ticker = setInterval(report, tickMs);
-  const tooLong = setTimeout(
-    () => send({ type: "failed", code: "PEER_TIMEOUT", message: "the exit did not answer the proposal" }),
-    answerMs,
-  );
+  inTime();
   void ended.promise.then(async (state) => {
     clearInterval(ticker);
     clearTimeout(soon);
