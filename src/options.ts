@@ -84,6 +84,7 @@ export const options = [
     { name: "listen-port", kind: "port", default: "51820", help: "UDP port of WireGuard; 0 is any that is free" },
     { name: "endpoint", kind: "hostport", help: "where clients reach WireGuard; default: this peer's address, that port" },
     { name: "flow-limit", kind: "integer", default: "100", help: "so many new connections a second for each client" },
+    { name: "ipv6", kind: "flag", help: "give clients IPv6, too; needs an IPv6 default route and a public address by it" },
     { name: "egress-if", kind: "interface", help: "interface that clients' traffic leaves by; default: the default route's" },
   ]),
   ...of(["block"], "Options", [

@@ -20,6 +20,7 @@ const wireguardSold = z.object({
   endpoint: z.string().optional(),
   egressIf: z.string().optional(),
   flowLimit: z.number().optional(),
+  ipv6: z.boolean().optional(),
 });
 
 const watching = z.object({

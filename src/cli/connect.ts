@@ -189,12 +189,13 @@ export function stepLines(step: ConnectStep, budget: bigint, unit: Unit): string
     ];
   }
   if (step.step === "agreed") return [`terms agreed   ${priceText(step, unit)}, at most ${roughAmount(step.quantum, unit)} paid ahead`];
-  const { socks, http, interface: ifname, address, via, way, presharedKey, killSwitch, outside, hop } = step.endpoint;
+  const { socks, http, interface: ifname, address, address6, via, way, presharedKey, killSwitch, outside, hop } = step.endpoint;
   const after = `after ${formatDuration(step.atMs)}`;
   if (hop !== undefined) return [`first tunnel up   ${ifname}  ${address} via ${via}   ${after}`];
   if (ifname !== undefined)
     return [
       `tunnel up   ${ifname}  ${address} via ${via}   ${after}`,
+      ...(address6 === undefined ? [] : [`and ${address6}: IPv6 goes by it, too`]),
       ...(way === undefined ? [] : [natTexts[way] ?? way]),
       `${keptIn(killSwitch, outside)}${presharedKey === undefined ? "" : `; keys by X25519 and ${presharedKey.toUpperCase()}`}`,
     ];

@@ -39,6 +39,7 @@ export function exitChecks(): Works {
     ["  firewall", trial("firewall")],
     ["  speed limits", trial("speed limits")],
     ["  host", async () => way(await view())],
+    ["  IPv6", async () => way6(await view())],
     ["  other firewalls", async () => others(await view())],
     ["  connections", async () => connections(await view())],
     ["  receive buffer", async () => receiveBuffer(await view())],
@@ -57,6 +58,11 @@ function way({ egressIf, forwards, mayForward }: HostView): Found {
     );
   return ok(`out by ${egressIf}, forwarding is ${forwards ? "on" : "off (an exit turns it on)"}`);
 }
+
+export const way6 = ({ egress6If }: Pick<HostView, "egress6If">): Found =>
+  egress6If === undefined
+    ? note("no default route, or no public address by it", "serve --ipv6 needs both; without it clients' IPv6 is refused, as ever")
+    : ok(`out by ${egress6If}, where serve --ipv6 is given`);
 
 function others({ forwardDrops, inputDrops }: HostView): Found {
   if (forwardDrops.length > 0)

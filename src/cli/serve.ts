@@ -60,11 +60,15 @@ const hasNoGas = async ({ node }: Host): Promise<boolean> => {
 export function serveOptions(settings: Settings<"serve">, kinds: SoldKind[], unit: Unit): ServeOptions {
   const { country = "", city, networkKind, allow, block, closedPorts, maxSessions, payout } = settings;
   const { egressAddress, egressIf, endpoint, backend, listenPort, flowLimit, allowPayer, blockPayer } = settings;
-  const { monthlyCap, schedule } = settings;
+  const { monthlyCap, schedule, ipv6 } = settings;
   if ((kinds.length > 0 || settings.watch) && country === "")
     throw new MystError("USAGE", "an offer names the country that the exit is in", { hint: "add --country, for example --country DE" });
   if (settings.watchFee !== undefined && !settings.watch)
     throw new MystError("USAGE", "--watch-fee is for a node that clears for others, and this one does not", { hint: "add --watch" });
+  if (ipv6 && !kinds.includes("wireguard"))
+    throw new MystError("USAGE", "--ipv6 is for the tunnel, which this exit does not sell", {
+      hint: "add --service wireguard, or leave it out",
+    });
   const speed = speedOf(settings);
   const ofKind = (kind: SoldKind): ServeService => {
     if (kind === "wireguard") return { kind, ...sold, ...tunnel };
@@ -87,6 +91,7 @@ export function serveOptions(settings: Settings<"serve">, kinds: SoldKind[], uni
   const tunnel = {
     listenPort,
     flowLimit,
+    ...(ipv6 && { ipv6 }),
     ...(backend !== undefined && { backend }),
     ...(endpoint !== undefined && { endpoint }),
     ...(egressIf !== undefined && { egressIf }),

@@ -43,8 +43,13 @@ export const lastedMs = ({ startedMs, endedMs }: Pick<SessionView, "startedMs" |
   Math.max(0, (endedMs ?? nowMs) - startedMs);
 
 /** "kernel on UDP 51820, out by eth0" */
-export const tunnelText = ({ backend, listenPort, egressIf, endpoint }: Extract<ServeService, { kind: "wireguard" }>): string =>
-  [`${backend ?? "wireguard"} on UDP ${listenPort}`, endpoint && `reached at ${endpoint}`, egressIf && `out by ${egressIf}`]
+export const tunnelText = ({ backend, listenPort, egressIf, endpoint, ipv6 }: Extract<ServeService, { kind: "wireguard" }>): string =>
+  [
+    `${backend ?? "wireguard"} on UDP ${listenPort}`,
+    endpoint && `reached at ${endpoint}`,
+    egressIf && `out by ${egressIf}`,
+    ipv6 && "IPv6 too",
+  ]
     .filter(Boolean)
     .join(", ");
 

@@ -33,6 +33,8 @@ export async function unitForBoot(options: { lan: boolean }): Promise<{ name: st
 export type HostView = {
   /** the interface of the default route */
   egressIf: string | undefined;
+  /** the interface that IPv6 leaves by, where there is a default route and a public address by it */
+  egress6If: string | undefined;
   /** an exit turns it on */
   forwards: boolean;
   /** whether it may */
@@ -53,11 +55,12 @@ export async function viewHost(): Promise<HostView> {
     import("../services/wireguard/host/facts.ts"),
     import("../services/wireguard/plan/host-plan.ts"),
   ]);
-  const { egressIf, forwardDrops, inputDrops } = await hostFacts();
+  const { egressIf, egress6, forwardDrops, inputDrops } = await hostFacts();
   const count = numberIn("net/netfilter/nf_conntrack_count");
   const max = numberIn("net/netfilter/nf_conntrack_max");
   return {
     egressIf,
+    egress6If: egress6?.egressIf,
     forwardDrops,
     ...(inputDrops && { inputDrops }),
     forwards: numberIn("net/ipv4/ip_forward") === 1,

@@ -61,7 +61,7 @@ async function openWireguard(
     import("../services/wireguard/path-echo.ts"),
     import("../services/wireguard/meeting.ts"),
   ]);
-  const { listenPort, backend, endpoint, egressIf, egressAddress, allow, block, closedPorts, speed, flowLimit } = wanted;
+  const { listenPort, backend, endpoint, egressIf, egressAddress, allow, block, closedPorts, speed, flowLimit, ipv6 } = wanted;
   return openWireguardProvider(
     {
       ...{ helper, clock, log: log.child("wireguard"), servePaths: (gateway) => servePaths(gateway), ...(mapped && { mapped }) },
@@ -80,6 +80,7 @@ async function openWireguard(
       ...(backend !== undefined && { backend }),
       ...(speed !== undefined && { speed }),
       ...(flowLimit !== undefined && { flowLimit }),
+      ...(ipv6 && { ipv6 }),
       ...(egressIf !== undefined && { egressIf }),
       ...(egressAddress !== undefined && { egressAddress }),
       ...(endpoint !== undefined && { endpoint: await resolved(endpoint) }),

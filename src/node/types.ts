@@ -119,6 +119,8 @@ export type ServeService =
       egressIf?: string;
       /** connections that one client may open each second; absent: any number */
       flowLimit?: number;
+      /** clients have IPv6, too; default false */
+      ipv6?: boolean;
     });
 
 export type ConnectOptions = {

@@ -59,8 +59,8 @@ export type ServiceConsumer = {
   kind: string;
   /** Whether it could be opened on this machine now; asked before anything is paid. @throws what keeps it from being opened */
   check(): Promise<void>;
-  /** What the exit's side has to know to admit us; told with each proposal. `sessionId`: 16 bytes, hex */
-  request?(sessionId: string): Promise<ServiceRequest>;
+  /** What the exit's side has to know to admit us; told with each proposal. `sessionId`: 16 bytes, hex; `policy`: the line of its offer */
+  request?(sessionId: string, policy?: string): Promise<ServiceRequest>;
   open(opening: Opening): Promise<ServiceHandle>;
   /** Gives up what is held on to from one session to the next. */
   release?(): Promise<void>;

@@ -36,7 +36,7 @@ export type ConsumerDeps = {
 };
 
 export type ConsumerSessionOptions = {
-  exit: { peer: string; address: Hex };
+  exit: { peer: string; address: Hex /** of its offer */; policy?: string };
   terms: Terms;
   budget: bigint;
   signal: AbortSignal;
@@ -175,7 +175,7 @@ export async function openSession(deps: ConsumerDeps, options: ConsumerSessionOp
       case "propose":
         return stream.say({
           ...proposal(effect.bought, effect.promise),
-          ...(deps.service.request && { request: await deps.service.request(id) }),
+          ...(deps.service.request && { request: await deps.service.request(id, exit.policy) }),
         });
       case "pay":
         await tellReceived();

@@ -6,12 +6,12 @@ import type { Place } from "../nat.ts";
 import type { Opening, ServiceConsumer, ServiceHandle } from "../service.ts";
 import { consumerPatience } from "../unanswered.ts";
 import { exceptionsOf } from "./exceptions.ts";
-import { readConnection, requestOf, type TunnelOffer } from "./handshake.ts";
+import { givesIPv6, readConnection, requestOf, type TunnelOffer } from "./handshake.ts";
 import { askInside } from "./inside.ts";
 import type { Meet } from "./meeting.ts";
 import { needBackend } from "./needs.ts";
 import { fitPath } from "./path.ts";
-import { withinMtu } from "./path-search.ts";
+import { firstMtu, withinMtu } from "./path-search.ts";
 import { type KeyOffer, offerKey } from "./post-quantum.ts";
 import {
   type BackendKind,
@@ -109,10 +109,10 @@ export function createWireguardClient(deps: WireguardClientDeps): WireguardClien
   };
 
   const up = async (mine: TunnelLeg, offer: TunnelOffer, to: Place, presharedKey?: WgKey, punch = false): Promise<void> => {
-    const { publicKey, address, dns, mtu } = offer;
+    const { publicKey, address, address6, dns, mtu } = offer;
     const exit = { publicKey, ...(presharedKey !== undefined && { presharedKey }), endpoint: { ...to, protocol: "udp" as const } };
     try {
-      await mine.up({ ...exit, address, dns, mtu, ...(punch && { punch }) });
+      await mine.up({ ...exit, address, ...(address6 !== undefined && { address6 }), dns, mtu, ...(punch && { punch }) });
     } catch (error) {
       if (punch) throw error;
       const { message, code } = asMystError(error);
@@ -226,6 +226,7 @@ export function createWireguardClient(deps: WireguardClientDeps): WireguardClien
         ...(leg === "first" && { hop: "first" }),
         interface: mine.ifname,
         address: offer.address,
+        ...(offer.address6 !== undefined && path.passes() >= firstMtu && { address6: offer.address6 }),
         via: hostPort(host, port),
         ...(met && { way: met.how }),
         ...(presharedKey !== undefined && { presharedKey: "ml-kem-768" }),
@@ -248,13 +249,14 @@ export function createWireguardClient(deps: WireguardClientDeps): WireguardClien
         needBackend(await backends, backend);
       },
       // the proposal is what makes traffic expected to be inside: from before it nothing goes outside
-      request: async (sessionId) => {
+      request: async (sessionId, policy = "") => {
         const tunnel = await secured(backend, shield);
         const { publicKey } = leg === "first" ? tunnel.first : tunnel;
         // who is connected now may not have been when it came up
         await tunnel.control(await deps.control());
         kem = postQuantum ? { sessionId, offered: offerKey() } : undefined;
-        return requestOf({ publicKey, ...(kem && { kem: kem.offered.publicKey }) });
+        const ipv6 = leg === "last" && givesIPv6(policy);
+        return requestOf({ publicKey, ...(kem && { kem: kem.offered.publicKey }), ...(ipv6 && { ipv6 }) });
       },
       open: (session) => openTunnel(options, kem?.sessionId === session.sessionId ? kem.offered : undefined, session),
     };

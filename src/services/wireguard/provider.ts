@@ -4,7 +4,7 @@ import type { Logger } from "../../lib/ports.ts";
 import { type Carrier, createGrant } from "../counted-grant.ts";
 import { parsePolicy, summary } from "../policy.ts";
 import type { Admission, Grant, ServiceProvider } from "../service.ts";
-import { connectionOf, readRequest } from "./handshake.ts";
+import { connectionOf, ipv6Part, readRequest } from "./handshake.ts";
 import type { MeetingDeps } from "./meeting.ts";
 import { answerKey } from "./post-quantum.ts";
 import type { BackendKind, ExitConfig, ExitTunnel, Helper, WgKey } from "./types.ts";
@@ -25,7 +25,7 @@ export type WireguardProviderDeps = {
 
 export type WireguardProviderOptions = Pick<
   ExitConfig,
-  "listenPort" | "egressIf" | "egressAddress" | "allow" | "block" | "closedPorts" | "speed" | "flowLimit"
+  "listenPort" | "egressIf" | "egressAddress" | "allow" | "block" | "closedPorts" | "speed" | "flowLimit" | "ipv6"
 > & {
   backend?: BackendKind;
   /** where clients reach WireGuard, when it is not the address of this peer and the port that it listens on */
@@ -57,13 +57,13 @@ export async function openWireguardProvider(deps: WireguardProviderDeps, options
   await deps.serveMeetings?.({ tunnel, keyOf });
 
   const admit = async ({ sessionId, peer, request }: Admission): Promise<Grant> => {
-    const { publicKey: key, kem } = readRequest(request);
+    const { publicKey: key, kem, ipv6 } = readRequest(request);
     if (grants.has(sessionId)) throw new MystError("PEER_REFUSED", "this session has been admitted before");
     if (key === tunnel.publicKey || keys.has(key)) throw new MystError("PEER_REFUSED", "that key has a tunnel already");
     keys.add(key);
     try {
       const agreed = kem && answerKey(kem, { sessionId, consumer: key, exit: tunnel.publicKey });
-      const { address } = await tunnel.admit({ publicKey: key, ...(agreed && { presharedKey: agreed.presharedKey }) });
+      const { address, address6 } = await tunnel.admit({ publicKey: key, ...(agreed && { presharedKey: agreed.presharedKey }) });
       const outside = endpoint ?? deps.mapped?.();
       const connection = connectionOf({
         publicKey: tunnel.publicKey,
@@ -72,6 +72,8 @@ export async function openWireguardProvider(deps: WireguardProviderDeps, options
         address,
         dns: tunnel.gateway,
         mtu: tunnel.mtu,
+        // who has not asked may know of no such thing
+        ...(ipv6 && address6 !== undefined && { address6 }),
         ...(agreed && { kem: agreed.answer }),
       });
       const carrier: Carrier = {
@@ -97,7 +99,7 @@ export async function openWireguardProvider(deps: WireguardProviderDeps, options
   const opened = undo.move();
   return {
     kind: "wireguard",
-    policySummary: () => summary(policy),
+    policySummary: () => [summary(policy), ...(options.ipv6 ? [ipv6Part] : [])].join("; "),
     closedPorts: () => policy.closedPorts,
     tunnel,
     admit,

@@ -107,6 +107,8 @@ export type ExitConfig = {
   speed?: { perClient?: number; whole?: number };
   /** connections that one client may open each second; absent: any number */
   flowLimit?: number;
+  /** clients have IPv6, too; default false */
+  ipv6?: boolean;
 };
 
 export type ExitTunnel = {
@@ -119,7 +121,7 @@ export type ExitTunnel = {
   gateway: string;
   mtu: number;
   /** Resolves once the peer is in: the consumer's first handshake must not come before. @throws EXIT_FULL */
-  admit(peer: { publicKey: WgKey; presharedKey?: WgKey }): Promise<{ address: string }>;
+  admit(peer: { publicKey: WgKey; presharedKey?: WgKey }): Promise<{ address: string /** where clients have IPv6 */; address6?: string }>;
   /**
    * What each may use, enforced outside of the node's process: forwarding stops once `totalBytes` in all (both directions, as
    * WireGuard counts) have been carried since `admit`, or `forMs` from now. Calls of one turn are put together into one change.
@@ -196,6 +198,8 @@ export type TunnelExit = {
   presharedKey?: WgKey;
   endpoint: Endpoint;
   address: string;
+  /** its IPv6 address inside; in use while packets of 1,280 bytes pass */
+  address6?: string;
   dns: string;
   mtu: number;
   punch?: boolean;

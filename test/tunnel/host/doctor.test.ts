@@ -46,6 +46,11 @@ describe("doctor: what an exit needs, from the inside", (test) => {
       ip("address", "add", "45.0.0.2/24", "dev", "eth0");
       ip("route", "add", "default", "via", "45.0.0.1");
       assert.equal((await check("host")).state, "ok");
+      assert.match((await check("IPv6")).remedy ?? "", /--ipv6 needs both/);
+      ip("address", "add", "2a10::2/64", "dev", "eth0", "nodad");
+      assert.equal((await check("IPv6")).state, "note");
+      ip("-6", "route", "add", "default", "via", "2a10::1");
+      assert.match((await check("IPv6")).found, /out by eth0/);
     },
     { skip },
   );

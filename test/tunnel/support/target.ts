@@ -41,8 +41,8 @@ function stream(socket: Socket): void {
 export async function startTargetServers({ streamPort, webPort }: { streamPort: number; webPort: number }): Promise<void> {
   const web = createWeb((request, response) => {
     response.setHeader("connection", "close");
-    response.end(`${request.socket.remoteAddress}`);
-  }).listen(webPort, "0.0.0.0");
-  const streams = createServer(stream).listen(streamPort, "0.0.0.0");
+    response.end(`${request.socket.remoteAddress}`.replace("::ffff:", ""));
+  }).listen(webPort, "::");
+  const streams = createServer(stream).listen(streamPort, "::");
   await Promise.all([once(web, "listening"), once(streams, "listening")]);
 }

@@ -44,7 +44,7 @@ describe("cli/services: which service", (test) => {
 
   test("what only a tunnel has is told of the tunnel alone", () => {
     const flags = { country: "DE", "listen-port": "0", endpoint: "vpn.example.org:443", "egress-if": "eth1", backend: "kernel" };
-    const { services } = serveOptions(settings("serve", flags), ["wireguard", "proxy"], myst);
+    const { services } = serveOptions(settings("serve", { ...flags, ipv6: true }), ["wireguard", "proxy"], myst);
     const [tunnel, proxy] = services;
     assert.deepEqual(tunnel, {
       ...proxy,
@@ -54,7 +54,9 @@ describe("cli/services: which service", (test) => {
       egressIf: "eth1",
       flowLimit: 100,
       backend: "kernel",
+      ipv6: true,
     });
+    assert.throws(() => serveOptions(settings("serve", { country: "DE", ipv6: true }), ["proxy"], myst), code("USAGE"));
     assert.ok(proxy && !("listenPort" in proxy));
     const wanted = wishes({ ...settings("connect", { backend: "kernel" }), service: "wireguard" }, undefined, myst);
     assert.deepEqual([wanted.service, wanted.backend, wanted.proxy], ["wireguard", "kernel", undefined]);
@@ -65,6 +67,8 @@ describe("cli: what is told of a tunnel", (test) => {
   test("connected: interface, address and exit, within 80 columns", () => {
     const endpoint = { interface: "mystc0", address: "10.182.0.7", via: "203.0.113.9:51820" };
     const lines = stepLines({ step: "open", atMs: 1_300, endpoint }, 1n, myst);
+    const six = stepLines({ step: "open", atMs: 1_300, endpoint: { ...endpoint, address6: "fd12:3456:789a:bcde::ab6:2" } }, 1n, myst);
+    assert.deepEqual([six.length, six[1]], [lines.length + 1, "and fd12:3456:789a:bcde::ab6:2: IPv6 goes by it, too"]);
     assert.equal(lines[0], "tunnel up   mystc0  10.182.0.7 via 203.0.113.9:51820   after 1.3 s");
     const met = ["punched", "relayed"].map((way) => stepLines({ step: "open", atMs: 1_300, endpoint: { ...endpoint, way } }, 1n, myst));
     for (const one of met) assert.equal(one.length, lines.length + 1);
@@ -81,6 +85,7 @@ describe("cli: what is told of a tunnel", (test) => {
   test("an exit's own", async () => {
     const tunnel = { kind: "wireguard" as const, perGiB: 0n, perHour: 0n, allow: [], block: [], listenPort: 51_820 };
     assert.equal(tunnelText({ ...tunnel, backend: "kernel", egressIf: "eth0" }), "kernel on UDP 51820, out by eth0");
+    assert.equal(tunnelText({ ...tunnel, ipv6: true }), "wireguard on UDP 51820, IPv6 too");
     const now = await fakeNode().node.status();
     const serving = { country: "DE", services: [tunnel], sessions: 1, maxSessions: 5, carried: 3n << 29n };
     const shown = statusFacts({ ...now, serving }, myst).serving;

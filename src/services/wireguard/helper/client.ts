@@ -12,8 +12,8 @@ import { watchChanges } from "./watch-changes.ts";
 
 const restartsMax = 5;
 
-const factsOf = ({ endpoint: { address: to, port }, address, dns, mtu }: Exit, pathMtu: number): TunnelFacts => ({
-  ...{ exit: { address: to, port }, address, dns, mtu, pathMtu },
+const factsOf = ({ endpoint: { address: to, port }, address, address6, dns, mtu }: Exit, pathMtu: number): TunnelFacts => ({
+  ...{ exit: { address: to, port }, address, dns, mtu, pathMtu, ...(address6 !== undefined && { address6 }) },
 });
 
 /** The client's side: the kill switch first, the tunnels inside of it. Whatever fails leaves the kill switch standing. */
@@ -123,6 +123,7 @@ export function openClient(deps: ClientDeps, settings: ClientSettings): HelperCl
       const opened = (leg === "last" && greeted && mine.device()) || (await begin(leg, exit.mtu));
       exits[leg] = exit;
       addresses.add(exit.address);
+      if (exit.address6 !== undefined) addresses.add(exit.address6);
       mine.begin(exit, (reason) => void inTurn(() => recover(leg, exit, reason)));
       const tunnel = factsOf(exit, pathMtu);
       const standing = (facts: TunnelFacts): Standing =>

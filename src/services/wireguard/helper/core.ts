@@ -1,3 +1,5 @@
+import { randomBytes } from "node:crypto";
+import { isIPv6 } from "node:net";
 import { MystError } from "../../../lib/errors.ts";
 import { parsePolicy } from "../../policy.ts";
 import { allBackends } from "../backend/choose.ts";
@@ -8,6 +10,7 @@ import { killSwitchPlan } from "../plan/client.ts";
 import { exitPlan } from "../plan/exit.ts";
 import { exitTable } from "../plan/host-plan.ts";
 import { choosePool, poolAddresses, poolOf } from "../plan/pool.ts";
+import { prefixOf } from "../plan/pool6.ts";
 import { type BackendKind, closed, dnsPort, type PeerStats, pathPort, type WgBackend, type WgKey } from "../types.ts";
 import { openClient } from "./client.ts";
 import type { HelperClient } from "./client-types.ts";
@@ -79,17 +82,19 @@ export function createCore(deps: CoreDeps): Core {
       await host.reconcile("exit");
       const backend = await choose(working, config.backend);
       const ifname = await freeIfname("mystn");
-      const { own, networks, forwardDrops, ...found } = await hostFacts();
+      const { own, networks, forwardDrops, egress6, ...found } = await hostFacts();
       const egressIf = config.egressIf ?? found.egressIf ?? noWayOut();
       for (const chain of forwardDrops) log("warn", `the firewall's chain ${chain} drops what is forwarded; let ${ifname} pass there`);
       const pool = poolOf(choosePool(networks));
       const { mtu, egressAddress, speed, flowLimit } = config;
       const policy = parsePolicy(config);
+      const ipv6 = config.ipv6 ? { ...(egress6 ?? noWayOut6()), prefix: prefixOf(randomBytes(7)) } : undefined;
       const facts = {
         ...{ ifname, pool: pool.cidr, mtu, egressIf, dnsPort, pathPort, own, ...policy },
         ...(egressAddress && { egressAddress }),
         ...(speed && { speed }),
         ...(flowLimit && { flowLimit }),
+        ...(ipv6 && { ipv6 }),
       };
       exit = await openExit(
         {
@@ -102,7 +107,10 @@ export function createCore(deps: CoreDeps): Core {
           onCounters: deps.sendCounters,
           onGone: (reason) => void giveUp(reason),
         },
-        { ifname, listenPort: config.listenPort, mtu, addresses: poolAddresses(pool), plan: exitPlan(facts) },
+        {
+          ...{ ifname, listenPort: config.listenPort, mtu, addresses: poolAddresses(pool), plan: exitPlan(facts) },
+          ...(ipv6 && { prefix6: ipv6.prefix }),
+        },
       );
       const { publicKey, listenPort } = exit;
       return { publicKey, listenPort, backend: backend.kind, ifname, egressIf, gateway: pool.gateway, mtu };
@@ -191,7 +199,7 @@ export function createCore(deps: CoreDeps): Core {
         case "openExit":
           return openTheExit(request);
         case "admit":
-          return { address: await theExit().admit(request) };
+          return theExit().admit(request);
         case "dismiss": {
           const { rxBytes, txBytes, handshakeMs } = await theExit().dismiss(request.publicKey);
           return { rx: String(rxBytes), tx: String(txBytes), handshakeMs };
@@ -241,6 +249,12 @@ function noWayOut(): never {
   });
 }
 
+function noWayOut6(): never {
+  throw new MystError("TUNNEL_FAILED", "this host has no way out for IPv6: no default route, or no public address by it", {
+    hint: "leave out --ipv6; 'ip -6 route show default' and 'ip -6 addr show scope global' say what there is",
+  });
+}
+
 function fail(message: string): never {
   throw new MystError("INTERNAL", message);
 }
@@ -266,7 +280,10 @@ async function choose(working: Set<BackendKind>, wanted?: BackendKind): Promise<
 
 const forget = async (addresses: string[]): Promise<void> => {
   // one process for all; from and to each of them
-  const lines = addresses.flatMap((address) => [`-D --orig-src ${address}\n`, `-D --reply-src ${address}\n`]);
+  const lines = addresses.flatMap((address) => {
+    const family = isIPv6(address) ? "-f ipv6 " : "";
+    return [`-D ${family}--orig-src ${address}\n`, `-D ${family}--reply-src ${address}\n`];
+  });
   await runTool("conntrack", ["-R", "-"], { input: lines.join(""), byName: true });
 };
 

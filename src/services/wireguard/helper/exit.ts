@@ -1,6 +1,7 @@
 import { MystError } from "../../../lib/errors.ts";
 import { makeKeyPair } from "../backend/keys.ts";
 import { type HostPlan, receiveBuffer } from "../plan/host-plan.ts";
+import { address6Of } from "../plan/pool6.ts";
 import type { BackendKind, Credit, Greeting, PeerStats, WgBackend, WgDevice, WgKey } from "../types.ts";
 import { bytesOf, counted, newAccount, restarted } from "./account.ts";
 import { createAddressPool } from "./address-pool.ts";
@@ -25,13 +26,21 @@ export type ExitDeps = {
   onGone(reason: string): void;
 };
 
-export type ExitSettings = { ifname: string; listenPort: number; mtu: number; addresses: string[]; plan: HostPlan };
+export type ExitSettings = {
+  ifname: string;
+  listenPort: number;
+  mtu: number;
+  addresses: string[];
+  /** of clients' IPv6 addresses, where they have some */
+  prefix6?: string;
+  plan: HostPlan;
+};
 
 export type HelperExit = {
   publicKey: WgKey;
   listenPort: number;
   backend: BackendKind;
-  admit(peer: { publicKey: WgKey; presharedKey?: WgKey }): Promise<string>;
+  admit(peer: { publicKey: WgKey; presharedKey?: WgKey }): Promise<{ address: string; address6?: string }>;
   credit(credits: [WgKey, Credit][]): void;
   dismiss(key: WgKey): Promise<PeerStats>;
   greet(greeting: Greeting): Promise<void>;
@@ -113,8 +122,12 @@ export async function openExit(deps: ExitDeps, settings: ExitSettings): Promise<
     }
     if (!closed) deps.onGone(reason);
   };
+  const { prefix6 } = settings;
+  /** what the client of an address has of IPv6 */
+  const sixth = (address: string) => (prefix6 === undefined ? [] : [address6Of(prefix6, address)]);
+  const networksOf = (address: string) => [`${address}/32`, ...sixth(address).map((one) => `${one}/128`)];
   const addPeer = async ({ key, presharedKey, address, endpoint }: Client) => {
-    const peer = { publicKey: key, ...(presharedKey && { presharedKey }), allowedIps: [`${address}/32`] };
+    const peer = { publicKey: key, ...(presharedKey && { presharedKey }), allowedIps: networksOf(address) };
     if (endpoint) await device.addPeer({ ...peer, endpoint, keepaliveS });
     await device.addPeer({ ...peer, keepaliveS: 0 });
   };
@@ -163,7 +176,9 @@ export async function openExit(deps: ExitDeps, settings: ExitSettings): Promise<
     if (clients.size > 0 && !restarting) void repair();
     const addresses = pool.freed();
     if (addresses.length > 0)
-      void deps.forget(addresses).catch((error) => log("warn", `old connections are not forgotten: ${error.message}`));
+      void deps
+        .forget(addresses.flatMap((address) => [address, ...sixth(address)]))
+        .catch((error) => log("warn", `old connections are not forgotten: ${error.message}`));
   }, careMs);
   const greetings = new Map<WgKey, NodeJS.Timeout>();
   const forgetGreeting = async (key: WgKey) => {
@@ -197,7 +212,8 @@ export async function openExit(deps: ExitDeps, settings: ExitSettings): Promise<
         throw error;
       }
       quotas.watch();
-      return address;
+      const [address6] = sixth(address);
+      return { address, ...(address6 !== undefined && { address6 }) };
     },
     credit: (credits) => {
       for (const [key, credit] of credits) {
@@ -236,7 +252,7 @@ export async function openExit(deps: ExitDeps, settings: ExitSettings): Promise<
     },
     reach: async (key, place) => {
       const { presharedKey, address } = known(key);
-      const peer = { publicKey: key, ...(presharedKey && { presharedKey }), allowedIps: [`${address}/32`], keepaliveS };
+      const peer = { publicKey: key, ...(presharedKey && { presharedKey }), allowedIps: networksOf(address), keepaliveS };
       if (restarting) return;
       // one that comes anew shakes hands at once
       if (place) {

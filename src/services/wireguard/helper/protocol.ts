@@ -5,6 +5,7 @@ import { parseRule } from "../../policy.ts";
 import { isKey } from "../backend/keys.ts";
 import { isNetwork } from "../exceptions.ts";
 import { flowLimitMax } from "../plan/flows.ts";
+import { isUniqueLocal } from "../unique-local.ts";
 
 /**
  * What node and helper tell each other: a line of JSON each. A request has a number, and exactly one answer with that number. Each side
@@ -24,6 +25,7 @@ const ms = z
 const mtu = z.int().min(576).max(9000);
 const address = z.string().refine((text) => isIP(text) !== 0 && !text.includes("%"), "no address");
 const ipv4 = z.string().refine(isIPv4, "no IPv4 address");
+const ula = z.string().refine(isUniqueLocal, "no unique local IPv6 address");
 const ifname = z.string().regex(/^[a-zA-Z][a-zA-Z0-9_.-]{0,14}$/);
 const backend = z.enum(["kernel", "wireguard-go", "wireguard-go-wg"]);
 const rule = z
@@ -54,10 +56,17 @@ const exitConfig = z.strictObject({
   closedPorts: z.array(port.min(1)).max(32).optional(),
   speed: z.strictObject({ perClient: speed.optional(), whole: speed.optional() }).optional(),
   flowLimit: z.int().min(1).max(flowLimitMax).optional(),
+  ipv6: z.boolean().optional(),
 });
 const clientConfig = z.strictObject({ backend: backend.optional(), uid: z.int().min(0).max(0xff_ff_ff_fe), control });
 const inside = z.strictObject({ address: ipv4, dns: ipv4, mtu });
-const upConfig = inside.extend({ publicKey: key, presharedKey: key.optional(), endpoint, punch: z.boolean().optional() });
+const upConfig = inside.extend({
+  address6: ula.optional(),
+  publicKey: key,
+  presharedKey: key.optional(),
+  endpoint,
+  punch: z.boolean().optional(),
+});
 const place = z.strictObject({ address: ipv4, port: port.min(1) });
 const greeting = z.strictObject({ publicKey: key, endpoint: place });
 
@@ -108,7 +117,7 @@ export const results = {
   }),
   cleanup: z.strictObject({ removed: z.array(z.string()), failed: z.array(z.string()) }),
   openExit: z.strictObject({ publicKey: key, listenPort: port, backend: kind, ifname, egressIf: ifname, gateway: ipv4, mtu }),
-  admit: z.strictObject({ address: ipv4 }),
+  admit: z.strictObject({ address: ipv4, address6: ula.optional() }),
   dismiss: z.strictObject({ rx: bytes, tx: bytes, handshakeMs: z.number() }),
   openClient: z.strictObject({ publicKey: key, backend: kind, ifname, first: z.strictObject({ publicKey: key, ifname }) }),
   greet: z.strictObject({ listenPort: port }),

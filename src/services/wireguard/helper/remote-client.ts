@@ -28,10 +28,13 @@ export async function clientTunnel(calls: Calls, { backend, uid, control }: Clie
     await calls.ask(request, results.done);
   };
   const legOf = (leg: Leg): Omit<TunnelLeg, "publicKey" | "ifname"> => ({
-    up: ({ publicKey, presharedKey, endpoint, address, dns, mtu, punch }) =>
+    up: ({ publicKey, presharedKey, endpoint, address, address6, dns, mtu, punch }) =>
       done({
         ...{ op: "up", leg },
-        exit: { publicKey, ...(presharedKey && { presharedKey }), endpoint, address, dns, mtu, ...(punch && { punch }) },
+        exit: {
+          ...{ publicKey, ...(presharedKey && { presharedKey }), endpoint, address, dns, mtu },
+          ...{ ...(address6 !== undefined && { address6 }), ...(punch && { punch }) },
+        },
       }),
     mtu: (mtu) => done({ op: "mtu", leg, mtu }),
     counters: () => counters[leg],

@@ -65,7 +65,7 @@ export async function exitTunnel(calls: Calls, config: ExitConfig): Promise<Exit
 }
 
 /** the fields that there are: the helper takes no others */
-const pick = ({ backend, listenPort, mtu, egressIf, egressAddress, allow, block, closedPorts, speed, flowLimit }: ExitConfig) => {
+const pick = ({ backend, listenPort, mtu, egressIf, egressAddress, allow, block, closedPorts, speed, flowLimit, ipv6 }: ExitConfig) => {
   if (backend === "fake") throw new MystError("BAD_VALUE", "the helper has no such backend");
   return {
     ...(backend && { backend }),
@@ -78,5 +78,6 @@ const pick = ({ backend, listenPort, mtu, egressIf, egressAddress, allow, block,
     ...(closedPorts && { closedPorts }),
     ...(speed && { speed }),
     ...(flowLimit && { flowLimit }),
+    ...(ipv6 && { ipv6 }),
   };
 };

@@ -12,8 +12,8 @@ const againMs = 1_000;
 const keepaliveS = 25;
 
 /** A keepalive is also what makes it shake hands now, not with the first packet. */
-export const peerOf = ({ publicKey, presharedKey, endpoint }: Exit, keepalive = keepaliveS): WgPeer => ({
-  ...{ publicKey, endpoint, allowedIps: ["0.0.0.0/0"], keepaliveS: keepalive },
+export const peerOf = ({ address6, publicKey, presharedKey, endpoint }: Exit, keepalive = keepaliveS): WgPeer => ({
+  ...{ publicKey, endpoint, allowedIps: ["0.0.0.0/0", ...(address6 === undefined ? [] : ["::/0"])], keepaliveS: keepalive },
   ...(presharedKey && { presharedKey }),
 });
 

@@ -1,4 +1,4 @@
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { z } from "zod";
 import { MystError } from "../../../lib/errors.ts";
 import { type Run, tools } from "./tools.ts";
@@ -13,14 +13,23 @@ export type HostFacts = {
   networks: string[];
   /** whether the kernel has IPv6 at all */
   ipv6: boolean;
+  /** the way out of IPv6, where there is a default route and an address that the internet answers to; undefined where not */
+  egress6: Egress6 | undefined;
   /** chains of other firewalls that drop what is forwarded and into which we cannot put an accept, "inet firewalld filter_FORWARD" */
   forwardDrops: string[];
   /** a chain that drops what comes in and is not let in, and the ports of UDP that rules of its table name */
   inputDrops?: { chain: string; ports: number[] };
 };
 
-const routes = z.array(z.object({ dst: z.string(), dev: z.string().optional(), metric: z.number().optional() }));
-const addresses = z.array(z.object({ addr_info: z.array(z.object({ local: z.string().optional() })).optional() }));
+/** `near`: networks on this host's cables; `advertised`: the default route comes by router advertisements */
+export type Egress6 = { egressIf: string; near: string[]; advertised: boolean };
+
+const routes = z.array(
+  z.object({ dst: z.string(), dev: z.string().optional(), gateway: z.string().optional(), metric: z.number().optional() }),
+);
+const addresses = z.array(
+  z.object({ ifname: z.string().optional(), addr_info: z.array(z.object({ local: z.string().optional() })).optional() }),
+);
 const chains = z.object({
   nftables: z.array(
     z.object({
@@ -48,6 +57,12 @@ export async function hostFacts(run?: Run): Promise<HostFacts> {
   const main = await json(routes, "ip", "-4", "-j", "route", "show", "table", "main");
   const defaults = main.filter(({ dst, dev }) => dst === "default" && dev !== undefined);
   const own = await json(addresses, "ip", "-j", "addr", "show");
+  const main6 = hasIpv6() ? await json(routes, "ip", "-6", "-j", "route", "show", "table", "main") : [];
+  const way6 = main6
+    .filter(({ dst, dev }) => dst === "default" && dev !== undefined)
+    .toSorted((a, b) => (a.metric ?? 0) - (b.metric ?? 0))[0]?.dev;
+  const isGlobal = (address: string | undefined) => /^[23]/.test(address ?? "") && address?.includes(":");
+  const reached = own.some(({ ifname, addr_info = [] }) => ifname === way6 && addr_info.some(({ local }) => isGlobal(local)));
   const listed = await json(z.union([chains, z.tuple([])]), "nft", "-j", "list", "chains");
   const drops = "nftables" in listed ? listed.nftables.flatMap(({ chain }) => (chain ? [chain] : [])) : [];
   const input = drops.find(
@@ -60,6 +75,14 @@ export async function hostFacts(run?: Run): Promise<HostFacts> {
     own: own.flatMap(({ addr_info = [] }) => addr_info.flatMap(({ local }) => local ?? [])),
     networks: main.filter(({ dst }) => dst !== "default").map(({ dst }) => (dst.includes("/") ? dst : `${dst}/32`)),
     ipv6: hasIpv6(),
+    egress6:
+      way6 !== undefined && reached
+        ? {
+            egressIf: way6,
+            near: main6.filter(({ dst, gateway }) => dst !== "default" && dst.includes(":") && gateway === undefined).map(({ dst }) => dst),
+            advertised: takesAdvertisements(way6),
+          }
+        : undefined,
     forwardDrops: drops
       .filter(
         ({ hook, policy, family, table }) =>
@@ -69,6 +92,14 @@ export async function hostFacts(run?: Run): Promise<HostFacts> {
       .map(({ family, table, name }) => `${family} ${table} ${name}`),
   };
 }
+
+const takesAdvertisements = (ifname: string): boolean => {
+  try {
+    return readFileSync(`/proc/sys/net/ipv6/conf/${ifname}/accept_ra`, "utf8").trim() === "1";
+  } catch {
+    return false;
+  }
+};
 
 /** "udp dport 53", "th dport { 80, 443 }": what a table's rules say of ports, whatever they do about them. */
 const portsIn = (text: string): number[] =>

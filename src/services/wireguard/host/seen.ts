@@ -8,6 +8,7 @@ export type Look = {
   "the routes"?: string;
   "the IPv6 routes"?: string;
   "the address"?: string;
+  "the IPv6 address"?: string;
   "the speed limits"?: string;
 };
 
@@ -23,7 +24,7 @@ export const looking = (plan: HostPlan, families: readonly (4 | 6)[] = [4, 6]): 
   families
     .filter((family) => plan.steps.some((step) => step.family === family))
     .flatMap((family) => [
-      ...(family === 4 ? [{ family, line: "addr show" }] : []),
+      ...(family === 4 || hasAddress(plan, family) ? [{ family, line: "addr show" }] : []),
       ...(plan.kind === "client"
         ? [
             { family, line: "rule show" },
@@ -37,17 +38,25 @@ export const looking = (plan: HostPlan, families: readonly (4 | 6)[] = [4, 6]): 
 const hasThrough = (plan: HostPlan, family: 4 | 6): boolean =>
   plan.steps.some((step) => step.family === family && step.add.startsWith("route ") && step.add.includes(` table ${throughTable}`));
 
+const hasAddress = (plan: HostPlan, family: 4 | 6): boolean =>
+  plan.steps.some((step) => step.family === family && step.add.startsWith("addr "));
+
 export function seenByIp(plan: HostPlan, printed: { 4?: string; 6?: string }): Look {
   const looks: Look = {};
+  const addresses = (text: string) =>
+    linesOf(text)
+      .map((line) => /^\d+: (\S+) +inet6? (\S+) .*scope global/.exec(line) ?? /^\d+: (\S+) +inet (\S+)/.exec(line))
+      .flatMap((found) => (found?.[1] === plan.ifname || found?.[1] === plan.first ? (found?.[2] ?? []) : []))
+      .join(" ");
   const routes = (text: string) => [...ourRules(text), ...linesOf(text).filter(isRoute)].join("\n");
   if (printed[4] !== undefined) {
     looks["the routes"] = routes(printed[4]);
-    looks["the address"] = linesOf(printed[4])
-      .map((line) => /^\d+: (\S+) +inet (\S+)/.exec(line))
-      .flatMap((found) => (found?.[1] === plan.ifname || found?.[1] === plan.first ? (found?.[2] ?? []) : []))
-      .join(" ");
+    looks["the address"] = addresses(printed[4]);
   }
-  if (printed[6] !== undefined) looks["the IPv6 routes"] = routes(printed[6]);
+  if (printed[6] !== undefined) {
+    looks["the IPv6 routes"] = routes(printed[6]);
+    if (hasAddress(plan, 6)) looks["the IPv6 address"] = addresses(printed[6]);
+  }
   return looks;
 }
 
@@ -68,7 +77,7 @@ export function isWhole(plan: HostPlan, looks: Look): boolean {
   return (
     count(looks["the routes"]) === wanted(4) &&
     count(looks["the IPv6 routes"]) === wanted(6) &&
-    addresses.every((address) => looks["the address"]?.split(" ").includes(address))
+    addresses.every((address) => [looks["the address"], looks["the IPv6 address"]].join(" ").split(" ").includes(address))
   );
 }
 

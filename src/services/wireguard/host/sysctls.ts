@@ -7,7 +7,7 @@ type Recorded = HostState["sysctls"];
 /**
  * What is to be written back: what an earlier plan has recorded, and the present values of what this one is about to change.
  * Writing net.ipv4.ip_forward also sets forwarding of each interface and conf.all.accept_redirects (inet_forward_change in the
- * kernel), in both directions, so these are recorded beside it and restored after it.
+ * kernel), in both directions, so these are recorded beside it and restored after it. With IPv6 it is conf.all.forwarding that does so (addrconf_fixup_forwarding).
  */
 export function recordSysctls(sysctl: SysctlAccess, wanted: Sysctl[], before: Recorded): Recorded {
   const known = new Set(before.map(({ key }) => key));
@@ -21,12 +21,13 @@ function record(sysctl: SysctlAccess, key: string, ours: string): Recorded {
     return old === undefined ? [] : [{ key: name, old }];
   };
   const self = present(key).map((one) => ({ ...one, ours }));
-  if (key !== "net/ipv4/ip_forward") return self;
-  const interfaces = sysctl.list("net/ipv4/conf").filter((name) => name !== "all");
+  const family = key === "net/ipv4/ip_forward" ? "ipv4" : key === "net/ipv6/conf/all/forwarding" ? "ipv6" : undefined;
+  if (!family) return self;
+  const interfaces = sysctl.list(`net/${family}/conf`).filter((name) => name !== "all");
   return [
     ...self,
-    ...present("net/ipv4/conf/all/accept_redirects"),
-    ...interfaces.flatMap((name) => present(`net/ipv4/conf/${name}/forwarding`)),
+    ...(family === "ipv4" ? present("net/ipv4/conf/all/accept_redirects") : []),
+    ...interfaces.flatMap((name) => present(`net/${family}/conf/${name}/forwarding`)),
   ];
 }
 

@@ -50,7 +50,7 @@ export type Tools = {
   /** goes on after lines that fail */
   tcAnyway(lines: string[]): Promise<void>;
   /** one nft table as text, without counters and the contents of sets; "" where there is none of this name. `family`: default inet */
-  table(name: string, family?: "inet" | "ip"): Promise<string>;
+  table(name: string, family?: "inet" | "ip" | "ip6"): Promise<string>;
   /** what it prints; "" where it fails, as it does for a table or a device that is not there */
   print(tool: string, ...args: string[]): Promise<string>;
 };

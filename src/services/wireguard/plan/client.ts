@@ -3,6 +3,7 @@ import { closed, type Endpoint, type ShieldOptions } from "../types.ts";
 import { checkIfname, checkIPv4, checkMtu, checkPort, checkUid } from "./check.ts";
 import { antispoof, fromFirst, intoFirst, ownPackets, restored } from "./first-hop.ts";
 import { blackHoles, type HostPlan, holdTable, killSwitchTable, replaceTable } from "./host-plan.ts";
+import { checkUla } from "./pool6.ts";
 import {
   blockingSteps,
   clientMark,
@@ -38,9 +39,10 @@ export type KillSwitchFacts = {
  * @throws BAD_VALUE for a fact that is not what it should be
  */
 export function killSwitchPlan(facts: KillSwitchFacts, given: Standing): HostPlan {
-  const standing = narrowed(given);
+  const standing = withIPv6(facts.ipv6, narrowed(given));
   const tun = checkIfname(facts.ifname);
   const { state, tunnel, first } = standing;
+  const six = tunnel?.address6;
   const control = verdict("control", state) === "passes" ? controlEndpoints(facts.control) : [];
   const through = verdict("through", state) === "in the first tunnel" ? controlEndpoints(facts.control, true) : [];
   const beside = exceptionsOf(facts.options ?? closed);
@@ -57,7 +59,7 @@ export function killSwitchPlan(facts: KillSwitchFacts, given: Standing): HostPla
       ...unasked(standing).map((rule) => `${rule} ct mark set ${mark} accept`),
       ...inputRules(tun, standing, beside),
     ]),
-    ...(tunnel ? chain("from_tunnel", "", fromTunnel) : []),
+    ...(tunnel ? chain("from_tunnel", "", fromTunnel(six)) : []),
     ...(first ? chain("from_first", "", fromFirst(first, standing)) : []),
     ...chain("forward", "type filter hook forward priority filter; policy drop;", [
       ...(verdict("forwarded", state) === "in the tunnel" ? forwardRules(tun) : []),
@@ -65,6 +67,13 @@ export function killSwitchPlan(facts: KillSwitchFacts, given: Standing): HostPla
     ]),
     ...chain("output", "type filter hook output priority filter; policy drop;", [
       ...(verdict("internet", state) === "in the tunnel" ? [`oifname "${tun}" meta nfproto ipv4 accept`] : []),
+      ...(six !== undefined && verdict("ipv6Given", state) === "in the tunnel"
+        ? // names are looked up by IPv4, where the question is led to the tunnel's resolver
+          [
+            `oifname "${tun}" meta nfproto ipv6 meta l4proto { tcp, udp } th dport != 53 accept`,
+            `oifname "${tun}" meta nfproto ipv6 meta l4proto ipv6-icmp accept`,
+          ]
+        : []),
       // what bears the mark is the tunnel's own, and judged by where it goes when it leaves
       ...(first || verdict("exit", state) === "passes" ? [`meta mark ${mark} accept`] : []),
       ...(first ? [`oifname "${checkIfname(first.ifname)}" accept`] : []),
@@ -120,7 +129,13 @@ function leavingChains(
   return [
     ...endpointSet("control", control),
     ...(first ? endpointSet("through", through) : []),
-    ...(tunnel ? chain("into_tunnel", "", [`ip saddr ${checkIPv4(tunnel.address)} accept`, "drop"]) : []),
+    ...(tunnel
+      ? chain("into_tunnel", "", [
+          `ip saddr ${checkIPv4(tunnel.address)} accept`,
+          ...(tunnel.address6 === undefined ? [] : [`ip6 saddr ${tunnel.address6} accept`]),
+          "drop",
+        ])
+      : []),
     ...(first ? chain("into_first", "", intoFirst(uid, first, { tunnel })) : []),
     ...chain("may_leave", "", [
       "meta l4proto { tcp, udp } th dport { 53, 853 } return",
@@ -145,6 +160,7 @@ function leavingChains(
   ];
 }
 
+const leastMtu6 = 1280;
 const mark = `0x${clientMark.toString(16)}`;
 
 /**
@@ -159,6 +175,14 @@ const narrowed = (standing: Standing): Standing =>
   standing.tunnel === undefined || verdict("punching", standing.state) === "passes"
     ? standing
     : { ...standing, tunnel: { ...standing.tunnel, punching: undefined } };
+
+/** An IPv6 address that the exit has given is in use only where all that goes there may be as large as IPv6 needs it (RFC 8200). */
+function withIPv6(hasIPv6: boolean, standing: Standing): Standing {
+  if (standing.tunnel === undefined) return standing;
+  const { address6, ...tunnel } = standing.tunnel;
+  const fits = hasIPv6 && address6 !== undefined && Math.min(tunnel.mtu, tunnel.pathMtu) >= leastMtu6;
+  return { ...standing, tunnel: { ...tunnel, ...(fits && { address6: checkUla(address6) }) } };
+}
 
 /** What may come in unasked: the exit's first packet. */
 const unasked = ({ tunnel }: Standing): string[] =>
@@ -191,7 +215,11 @@ const inputRules = (tun: string, { tunnel, first }: Standing, { lan, split }: Ex
 ];
 
 /** From the tunnel too only answers come in, since an exit is a stranger, and none to what goes outside of it. */
-const fromTunnel: string[] = [`ct mark != ${mark} meta nfproto ipv4 ct state established,related accept`, "drop"];
+const fromTunnel = (six: string | undefined): string[] => [
+  `ct mark != ${mark} meta nfproto ipv4 ct state established,related accept`,
+  ...(six === undefined ? [] : [`ct mark != ${mark} meta nfproto ipv6 ct state established,related accept`]),
+  "drop",
+];
 
 /** Containers and virtual machines use the tunnel, or nothing. */
 const forwardRules = (tun: string): string[] => [
@@ -220,6 +248,7 @@ const natChains = (tun: string, tunnel: TunnelFacts, first: FirstTunnel | undefi
   // what has chosen its source address for another device
   ...chain("own_source", "type nat hook postrouting priority srcnat; policy accept;", [
     `oifname "${tun}" ip saddr != ${tunnel.address} snat ip to ${tunnel.address}`,
+    ...(tunnel.address6 === undefined ? [] : [`oifname "${tun}" ip6 saddr != ${tunnel.address6} snat ip6 to ${tunnel.address6}`]),
   ]),
 ];
 

@@ -1,4 +1,5 @@
 import { type Pool, poolAddresses } from "./pool.ts";
+import { address6Of } from "./pool6.ts";
 
 /**
  * Each client's credit is an nft quota of the exit's table, so it holds whatever becomes of our processes. All are made with the table
@@ -16,14 +17,15 @@ import { type Pool, poolAddresses } from "./pool.ts";
  */
 export const smallPackets: number[] = [469, 36];
 
-/** Name of the map from address to quota. */
+/** Names of the maps from address to quota, of which both families have the same. */
 export const creditMap = "credit";
+const creditMap6 = "credit6";
 
 /** Name of the quota of a client's address: "q_10_182_0_2". */
 export const quotaName = (address: string): string => `q_${address.replaceAll(".", "_")}`;
 
-/** What the quotas and their map look like inside the table. */
-export function creditDefinitions(pool: Pool): string[] {
+/** What the quotas and their maps look like inside the table. `prefix6`: of the clients' IPv6 addresses, where they have some. */
+export function creditDefinitions(pool: Pool, prefix6?: string): string[] {
   const addresses = poolAddresses(pool);
   return [
     ...addresses.map((address) => `  quota ${quotaName(address)} { over 0 bytes; }`),
@@ -31,11 +33,19 @@ export function creditDefinitions(pool: Pool): string[] {
     "    type ipv4_addr : quota",
     `    elements = { ${addresses.map((address) => `${address} : "${quotaName(address)}"`).join(", ")} }`,
     "  }",
+    ...(prefix6 === undefined
+      ? []
+      : [
+          `  map ${creditMap6} {`,
+          "    type ipv6_addr : quota",
+          `    elements = { ${addresses.map((address) => `${address6Of(prefix6, address)} : "${quotaName(address)}"`).join(", ")} }`,
+          "  }",
+        ]),
   ];
 }
 
 /** The rules that charge a packet to the client whose address is its `saddr` or `daddr`, and drop it when nothing is left. They end their chain. */
-export const creditRules = (field: "saddr" | "daddr"): string[] => [
-  `quota name ip ${field} map @${creditMap} drop`,
-  ...smallPackets.flatMap((bytes) => [`meta length > ${bytes} accept`, `quota name ip ${field} map @${creditMap} drop`]),
-];
+export function creditRules(field: "saddr" | "daddr", ipv6 = false): string[] {
+  const charge = [`quota name ip ${field} map @${creditMap} drop`, ...(ipv6 ? [`quota name ip6 ${field} map @${creditMap6} drop`] : [])];
+  return [...charge, ...smallPackets.flatMap((bytes) => [`meta length > ${bytes} accept`, ...charge])];
+}

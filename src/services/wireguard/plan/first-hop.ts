@@ -45,8 +45,10 @@ export const restored = (first: FirstTunnel | undefined): string[] =>
 /** Who is on the same network must not learn our addresses in the tunnels by asking for them (CVE-2019-14899). Both exits may give the same. */
 export function antispoof(tun: string, { tunnel, first }: Pick<Standing, "tunnel" | "first">): string[] {
   const both = [...(tunnel ? [{ ifname: tun, address: tunnel.address }] : []), ...(first ? [first] : [])];
-  return [...new Set(both.map(({ address }) => checkIPv4(address)))].map((address) => {
+  const six = tunnel?.address6 === undefined ? [] : [`ip6 daddr ${tunnel.address6} iifname != { "${checkIfname(tun)}", "lo" } drop`];
+  const four = [...new Set(both.map(({ address }) => checkIPv4(address)))].map((address) => {
     const names = both.filter((one) => one.address === address).map(({ ifname }) => `"${checkIfname(ifname)}"`);
     return `ip daddr ${address} iifname != { ${[...names, '"lo"'].join(", ")} } drop`;
   });
+  return [...four, ...six];
 }

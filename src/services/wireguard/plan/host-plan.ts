@@ -52,8 +52,8 @@ export const blackHoles: Sysctl[] = [
   { key: "net/ipv4/tcp_base_mss", value: "512" },
 ];
 
-/** A rule for the head of a chain of table `ip filter`, where that chain exists: `iifname "…" counter accept`. */
-export type Accept = { chain: string; rule: string };
+/** A rule for the head of a chain of table `ip filter` (or `ip6 filter`), where that chain exists: `iifname "…" counter accept`. */
+export type Accept = { chain: string; rule: string; family?: 6 };
 
 export const exitTable = "mystnode";
 export const killSwitchTable = "mystnode_ks";

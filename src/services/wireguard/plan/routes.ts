@@ -20,6 +20,8 @@ export type RouteFacts = {
   ifname: string;
   /** the address that the exit gave us */
   address: string;
+  /** and of IPv6, where it is in use */
+  address6?: string;
   /** where DNS questions go; asked through the tunnel whatever routes a network announces */
   dns: string;
   /** another resolver that is asked through the tunnel */
@@ -57,6 +59,7 @@ export function tunnelSteps(facts: RouteFacts): IpStep[] {
     ownStep,
     ...blockingSteps(facts.ipv6),
     ...deviceSteps(facts, clientTable),
+    ...(facts.address6 === undefined ? [] : deviceSteps6(facts, facts.address6)),
     // what asks for the tunnel by its address gets it, the node's own connections to peers too: that is how it looks at itself from outside
     boundStep(facts, clientTable),
     ...[facts.dns, ...(facts.resolver === undefined ? [] : [facts.resolver])].map((resolver) =>
@@ -79,6 +82,20 @@ function deviceSteps(facts: DeviceFacts, table: number): IpStep[] {
     },
     // what passes is found out by packets of any size
     pair(4, "route", `${checkIPv4(facts.dns)} dev ${tun} table ${table}`),
+  ];
+}
+
+/** After the device is up, which would lose it. */
+function deviceSteps6({ ifname, pathMtu }: DeviceFacts, address: string): IpStep[] {
+  const tun = checkIfname(ifname);
+  const family = 6 as const;
+  return [
+    { family, add: `addr add ${address}/128 dev ${tun} nodad`, del: `addr del ${address}/128 dev ${tun}` },
+    {
+      family,
+      add: `route replace default dev ${tun} table ${clientTable} mtu ${checkMtu(pathMtu)}`,
+      del: `route del default dev ${tun} table ${clientTable}`,
+    },
   ];
 }
 

@@ -62,7 +62,11 @@ export const shield = {
   lan: { packet: "the local network", verdicts: always("refused") },
   lanAllowed: { packet: "the local network with `--allow-lan`, but DNS; both ways", verdicts: always("passes") },
   split: { packet: "networks named by `--split`, but DNS", verdicts: always("passes") },
-  ipv6: { packet: "IPv6", verdicts: always("refused") },
+  ipv6: { packet: "IPv6, where the exit gives no address for it, or the way to it takes no 1,280 bytes", verdicts: always("refused") },
+  ipv6Given: {
+    packet: "IPv6 to the internet, but port 53, from the address that an exit with `--ipv6` gives",
+    verdicts: withTunnel("in the tunnel", "refused"),
+  },
   basics: { packet: "DHCP (68 to 67), neighbour discovery", verdicts: always("passes") },
   forwarded: { packet: "forwarded for containers and virtual machines", verdicts: withTunnel("in the tunnel", "no") },
   unasked: { packet: "coming in, unless in answer, by cable or tunnel", verdicts: always("no") },

@@ -20,6 +20,8 @@ export type TunnelFacts = {
   punching?: number | undefined;
   /** the address that the exit gave us */
   address: string;
+  /** the IPv6 address beside it; in use where `pathMtu` is what IPv6 needs, else as if there were none */
+  address6?: string;
   /** where all questions to port 53 go, an address inside the tunnel */
   dns: string;
   /** of the device */
