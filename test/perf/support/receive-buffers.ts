@@ -9,7 +9,7 @@ const keeper = `trap '' INT TERM HUP; old=$(cat ${path}); while read -r word; do
   case $word in raise) echo ${receiveBuffer.value} >${path};; lower) echo "$old" >${path};; esac; done; echo "$old" >${path}`;
 
 /** What runs a command (its further arguments) with a keeper of the machine's receive buffers at hand; for \`enterNamespaces\`. */
-export const withKeeper = ["bash", "-c", `exec ${fd}> >(${keeper}) 2>/dev/null; exec "$@"`, "bash"];
+export const withKeeper = ["bash", "-c", `exec ${fd}> >( { ${keeper}; } 2>/dev/null ); exec "$@"`, "bash"];
 
 const now = () => readFileSync(path, "utf8").trim();
 

@@ -10,7 +10,8 @@ export type Side = { users: Agent[]; hosts: Host[] };
 export type Found = Record<Way, { mbitPerS: number[]; cpuSPerGB: number[] }>;
 
 export const ways: Way[] = ["down", "up"];
-const settleMs = 500;
+/** what was due while our processes stood still is done by then */
+const settleMs = 1_500;
 
 export const none = (): Found => ({ down: { mbitPerS: [], cpuSPerGB: [] }, up: { mbitPerS: [], cpuSPerGB: [] } });
 

@@ -61,7 +61,7 @@ export function judgeCredit(state: CreditState, counted: bigint, nowMs: number, 
 /** A client's count at a look, and when that was. */
 export type Looked = { counted: bigint; atMs: number };
 
-const nextLookMs = { least: 50, most: 250 };
+const nextLookMs = { least: 50, most: 400 };
 
 /**
  * How long after a look the next one is due: before half of what is left is used up at the rate of now, so that the end of a credit is looked at

@@ -7,7 +7,7 @@ const lingerMs = 2000;
 /** Reading over the socket takes well under a millisecond, a `wg` process some five. */
 const busyMs: Record<BackendKind, number> = { "wireguard-go": 10, "wireguard-go-wg": 50, kernel: 50, fake: 10 };
 /** A quantum that has grown lasts for some 1.2 s, of which so much is not missed. */
-const steadyMs = 200;
+const steadyMs = 300;
 /** the first quantum: what is bought ahead is as much as was carried, and this at least */
 const leastBytes = 1024 * 1024;
 /** of the time that a quantum lasts, the part after which is looked again */

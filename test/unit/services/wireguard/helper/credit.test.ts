@@ -58,7 +58,7 @@ describe("wireguard credit: what is done with a quota", (test) => {
     const state = open(10n * MiB, 0n);
     const after = (counted: bigint, passedMs = 100) =>
       untilLookMs(state, { counted: MiB + counted, atMs: 1_000 + passedMs }, { counted: MiB, atMs: 1_000 });
-    assert.equal(after(MiB), 250);
+    assert.equal(after(MiB), 400);
     assert.equal(after(3n * MiB), 100);
     assert.equal(after(3n * MiB, 50), 50);
     assert.equal(after(8n * MiB), 50);
