@@ -5,8 +5,8 @@ import { until } from "../../support/until.ts";
 import { openTunnelMarket, type TunnelMarket } from "../../tunnel/support/market.ts";
 import { nftHere } from "../../tunnel/support/router.ts";
 
-/** What is wrong with the consumer's line, from before it connects or (`later`) while it is connected. */
-export type Line = { lossPercent?: number; path?: number; later?: true; bytes: number };
+/** What is wrong with the consumer's line, from before it connects or (`later`) while it is connected, once so many bytes were carried (`before`). */
+export type Line = { lossPercent?: number; path?: number; later?: true; before?: number; bytes: number };
 
 const KiB = 1024;
 export const lines: Record<string, Line> = {
@@ -18,6 +18,7 @@ export const lines: Record<string, Line> = {
   "path 1280": { path: 1280, bytes: 512 * KiB },
   "path 1400": { path: 1400, bytes: 512 * KiB },
   "path 1000, later": { path: 1000, later: true, bytes: 512 * KiB },
+  "path 1200, after much": { path: 1200, later: true, before: 16 * 1024 * KiB, bytes: 512 * KiB },
 };
 
 export type LinkOptions = { kinds: string[]; runs: number; recorded: Recorded; log(line: string): void; signal: AbortSignal };
@@ -105,6 +106,7 @@ async function tryLine(kind: string, market: TunnelMarket): Promise<Once> {
     if (line.path && went) problems.push(`${kind}: what is larger passes without a tunnel`);
     if (line.later) lift();
     await market.startConsumer();
+    if (line.before) await carry("down", line.before);
     if (line.later) impose(market, line);
     // what is open when the way becomes narrower stands still; what is opened once that is known does not
     if (line.later && line.path) await Promise.race([carry("down"), wait(narrowedMs)]);

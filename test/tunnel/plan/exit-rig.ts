@@ -92,7 +92,7 @@ export async function openExitThatRuns(): Promise<ExitRig> {
   const rig = await openExitRig();
   for (const { add } of exitPlan(rig.facts()).steps) rig.exit.run(`ip ${add}`);
   rig.exit.run("sysctl -qw net.ipv4.ip_forward=1");
-  await rig.exit.ask({ do: "listen", tcp: [dnsPort], udp: [dnsPort], address: gateway });
+  await rig.exit.ask({ do: "listen", tcp: [dnsPort], udp: [dnsPort, 5381], address: gateway });
   rig.load(rig.facts());
   return rig;
 }

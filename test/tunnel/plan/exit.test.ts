@@ -22,7 +22,7 @@ describe("exit plan", (test, { before, after }) => {
     rig = await openExitRig();
     for (const { add } of exitPlan(rig.facts()).steps) rig.exit.run(`ip ${add}`);
     rig.exit.run("sysctl -qw net.ipv4.ip_forward=1");
-    await rig.exit.ask({ do: "listen", tcp: [dnsPort], udp: [dnsPort], address: gateway });
+    await rig.exit.ask({ do: "listen", tcp: [dnsPort], udp: [dnsPort, 5381], address: gateway });
   });
   after(() => rig?.end());
 
@@ -54,6 +54,20 @@ describe("exit plan", (test, { before, after }) => {
       rig.credit(clients[0], 10n ** 9n);
       assert.equal(await tcp(target, 80), `open ${exitAddress} ${target}`);
       assert.equal(await rig.two.ask({ do: "tcp", host: target, port: 80 }), "silence");
+    },
+    { skip },
+  );
+
+  test(
+    "questions about the way are answered without credit, a hundred or so at once",
+    async () => {
+      rig.exit.run("nft -f -", exitPlan(rig.facts()).nft);
+      assert.equal(await udp(gateway, 5381), `open ${clients[0]}`);
+      await rig.one.ask({ do: "udp", host: gateway, port: 5381, times: 300 });
+      assert.equal(await udp(gateway, 5381), "silence");
+      assert.equal(await udp(gateway, 53), "silence");
+      rig.credit(clients[0], 10n ** 9n);
+      assert.equal(await udp(gateway, 5381), `open ${clients[0]}`);
     },
     { skip },
   );

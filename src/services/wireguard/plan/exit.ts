@@ -79,7 +79,11 @@ export function exitPlan(facts: ExitFacts): HostPlan {
       `ip daddr ${pool.cidr} iifname != "lo" drop`,
       ...(six ? [`ip6 daddr ${six.cidr} iifname != "lo" drop`] : []),
     ]),
-    ...chain("from_client_raw", "", [...onlyClients("saddr", pool, six), ...creditRules("saddr", six !== undefined)]),
+    ...chain("from_client_raw", "", [
+      ...onlyClients("saddr", pool, six),
+      `ip daddr ${pool.gateway} udp dport ${path} ${freely}`,
+      ...creditRules("saddr", six !== undefined),
+    ]),
     ...chain("input", "type filter hook input priority filter; policy accept;", [`iifname "${tun}" goto from_client_in`]),
     ...chain("from_client_in", "", [
       ...counted,
@@ -112,7 +116,11 @@ export function exitPlan(facts: ExitFacts): HostPlan {
     ...chain("destination", "", policyRules(facts)),
     ...chain("pass", "", [`ct state established ct mark 0 ct mark set ${mark}`, "accept"]),
     ...chain("output", "type filter hook output priority filter; policy accept;", [`oifname "${tun}" goto host_to_client`]),
-    ...chain("host_to_client", "", ["ct state new,invalid drop", "goto charge"]),
+    ...chain("host_to_client", "", [
+      "ct state new,invalid drop",
+      `ip saddr ${pool.gateway} udp sport ${path} ip daddr ${pool.first}-${pool.last} ${freely}`,
+      "goto charge",
+    ]),
     ...chain("redirect_dns", "type nat hook prerouting priority dstnat; policy accept;", [
       `iifname "${tun}" ip daddr ${pool.gateway} meta l4proto { tcp, udp } th dport 53 redirect to :${dns}`,
     ]),
@@ -156,6 +164,12 @@ const clamp = (mtu: number, six: unknown): string[] => [
   // its header is longer by 20 bytes
   ...(six ? [`meta nfproto ipv6 tcp flags & (syn | rst) == syn tcp option maxseg size set ${mtu - 60}`] : []),
 ];
+
+/**
+ * Questions about the way, of all clients together: so many a second cost no credit. Where a way has become narrower nothing arrives that would make a
+ * client buy more, and without credit it could not find out. What is beyond this is charged.
+ */
+const freely = "limit rate 100/second burst 100 packets accept";
 
 /** Who sends or is sent to is a client, or nobody. */
 const onlyClients = (field: "saddr" | "daddr", pool: Pool, six: Pool6 | undefined): string[] => [
