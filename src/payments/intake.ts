@@ -15,7 +15,7 @@ export type Arrival = {
  * While several come at a time, one check begins so long after the last at the earliest. Each wakes a thread for the signatures, one for
  * LevelDB and one for the mark, which costs as much as checking ten promises; what is bought ahead lasts longer, so nobody stands still.
  */
-export const spacingMs = 20;
+export const spacingMs = 80;
 /** So many need not wait for more. */
 export const enough = 64;
 
