@@ -8,7 +8,7 @@ import { clients, type ExitRig, gateway, openExitThatRuns, target } from "./exit
 
 const skip = enterNamespaces(fileURLToPath(import.meta.url));
 
-describe("exit plan: how many connections a client may open", (test, { before, after }) => {
+describe("exit plan: how much a client may open and ask", (test, { before, after }) => {
   let rig: ExitRig;
 
   before(async () => {
@@ -59,6 +59,20 @@ describe("exit plan: how many connections a client may open", (test, { before, a
       rig.exit.run("conntrack -F");
       assert.match(await udp(target, 53), /^open/);
       rig.load(rig.facts());
+    },
+    { skip },
+  );
+
+  test(
+    "questions about the way are answered without credit, a hundred or so at once",
+    async () => {
+      rig.exit.run("nft -f -", exitPlan(rig.facts()).nft);
+      assert.equal(await udp(gateway, 5381), `open ${clients[0]}`);
+      await rig.one.ask({ do: "udp", host: gateway, port: 5381, times: 300 });
+      assert.equal(await udp(gateway, 5381), "silence");
+      assert.equal(await udp(gateway, 53), "silence");
+      rig.credit(clients[0], 10n ** 9n);
+      assert.equal(await udp(gateway, 5381), `open ${clients[0]}`);
     },
     { skip },
   );
