@@ -33,8 +33,7 @@ for (const wanted of positionals)
   if (wanted !== "checks" && !checks.some(({ name }) => name === wanted) && !files.some((file) => matches(file, wanted)))
     report({ name: wanted, count: { passed: 0, failed: 1, skipped: 0 }, ms: 0, output: "", problems: ["no test file matches"] });
 
-// A devnet looks at the whole machine before and after, a measurement needs it; all others wait for each other more than they compute,
-// and take six tenths of two cores where two run at a time.
+// A devnet looks at the whole machine before and after, a measurement needs it; all others wait for each other more than they compute.
 const needsAll = (file: string) => kindOf(file) === "perf" || file.includes("devnet");
 const [alone, shared] = [files.filter(needsAll), files.filter((file) => !needsAll(file))];
 const looks = async () => {
@@ -43,7 +42,7 @@ const looks = async () => {
 // The checks follow from each other and take what processor there is; only unit tests run beside them.
 const [unit, others] = [shared.filter((file) => kindOf(file) === "unit"), shared.filter((file) => kindOf(file) !== "unit")];
 await Promise.all([looks(), inParallel(chosenChecks.length > 0 ? 1 : 2, unit, run)]);
-await inParallel(3, others, run);
+await inParallel(2, others, run);
 await inParallel(1, alone, run);
 
 for (const { name, output, problems } of failures) console.log(["", `==== ${name}`, output.trimEnd(), ...problems].join("\n"));

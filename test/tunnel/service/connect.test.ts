@@ -39,6 +39,8 @@ describe("tunnel/service: two nodes, run by commands", (register, { before, afte
   test("the target sees the exit's address, by whatever program; the node has no privileges", async () => {
     assert.equal(await fetched(), market.consumer.host.address, "without a tunnel it sees our own");
     await market.startConsumer();
+    // the tunnel is up a moment before the connection is one
+    await until(async () => (await status()).connection !== undefined);
     const now = await status();
     assert.deepEqual([now.tunnel?.intent, now.tunnel?.fact, now.connection?.service], ["secured", "up", "wireguard"]);
     assert.equal(now.connection?.endpoint.via, `${market.exit.host.address}:51820`);

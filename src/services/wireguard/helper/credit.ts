@@ -55,23 +55,29 @@ export function judgeCredit(state: CreditState, counted: bigint, nowMs: number, 
   const since = counted - quota.counted;
   if ((still && since > 0n) || nowMs - quota.setMs >= lookMs) return "set";
   // it charges a packet up to twice, and must not run dry while there is credit; and the less is left the less they may be apart
-  return since > apartBytes || since * 2n > quota.totalBytes - quota.counted ? "set" : "keep";
+  const left = quota.totalBytes - quota.counted;
+  return since > apartBytes || since * partOf(left) > left ? "set" : "keep";
 }
+
+/** After which part of what is left the quota is set again: what is at stake with the last bytes of a credit is a twentieth of what was left at the last time. */
+const partOf = (left: bigint): bigint => (left < nearTheEnd ? 4n : 2n);
+const nearTheEnd = 8n * 1024n * 1024n;
 
 /** A client's count at a look, and when that was. */
 export type Looked = { counted: bigint; atMs: number };
 
-const nextLookMs = { least: 50, most: 400 };
+const nextLookMs = { least: 25, most: 400 };
 
 /**
- * How long after a look the next one is due: before half of what is left is used up at the rate of now, so that the end of a credit is looked at
- * closely and its middle is not. Where nothing moves, `counterMs`.
+ * How long after a look the next one is due: before half of what is left (near the end a quarter) is used up at the rate of now, so that the end of a
+ * credit is looked at closely and its middle is not. Where nothing moves, `counterMs`.
  */
 export function untilLookMs({ quota, totalBytes }: CreditState, now: Looked, before: Looked | undefined): number {
   if (!quota || !before || now.counted <= before.counted) return counterMs;
   const passedMs = Math.max(1, now.atMs - before.atMs);
-  const halfMs = (Number(totalBytes - now.counted) / Number(now.counted - before.counted)) * (passedMs / 2);
-  return Math.min(nextLookMs.most, Math.max(nextLookMs.least, halfMs));
+  const left = totalBytes - now.counted;
+  const partMs = (Number(left) / Number(now.counted - before.counted)) * (passedMs / Number(partOf(left)));
+  return Math.min(nextLookMs.most, Math.max(nextLookMs.least, partMs));
 }
 
 /** Nothing passes until there is other credit. */

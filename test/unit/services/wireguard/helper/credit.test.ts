@@ -50,19 +50,21 @@ describe("wireguard credit: what is done with a quota", (test) => {
   test("a quota that could have drifted apart from WireGuard's count is set again", () => {
     assert.equal(judgeCredit(open(100n * MiB, 0n), 16n * MiB + 1n, 0), "set");
     assert.equal(judgeCredit(open(100n * MiB, 0n), 16n * MiB, 0), "keep");
-    assert.equal(judgeCredit(open(MiB, 0n), MiB / 2n + 1n, 0), "set");
-    assert.equal(judgeCredit(open(MiB, 0n), MiB / 2n, 0), "keep");
+    assert.equal(judgeCredit(open(12n * MiB, 0n), 6n * MiB + 1n, 0), "set");
+    assert.equal(judgeCredit(open(12n * MiB, 0n), 6n * MiB, 0), "keep");
+    assert.equal(judgeCredit(open(MiB, 0n), MiB / 4n + 1n, 0), "set");
+    assert.equal(judgeCredit(open(MiB, 0n), MiB / 4n, 0), "keep");
   });
 
-  test("is looked at again before half of what is left is used up, neither at once nor late; where nothing moves as often as counters are read", () => {
+  test("is looked at again before half of what is left is used up, near the end a quarter, neither at once nor late; where nothing moves as often as counters are read", () => {
     const state = open(10n * MiB, 0n);
     const after = (counted: bigint, passedMs = 100) =>
       untilLookMs(state, { counted: MiB + counted, atMs: 1_000 + passedMs }, { counted: MiB, atMs: 1_000 });
     assert.equal(after(MiB), 400);
-    assert.equal(after(3n * MiB), 100);
-    assert.equal(after(3n * MiB, 50), 50);
-    assert.equal(after(8n * MiB), 50);
-    assert.equal(after(20n * MiB), 50);
+    assert.equal(after(3n * MiB), 50);
+    assert.equal(after(3n * MiB, 50), 25);
+    assert.equal(after(8n * MiB), 25);
+    assert.equal(after(20n * MiB), 25);
     assert.equal(after(0n), counterMs);
     assert.equal(untilLookMs(state, { counted: MiB, atMs: 0 }, undefined), counterMs);
     assert.equal(untilLookMs(stopped(state), { counted: 2n * MiB, atMs: 9 }, { counted: MiB, atMs: 8 }), counterMs);
