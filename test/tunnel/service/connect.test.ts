@@ -57,10 +57,12 @@ describe("tunnel/service: two nodes, run by commands", (register, { before, afte
     const before = (await status()).connection?.usedBytes ?? 0n;
     await market.user.ask({ do: "transfer", host: market.target.address, way: "down", bytes });
     await market.user.ask({ do: "transfer", host: market.target.address, way: "up", bytes });
+    // counters are read a few times a second
+    await until(async () => ((await status()).connection?.usedBytes ?? 0n) - before >= 2n * BigInt(bytes));
     const now = (await status()).connection;
     const used = (now?.usedBytes ?? 0n) - before;
     // headers, acknowledgements, and what was sent again
-    assert.ok(used >= 2n * BigInt(bytes) && used < 4n * BigInt(bytes), `${used} for ${2 * bytes}`);
+    assert.ok(used < 4n * BigInt(bytes), `${used} for ${2 * bytes}`);
     assert.ok((now?.billedBytes ?? 0n) >= (now?.usedBytes ?? 0n));
   });
 
