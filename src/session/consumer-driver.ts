@@ -69,7 +69,7 @@ export type ConsumerSession = {
 const defaultAnswerMs = 10_000;
 const closeMs = 5_000;
 const tickMs = 250;
-/** What has reached us is told with each promise, and at least so often where it is more; and that nothing has, for then the rest is lost. */
+/** What has reached us is told with each promise, and at least so often: where it is more, and where it is the same, for then the rest is lost. */
 const tellMs = { more: 500, same: 1_000 };
 /** we have stood still ourselves when so long has passed since the last tick: what the exit said meanwhile is still to be read */
 const stallMs = 2_000;

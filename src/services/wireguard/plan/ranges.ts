@@ -16,7 +16,7 @@ export function rangeOf(address: string, bits: number): Range {
   return [first, first + size - 1];
 }
 
-/** The IPv4 range of a rule; a rule for IPv6 has none, since the tunnel carries IPv4 only. */
+/** The IPv4 range of a rule; a rule for IPv6 has none: see `ruleRange6`. */
 export const ruleRange = ({ range: [address, bits] }: Rule): Range[] =>
   address.kind() === "ipv4" ? [rangeOf(address.toString(), bits)] : [];
 
