@@ -47,6 +47,10 @@ describe("fault/nat: two ends behind NAT find a way to each other", (register, {
     assert.match(exit.forwards(), /tcp dport 4480 .*\n.*udp dport 51820 /);
     const { why, way, page } = await grid.meet(hopeless, noRelay);
     assert.deepEqual([way, page], ["direct", true], why);
+    // what it maps may lead nowhere all the same
+    exit.forgets();
+    const met = await grid.meet({ consumer: "restricted", exit: "symmetric" }, noRelay);
+    assert.deepEqual([met.way, met.page], ["punched", true], met.why);
     await grid.end();
     assert.doesNotMatch(exit.forwards(), /dport/);
   });

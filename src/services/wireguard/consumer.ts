@@ -160,7 +160,18 @@ export function createWireguardClient(deps: WireguardClientDeps): WireguardClien
       );
     };
     const direct = { address: address ?? "", port: offer.port };
-    const met = address === undefined ? await searched() : await up(mine, offer, direct, presharedKey);
+    /** The port that an exit has of its router may lead to it no longer: then it is met like one that has none. */
+    const straight = async () => {
+      if (offer.host === undefined || !meet) return up(mine, offer, direct, presharedKey);
+      session.onSearch?.();
+      try {
+        await up(mine, offer, direct, presharedKey, true);
+      } catch (error) {
+        if (signal.aborted || !isMystError(error, "PEER_TIMEOUT")) throw error;
+        return searched();
+      }
+    };
+    const met = await (address === undefined ? searched() : straight());
     const { address: host, port } = met?.at ?? direct;
     // once there is a tunnel within nothing of ours goes into the first one that could find it out
     const path = await fitPath(mine, { from: offer.address, to: offer.dns, most: offer.mtu, whole: leg === "first" }, log);

@@ -6,12 +6,15 @@ import { type Host, inside } from "./internet.ts";
 
 const program = fileURLToPath(new URL("./home-router-program.ts", import.meta.url));
 
-/** The router of a host behind NAT (`behind`), as one that maps ports when it is asked from there. `forwards`: its rules for that. */
+/**
+ * The router of a host behind NAT (`behind`), as one that maps ports when it is asked from there. `forwards`: its rules for that; `forgets`: what
+ * it maps leads nowhere any more by UDP, and nobody is told.
+ */
 export async function startRouterOf(
   router: Host,
   host: Host,
   options: Pick<HomeRouterOptions, "speaks" | "outside">,
-): Promise<AsyncDisposable & { forwards(): string }> {
+): Promise<AsyncDisposable & { forwards(): string; forgets(): void }> {
   const address = host.address.replace(/\d+$/, "1");
   const child = spawn(...inside(router, [process.execPath, program, JSON.stringify({ ...options, address })]), {
     stdio: ["ignore", "pipe", "inherit"],
@@ -21,6 +24,11 @@ export async function startRouterOf(
   const forwards = () => router.run("nft list table ip home 2>/dev/null || true");
   return {
     forwards,
+    forgets: () =>
+      void router.run(
+        "nft -f -",
+        "table ip home { chain lost { type filter hook prerouting priority raw; iifname eth0 udp dport 51820 drop; }; }",
+      ),
     [Symbol.asyncDispose]: async () => {
       child.kill();
       await ended;

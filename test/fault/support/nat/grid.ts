@@ -42,7 +42,7 @@ export type Grid = AsyncDisposable & {
     kind: NatKind,
     speaks: "pmp" | "upnp",
     outside?: string,
-  ): Promise<AsyncDisposable & { serving: ServingView; addresses: string[]; forwards(): string }>;
+  ): Promise<AsyncDisposable & { serving: ServingView; addresses: string[]; forwards(): string; forgets(): void }>;
   /** Ends the exit that serves. */
   end(): Promise<void>;
   /** Connects, fetches a page and disconnects. `args`: those of `connect` that say what it may cost; default: whatever it does. */
@@ -163,7 +163,7 @@ export async function openGrid(consumers: readonly NatKind[], exits: readonly Na
       await until(async () => !/could be asked yet/.test((await mapping())?.why ?? ""), 30_000);
       const { addresses, serving: view } = await (nodes.get(`exit-${kind}`) as TunnelNode).api.call("status");
       return {
-        ...{ serving: view as ServingView, addresses, forwards: home.forwards },
+        ...{ serving: view as ServingView, addresses, forwards: home.forwards, forgets: home.forgets },
         [Symbol.asyncDispose]: async () => {
           await end();
           await home[Symbol.asyncDispose]();
