@@ -23,8 +23,8 @@ const viemSample = 200;
 const paced = { perSecond: 1_000, seconds: 2 };
 /** so many of one payer wait together where they are coalesced */
 const together = 10;
-/** 25 sessions, 1,000 promises a second in all; and as fast as they are acknowledged */
-const streams = { rounds: 80, everyMs: 25 };
+/** 100 sessions, each as often as one may buy: 1,000 promises a second in all; and as fast as they are acknowledged */
+const streams = { rounds: 20, everyMs: 100 };
 
 const domain = clearingDomain({ chainId: 31337, contract: `0x${"c1".repeat(20)}` });
 const provider = createIdentity(new Uint8Array(32).fill(2));

@@ -11,7 +11,7 @@ import { both, type Compared, compare, ratio, type Side } from "./support/tunnel
 const MiB = 2 ** 20;
 const many = 10;
 /** of one client, and of each of many: what takes some seconds, after a first one in which the quantum has grown to what a session of some length has */
-const sizes = { one: { bytes: 128 * MiB, warmUps: 1, enoughMs: 150_000 }, many: { bytes: 16 * MiB, warmUps: 1, enoughMs: 100_000 } };
+const sizes = { one: { bytes: 128 * MiB, warmUps: 1, enoughMs: 150_000 }, many: { bytes: 32 * MiB, warmUps: 1, enoughMs: 200_000 } };
 
 const handNames = Array.from({ length: many }, (_, i) => `hand-client${i + 1}`);
 const also = [...handNames, "quick-client", "hand-exit", "tuned-client", "tuned-exit"];

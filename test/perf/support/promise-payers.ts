@@ -19,7 +19,7 @@ export const clearing = clearingDomain({ chainId: 31337, contract: `0x${"c1".rep
 /** one unit a byte */
 export const streamPrices = { perHour: 0n, perGiB: 1n << 30n };
 export const echoProtocol = "echo/1.0.0";
-export const sessionsAtOnce = 25;
+export const sessionsAtOnce = 100;
 /** what an acknowledgement comes to, which is what the echo sends back */
 export const ackBytes = toConsumerCodec.encode({ t: "ack", n: 1_000 }).length;
 const step = 1_000n;
@@ -30,7 +30,7 @@ if (process.send) {
   const say = (message: FromPayers) => process.send?.(message);
   const identities = Array.from({ length: sessionsAtOnce }, (_, i) => createIdentity(new Uint8Array(32).fill(i + 100)));
   const peers = await Promise.all(identities.map((identity) => startPeer({ identity, gossip: false, dht: false, listen: [] })));
-  let paying: Paying[] = [];
+  const paying: Paying[] = [];
 
   const open = async (to: Exit, { network, identity }: TestPeer, i: number): Promise<Paying> => {
     const { exit, address } = to;
@@ -82,7 +82,8 @@ if (process.send) {
   };
   process.on("message", async (message: ToPayers) => {
     if ("exit" in message) {
-      paying = await Promise.all(peers.map((peer, i) => open(message, peer, i)));
+      // one after the other: an exit takes so many at once from one address, and no more
+      for (const [i, peer] of peers.entries()) paying.push(await open(message, peer, i));
       return say({ ready: true });
     }
     const frames = paying.map((each) => Array.from({ length: message.rounds }, () => signed(each)));

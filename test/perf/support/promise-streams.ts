@@ -15,7 +15,7 @@ const rich = 1n << 90n;
 export type StreamCosts = { promises: number; echo: number; count: number };
 
 /**
- * `runs` times in turns: `rounds` promises of each of 25 sessions, and the echo of as many. A session sends one every `everyMs`, and none
+ * `runs` times in turns: `rounds` promises of each of 100 sessions, and the echo of as many. A session sends one every `everyMs`, and none
  * before the last is acknowledged; 0: as fast as they come back, so that many share a packet.
  */
 export async function measureStreams(
