@@ -43,5 +43,8 @@ export const isSlow = ({ seconds, best }: Trend): boolean =>
   mean(seconds) < best * farLess &&
   seconds.filter(({ up }) => up >= askedBytes).length >= span - 1;
 
-/** It was measured, and nothing is wrong: what is carried now is what there is to carry. */
-export const settled = (trend: Trend): Trend => ({ ...trend, best: 0 });
+/**
+ * It was measured, and found well enough: probably what is carried now is what there is to carry. A line that loses much may have answered by
+ * chance, so it is looked at again after five seconds more, until half and half again was not worth looking.
+ */
+export const settled = (trend: Trend): Trend => ({ ...trend, seconds: [], best: trend.best / 2 });

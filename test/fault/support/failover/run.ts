@@ -99,9 +99,12 @@ export async function openFailoverRig(count: number, log: (line: string) => void
     const outlook = user.ask({ do: "outlook", host: target.address, from: exit.host.address, limitMs });
     outlook.catch(() => undefined);
     await wait(warmMs + Math.random() * 700);
-    const atKill = await session(before.id);
-    const killedMs = Date.now();
+    const lookedMs = Date.now();
+    const { usedBytes: bytes, usedMs } = await session(before.id);
     using gone = make(exit, way);
+    const killedMs = Date.now();
+    // until it went it has served
+    const atKill = { bytes, ms: usedMs + killedMs - lookedMs };
     const { ms: outageMs, text } = await outlook;
     await until(async () => (await connection()).id !== before.id);
     await wait(watchMs);
@@ -189,10 +192,9 @@ export async function openFailoverRig(count: number, log: (line: string) => void
  * What was bought beyond what was served, in quanta. One that is killed whole, or cut off, serves nothing from then on; the others go on with
  * what is paid, and there our own count tells.
  */
-function unserved(way: Way, atKill: SessionView, last: SessionView): number {
+function unserved(way: Way, atKill: { bytes: bigint; ms: number }, last: SessionView): number {
   const bought = due(last, { bytes: last.billedBytes, ms: last.billedMs });
-  const ended = way === "all" || way === "cable" ? atKill : last;
-  const served = due(last, { bytes: ended.usedBytes, ms: ended.usedMs });
+  const served = due(last, way === "all" || way === "cable" ? atKill : { bytes: last.usedBytes, ms: last.usedMs });
   const quanta = Number(bought - served) / Number(quantumMoney(last, last.usedBytes));
   // amounts are rounded up
   return Math.round(quanta * 1e6) / 1e6;
