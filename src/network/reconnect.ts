@@ -3,8 +3,11 @@ import { every, type Loop } from "../lib/lifecycle.ts";
 import { apart } from "./diversity.ts";
 import type { KnownPeer } from "./known-peers.ts";
 
-/** With fewer connections than this that we have opened ourselves, peers are dialled: whom others choose to be is no choice of ours. */
-export const wantedConnections = 3;
+/**
+ * With fewer connections than this that we have opened ourselves, peers are dialled: whom others choose to be is no choice of ours. One more than
+ * the bootstrap peers that a network usually has: those have hundreds of neighbours, and pass most messages on to only some of them.
+ */
+export const wantedConnections = 4;
 const tickMs = 1000;
 /** A dial that takes longer than this is gone on with, but its place is given to another. */
 const patienceMs = 1000;
