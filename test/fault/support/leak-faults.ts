@@ -46,7 +46,7 @@ async function mended(host: Host, look: string, strike: string): Promise<number>
 
 const rulesAndRoutes = "for f in -4 -6; do ip $f rule | grep 1[89]...: || true; ip $f route show table 28025 || true; done";
 const dropRules =
-  "for family in -4 -6; do for pref in $(ip $family rule | sed -n 's/^\\(18[12]..\\):.*/\\1/p'); do ip $family rule del pref $pref; done; ip $family route flush table 28025 2>/dev/null || true; done";
+  "for family in -4 -6; do for pref in $(ip $family rule | sed -n 's/^\\(18[12]..\\):.*/\\1/p'); do ip $family rule del pref $pref 2>/dev/null || true; done; ip $family route flush table 28025 2>/dev/null || true; done";
 /** what a network may announce to who asks it for an address (TunnelVision), and a rule such as other tunnels make */
 const pushed = (host: Host, to: string[]) => to.map((network) => `ip route replace ${network} via ${routerOf(host)}`).join("; ");
 
@@ -89,11 +89,12 @@ export const states: Record<string, Fault> = {
     // it is started again five times
     enter: async (market) => {
       await market.startConsumer();
-      const { host } = market.consumer;
-      for (let quiet = 0; quiet < 10; quiet += 1) {
+      const { host, api } = market.consumer;
+      const endMs = performance.now() + 30_000;
+      for (let quiet = 0; quiet < 20 && performance.now() < endMs; quiet += 1) {
         const found = processesOn(host).filter(({ command }) => pattern.tunnel.test(command));
         for (const { pid } of found) process.kill(pid, "SIGKILL");
-        if (found.length > 0) quiet = 0;
+        if (found.length > 0 || (await api.call("status")).tunnel?.fact !== "blocked") quiet = 0;
         await wait(50);
       }
     },

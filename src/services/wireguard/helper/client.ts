@@ -211,12 +211,16 @@ export function openClient(deps: ClientDeps, settings: ClientSettings): HelperCl
         const before = state.intent;
         if (before !== "open" && JSON.stringify(wanted) === JSON.stringify(options)) return;
         options = wanted;
-        note({ type: "securing", killSwitch: wanted.killSwitch });
-        if (before !== "open") return protect(applied);
+        const securing = { type: "securing", killSwitch: wanted.killSwitch } as const;
+        // nothing is called secured before it is, nor for longer
+        if (!wanted.killSwitch) note(securing);
         try {
           // it looks whether the kill switch stands
-          await protect({ state: "securing" });
+          await protect(before === "open" ? { state: "securing" } : applied);
+          note(securing);
+          if (before !== "open") return;
         } catch (error) {
+          if (before !== "open") throw error;
           await host.revert().catch(() => undefined);
           note({ type: "released" });
           throw error;

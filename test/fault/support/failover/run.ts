@@ -27,6 +27,8 @@ export type Outcome = {
 const limitMs = 30_000;
 /** a program asks while it still works */
 const warmMs = 300;
+/** counters are read a few times a second */
+const countMs = 400;
 /** a download has to go on for a while before it can be much slower than it was */
 const steadyMs = 8_000;
 /** the probes go on for so long after the switch */
@@ -100,16 +102,18 @@ export async function openFailoverRig(count: number, log: (line: string) => void
     outlook.catch(() => undefined);
     await wait(warmMs + Math.random() * 700);
     const lookedMs = Date.now();
-    const { usedBytes: bytes, usedMs } = await session(before.id);
+    const { usedMs } = await session(before.id);
     using gone = make(exit, way);
     const killedMs = Date.now();
-    // until it went it has served
-    const atKill = { bytes, ms: usedMs + killedMs - lookedMs };
+    // what it has carried until then is counted by now
+    const counted = wait(countMs).then(() => session(before.id));
+    counted.catch(() => undefined);
     const { ms: outageMs, text } = await outlook;
     await until(async () => (await connection()).id !== before.id);
     await wait(watchMs);
     const after = await connection();
     const last = await session(before.id);
+    const atKill = { bytes: (await counted).usedBytes, ms: usedMs + killedMs - lookedMs };
     const { allowed, outside } = sorted(capture, market);
     const leaked = outside.reduce((sum, { packets }) => sum + packets, 0);
     for (const { what, packets } of outside) problems.push(`${packets} packets outside: ${what}`);
