@@ -12,6 +12,8 @@ const tickMs = 1000;
 /** A dial that takes longer than this is gone on with, but its place is given to another. */
 const patienceMs = 1000;
 const maxDialling = 8;
+/** Who hangs up on us within this has no room: to dial again at once would only push out others. */
+const stayMs = 60_000;
 const firstRetryMs = 1000;
 const maxRetryMs = 60_000;
 
@@ -71,6 +73,8 @@ export function keepConnected(
   const { clock } = deps;
   const attempts = new Map<string, Attempt>();
   const dialling = new Map<string, number>();
+  /** reached by us, and since when; until it has stayed */
+  const reached = new Map<string, number>();
   const running = new Set<Promise<void>>();
   const stopped = new AbortController();
   const dial = async (candidate: KnownPeer) => {
@@ -78,7 +82,7 @@ export function keepConnected(
     dialling.set(peer, clock.nowMs());
     try {
       await deps.dial(candidate, stopped.signal);
-      attempts.delete(peer);
+      reached.set(peer, clock.nowMs());
     } catch (error) {
       attempts.set(peer, afterFailure(attempts.get(peer), clock.nowMs()));
       if (!stopped.signal.aborted) deps.onError(error);
@@ -86,9 +90,20 @@ export function keepConnected(
       dialling.delete(peer);
     }
   };
+  const review = (connected: ReadonlySet<string>, nowMs: number) => {
+    for (const [peer, sinceMs] of reached) {
+      const stayed = nowMs - sinceMs >= stayMs;
+      if (connected.has(peer) && !stayed) continue;
+      reached.delete(peer);
+      if (stayed) attempts.delete(peer);
+      else attempts.set(peer, afterFailure(attempts.get(peer), nowMs));
+    }
+  };
   const fill = () => {
     if (stopped.signal.aborted) return;
-    for (const candidate of toDial({ ...view(), attempts, dialling, nowMs: clock.nowMs() })) {
+    const [now, nowMs] = [view(), clock.nowMs()];
+    review(now.connected, nowMs);
+    for (const candidate of toDial({ ...now, attempts, dialling, nowMs })) {
       const work = dial(candidate).finally(() => {
         running.delete(work);
         fill();

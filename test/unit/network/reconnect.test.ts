@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
-import { type Attempt, afterFailure, toDial, wantedConnections } from "../../../src/network/reconnect.ts";
+import { type Attempt, afterFailure, keepConnected, toDial, wantedConnections } from "../../../src/network/reconnect.ts";
 import { describe } from "../../support/harness.ts";
+import { createVirtualClock } from "../../support/simulation/clock.ts";
 
 const peer = (name: string) => ({ peer: name, addresses: [`/ip4/127.0.0.1/tcp/1/p2p/${name}`] });
 const now = (change: Partial<Parameters<typeof toDial>[0]> = {}) => ({
@@ -61,5 +62,35 @@ describe("network/reconnect: whom to dial", (test) => {
       return attempt.notBeforeMs / 1000;
     });
     assert.deepEqual(waits, [1, 2, 4, 8, 16, 32, 60, 60, 60]);
+  });
+
+  test("who hangs up on us soon has no room, and is dialled ever less; not who has stayed for a minute", async () => {
+    const clock = createVirtualClock();
+    const connected = new Set<string>();
+    const dialledMs: number[] = [];
+    let staysMs = 100;
+    const dial = async ({ peer }: { peer: string }) => {
+      dialledMs.push(clock.nowMs());
+      connected.add(peer);
+      void clock.sleep(staysMs).then(() => connected.delete(peer));
+    };
+    const view = () => ({ ...now({ bootstrap: [peer("boot")], known: [] }), connected, chosen: connected });
+    const keeping = keepConnected({ clock, dial, onError: () => undefined }, view);
+    const gaps = () => dialledMs.slice(1).map((ms, index) => ms - (dialledMs[index] ?? 0));
+    await clock.pass(40_000);
+    assert.equal(dialledMs.length, 6, String(gaps()));
+    assert.ok(
+      gaps().every((ms, index) => ms >= 1_000 * 2 ** index),
+      String(gaps()),
+    );
+    staysMs = 61_000;
+    await clock.pass(90_000);
+    staysMs = 100;
+    dialledMs.length = 0;
+    await clock.pass(70_000);
+    assert.ok((gaps()[0] ?? 0) < 3_000, String(gaps()));
+    const stopped = keeping.stop();
+    await clock.pass(2_000);
+    await stopped;
   });
 });
