@@ -3,7 +3,7 @@ import { firstMtu } from "../path-search.ts";
 import { killSwitchPlan } from "../plan/client.ts";
 import { clientMark, throughMark } from "../plan/routes.ts";
 import type { Standing, TunnelFacts } from "../plan/standing.ts";
-import { closed, type Endpoint, type Greeting, type Leg, type TunnelState, type WgDevice } from "../types.ts";
+import { closed, type Endpoint, type Greeting, type Leg, type ShieldOptions, type TunnelState, type WgDevice } from "../types.ts";
 import { type ClientEvent, initialState, nextState } from "./client-state.ts";
 import type { ClientDeps, ClientSettings, Exit, HelperClient } from "./client-types.ts";
 import { createLeg } from "./leg.ts";
@@ -208,24 +208,26 @@ export function openClient(deps: ClientDeps, settings: ClientSettings): HelperCl
     backend: backend.kind,
     secure: (wanted) =>
       inTurn(async () => {
-        const before = state.intent;
+        const [before, earlier] = [state.intent, options];
         if (before !== "open" && JSON.stringify(wanted) === JSON.stringify(options)) return;
+        const called = ({ killSwitch }: ShieldOptions) => note({ type: "securing", killSwitch });
         options = wanted;
-        const securing = { type: "securing", killSwitch: wanted.killSwitch } as const;
         // nothing is called secured before it is, nor for longer
-        if (!wanted.killSwitch) note(securing);
+        if (!wanted.killSwitch) called(wanted);
         try {
           // it looks whether the kill switch stands
           await protect(before === "open" ? { state: "securing" } : applied);
-          note(securing);
-          if (before !== "open") return;
         } catch (error) {
-          if (before !== "open") throw error;
-          await host.revert().catch(() => undefined);
-          note({ type: "released" });
+          options = earlier;
+          if (before !== "open") called(earlier);
+          else {
+            await host.revert().catch(() => undefined);
+            note({ type: "released" });
+          }
           throw error;
         }
-        watch = watchChanges(host, soon);
+        called(wanted);
+        if (before === "open") watch = watchChanges(host, soon);
       }),
     greet: (inside, greetings) =>
       inTurn(async () => {

@@ -6,13 +6,14 @@ import { createFakeBackend } from "../../../../support/fake-backend.ts";
 import { describe } from "../../../../support/harness.ts";
 
 /** What is told and what the host is made to be, in order. */
-function openPlayed(refuses = false) {
+function openPlayed() {
+  const played = { refuses: false };
   const happened: string[] = [];
   const later = (what: string) => new Promise<void>((done) => setImmediate(() => done(void happened.push(what))));
   const host: HostPort = {
     apply: async () => {
       await later("the kill switch stands");
-      if (refuses) throw new Error("no nft");
+      if (played.refuses) throw new Error("no nft");
     },
     revert: () => later("it is taken down"),
     verify: async () => [],
@@ -24,7 +25,7 @@ function openPlayed(refuses = false) {
     { ...deps, onState: ({ intent, fact }) => void happened.push(`${intent}, ${fact}`) },
     { ifname: "t0", first: "t1", uid: 1, control: [], ipv6: true },
   );
-  return { client, happened };
+  return { client, happened, played };
 }
 
 describe("wireguard/helper/client: what is told of the kill switch", (test) => {
@@ -46,8 +47,21 @@ describe("wireguard/helper/client: what is told of the kill switch", (test) => {
   });
 
   test("where it cannot be put up nobody is told of it", async () => {
-    const { client, happened } = openPlayed(true);
+    const { client, happened, played } = openPlayed();
+    played.refuses = true;
     await assert.rejects(client.secure(closed), /no nft/);
     assert.deepEqual(happened, ["the kill switch stands", "it is taken down"]);
+  });
+
+  test("what could not be changed stays as it was, and is changed when it is asked for again", async () => {
+    const { client, happened, played } = openPlayed();
+    await client.secure(closed);
+    played.refuses = true;
+    await assert.rejects(client.secure({ ...closed, lan: true }), /no nft/);
+    played.refuses = false;
+    happened.length = 0;
+    await client.secure({ ...closed, lan: true });
+    assert.deepEqual(happened, ["the kill switch stands"]);
+    await client.release();
   });
 });
