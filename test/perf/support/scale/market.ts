@@ -62,7 +62,7 @@ export async function measureScale(options: ScaleOptions, signal: AbortSignal, l
   const { peers, exits, windowMs, followed, tries } = options;
   const clock = createVirtualClock();
   const net = createSimNet(clock);
-  const emptyBytes = heapInUse();
+  const emptyBytes = await heapInUse();
   const traders: SimTrader[] = [];
   const start = async (store: ReturnType<typeof memoryStore>, country?: string) => {
     const bootstrap = traders.slice(0, 3).flatMap(({ invite }) => invite ?? []);
@@ -83,7 +83,7 @@ export async function measureScale(options: ScaleOptions, signal: AbortSignal, l
     if (traders.length % 1_000 === 0) log(`${traders.length} of ${peers} peers have joined`);
   }
   await clock.pass(settleMs);
-  const usedBytes = heapInUse() - emptyBytes;
+  const usedBytes = (await heapInUse()) - emptyBytes;
 
   const selling = traders.filter(({ country }) => country !== undefined);
   const heardMs: number[] = [];

@@ -34,14 +34,14 @@ export async function measureOffers(count: number): Promise<OffersFound> {
     const country = countries[index % countries.length] as string;
     return encodeOffer(signedBy(owner, { country, seq: BigInt(nowMs), expiresMs: nowMs + 600_000 }, networkConfig));
   });
-  const beforeBytes = heapInUse();
+  const beforeBytes = await heapInUse();
   const catalogue = await openCatalogue({
     ...{ store: memoryStore(), clock: { nowMs: () => nowMs }, network: networkConfig, announcers: everybody },
   });
   const beganMs = performance.now();
   for (const envelope of envelopes) catalogue.add(readOffer(envelope), "gossip");
   const takeMs = performance.now() - beganMs;
-  const heapBytes = heapInUse() - beforeBytes;
+  const heapBytes = (await heapInUse()) - beforeBytes;
   const listedMs = performance.now();
   const all = catalogue.all();
   const listMs = performance.now() - listedMs;
