@@ -1,12 +1,12 @@
 import type { Clock } from "../../lib/clock.ts";
-import { asMystError, isMystError, MystError } from "../../lib/errors.ts";
+import { isMystError, MystError } from "../../lib/errors.ts";
 import type { Logger } from "../../lib/ports.ts";
 import { createTunnelWaiting } from "../counted-waiting.ts";
-import type { Place } from "../nat.ts";
 import type { Opening, ServiceConsumer, ServiceHandle } from "../service.ts";
 import { consumerPatience } from "../unanswered.ts";
+import { bringUp, hostPort } from "./bring-up.ts";
 import { exceptionsOf } from "./exceptions.ts";
-import { givesIPv6, readConnection, requestOf, type TunnelOffer } from "./handshake.ts";
+import { givesIPv6, readConnection, requestOf } from "./handshake.ts";
 import { askInside } from "./inside.ts";
 import type { Meet } from "./meeting.ts";
 import { needBackend } from "./needs.ts";
@@ -21,9 +21,7 @@ import {
   type Helper,
   type Leg,
   type ShieldOptions,
-  type TunnelLeg,
   type TunnelState,
-  type WgKey,
 } from "./types.ts";
 
 export type WireguardClientDeps = {
@@ -108,22 +106,6 @@ export function createWireguardClient(deps: WireguardClientDeps): WireguardClien
     return mine;
   };
 
-  const up = async (mine: TunnelLeg, offer: TunnelOffer, to: Place, presharedKey?: WgKey, punch = false): Promise<void> => {
-    const { publicKey, address, address6, dns, mtu } = offer;
-    const exit = { publicKey, ...(presharedKey !== undefined && { presharedKey }), endpoint: { ...to, protocol: "udp" as const } };
-    try {
-      await mine.up({ ...exit, address, ...(address6 !== undefined && { address6 }), dns, mtu, ...(punch && { punch }) });
-    } catch (error) {
-      if (punch) throw error;
-      const { message, code } = asMystError(error);
-      if (code !== "PEER_TIMEOUT") throw error;
-      throw new MystError("TUNNEL_FAILED", `the exit's tunnel did not answer at ${hostPort(to.address, to.port)}: ${message}`, {
-        hint: "UDP may be blocked on the way: try another exit, or --service proxy",
-        cause: error,
-      });
-    }
-  };
-
   const openTunnel = async (
     { backend, shield = closed, leg = "last", meet }: TunnelOptions,
     kem: KeyOffer | undefined,
@@ -155,17 +137,17 @@ export function createWireguardClient(deps: WireguardClientDeps): WireguardClien
         {
           counters: mine.counters,
           greet: (greetings) => tunnel.greet({ address: offer.address, dns: offer.dns, mtu: offer.mtu }, greetings),
-          up: (to, punch) => up(mine, offer, to, presharedKey, punch),
+          up: (to, punch) => bringUp(mine, offer, to, presharedKey, punch),
         },
       );
     };
     const direct = { address: address ?? "", port: offer.port };
     /** The port that an exit has of its router may lead to it no longer: then it is met like one that has none. */
     const straight = async () => {
-      if (offer.host === undefined || !meet) return up(mine, offer, direct, presharedKey);
+      if (offer.host === undefined || !meet) return bringUp(mine, offer, direct, presharedKey);
       session.onSearch?.();
       try {
-        await up(mine, offer, direct, presharedKey, true);
+        await bringUp(mine, offer, direct, presharedKey, true);
       } catch (error) {
         if (signal.aborted || !isMystError(error, "PEER_TIMEOUT")) throw error;
         return searched();
@@ -305,5 +287,3 @@ const told = ({ killSwitch, lan, split, dns }: ShieldOptions): Record<string, st
   ...((lan || split.length > 0) && { outside: [...(lan ? ["the local network"] : []), ...split].join(", ") }),
   ...(dns !== undefined && { dns }),
 });
-
-const hostPort = (address: string, port: number): string => (address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`);
