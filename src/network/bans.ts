@@ -2,7 +2,7 @@ import { z } from "zod";
 import type { Clock } from "../lib/clock.ts";
 import { cborCodec } from "../lib/codec.ts";
 import type { Op, Store } from "../lib/store.ts";
-import { hostOf } from "./diversity.ts";
+import { lineOf } from "./diversity.ts";
 import { createQuota } from "./quota.ts";
 
 /** Peers, and hosts, that nobody here talks to for a while. Bans survive a restart, so that nobody gets out of one by waiting for it. */
@@ -24,7 +24,7 @@ const banMs = 3_600_000;
 const maxBanMs = 24 * 3_600_000;
 /** so long after its end a ban counts when it happens again */
 const rememberedMs = 7 * 24 * 3_600_000;
-/** A peer id costs nothing, a host does: after so many banned peers within the hour their host is denied too. */
+/** A peer id costs nothing, a line does: after so many banned peers within the hour their host is denied too. */
 const perHost = { burst: 2, perSecond: 2 / 3_600 };
 const hostMs = 600_000;
 const maxBans = 4096;
@@ -61,7 +61,7 @@ export async function openBans(store: Pick<Store, "table" | "writeLazily">, cloc
   return {
     denied: (peer) => (bans.get(peer)?.untilMs ?? 0) > clock.nowMs() || isDue(denials, peer),
     deniedHost: (address) => {
-      const host = hostOf(address);
+      const host = lineOf(address);
       return host !== undefined && isDue(hosts, host);
     },
     deny: (peer, forMs) => {
@@ -83,7 +83,7 @@ export async function openBans(store: Pick<Store, "table" | "writeLazily">, cloc
         ({ untilMs }) => untilMs,
         (dropped) => changed.add(dropped),
       );
-      for (const host of new Set(addresses.flatMap((address) => hostOf(address) ?? [])))
+      for (const host of new Set(addresses.flatMap((address) => lineOf(address) ?? [])))
         if (!hostStrikes.take(host)) {
           hosts.set(host, nowMs + hostMs);
           bound(

@@ -21,15 +21,18 @@ type Deps = {
 /** A lookup on a table without live peers never ends by itself. */
 const provideMs = 20_000;
 const findMs = 15_000;
-/** Renewed well within the validity of a record, and soon after a peer has come: it may be the one that lost ours. */
+/** Renewed well within the validity of a record, and soon after a peer has come that is to hold it: it may be the one that lost it. */
 const renewMs = providerValidMs / 3;
 const renewSoonestMs = 30_000;
 const retryMs = 1000;
 const maxRetryMs = 30_000;
+/** Peers that a record is placed with: kad-dht's own number. */
+const replicas = 20;
 
 const sha256Code = 0x12;
 const rawCode = 0x55;
-const cidOf = (key: Uint8Array): CID => CID.createV1(rawCode, createDigest(sha256Code, createHash("sha256").update(key).digest()));
+const sha256 = (bytes: Uint8Array): Uint8Array => createHash("sha256").update(bytes).digest();
+const cidOf = (key: Uint8Array): CID => CID.createV1(rawCode, createDigest(sha256Code, sha256(key)));
 
 /** The DHT service for the libp2p host. Only its provider records are used: values have no order there, so state is not kept in them. */
 export const dhtService = (options: { protocolPrefix: string; clientMode: boolean }) =>
@@ -53,6 +56,9 @@ export function createDht({ dht, onConnect, log, clock }: Deps): DhtCalls {
       if (event.name === "PEER_RESPONSE" && event.messageName === "ADD_PROVIDER") told += 1;
     return told;
   };
+  /** Is one of them among those that the record belongs with, as far as our table tells? Most who come are consumers, which hold nothing. */
+  const isHolder = (key: CID, peers: ReadonlySet<string>) =>
+    [...tableOf(dht).closest(sha256(key.multihash.bytes), { count: replicas })].some((id) => peers.has(id.toString()));
 
   return {
     provide: async (key, signal) => {
@@ -69,12 +75,17 @@ export function createDht({ dht, onConnect, log, clock }: Deps): DhtCalls {
         const providedMs = clock.nowMs();
         const early = new AbortController();
         const both = AbortSignal.any([signal, early.signal]);
-        const off = onConnect(() => {
-          off();
+        const come = new Set<string>();
+        const off = onConnect((peer) => {
+          come.add(peer);
+          if (come.size > 1) return;
           // at once is too early: the table takes a peer in after a ping
           const sinceMs = clock.nowMs() - providedMs;
           clock.sleep(told > 0 ? Math.max(retryMs, renewSoonestMs - sinceMs) : retryMs, both).then(
-            () => early.abort(),
+            () => {
+              if (told === 0 || isHolder(cid, come)) early.abort();
+              come.clear();
+            },
             () => undefined,
           );
         });
@@ -109,15 +120,18 @@ type Internals = {
   routingTable: {
     kb: {
       toIterable(): Iterable<TableContact>;
+      closest(kadId: Uint8Array, options: { count: number }): Iterable<PeerId>;
       _determineBucket(kadId: Uint8Array): { peers: TableContact[] };
       verify(contact: TableContact, options?: unknown): Promise<boolean>;
     };
   };
 };
 
+const tableOf = (dht: KadDHT) => (dht as unknown as Internals).routingTable.kb;
+
 /** kad-dht lets one network fill its routing table: asks diversity.ts before a new contact is taken in. */
 export function guardTable(dht: KadDHT, addressesOf: (peer: PeerId) => string[]): void {
-  const table = (dht as unknown as Internals).routingTable.kb;
+  const table = tableOf(dht);
   const verify = table.verify;
   /** where those in the table were connected from when they were taken in */
   const admitted = new Map<string, Contact>();

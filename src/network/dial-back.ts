@@ -7,7 +7,7 @@ import { cborCodec } from "../lib/codec.ts";
 import { asMystError, MystError } from "../lib/errors.ts";
 import { deadline } from "../lib/lifecycle.ts";
 import type { Logger } from "../lib/ports.ts";
-import { apart, hostOf, isPublic, isRelayed, networkOf } from "./diversity.ts";
+import { apart, hostOf, isPublic, isRelayed, lineOf, networkOf } from "./diversity.ts";
 import type { Network, PeerSummary } from "./network.ts";
 import { createQuota } from "./quota.ts";
 
@@ -43,7 +43,8 @@ export function answerDialBacks({ answer, redial }: Answerer, clock: Pick<Clock,
     const { port } = questionCodec.decode(bytes);
     const host = isRelayed(address) || !isPublic(address) ? undefined : hostOf(address);
     if (host === undefined) throw new MystError("PEER_REFUSED", "that is no address on the internet");
-    if (dialling >= maxDialling || !hosts.take(host) || !total.take("")) throw new MystError("PEER_REFUSED", "too many questions");
+    if (dialling >= maxDialling || !hosts.take(lineOf(address) ?? host) || !total.take(""))
+      throw new MystError("PEER_REFUSED", "too many questions");
     dialling += 1;
     try {
       const made = await redial(from, [`/ip${isIP(host)}/${host}/tcp/${port}`], deadline(dialMs)).catch(() => undefined);

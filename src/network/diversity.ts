@@ -33,6 +33,13 @@ export const hostOf = (address: string): string | undefined => {
   return ip === undefined || isLoopback(address) ? undefined : ipaddr.process(ip).toString();
 };
 
+/** What one line has to itself: an IPv4 address, or the /64 of an IPv6 one, of which any address costs nothing; undefined as for `hostOf`. */
+export function lineOf(address: string): string | undefined {
+  const host = hostOf(address);
+  if (host === undefined || isIPv4(host)) return host;
+  return ipaddr.process(host).toByteArray().slice(0, 8).join(".");
+}
+
 /** IP address and TCP port of a multiaddr; undefined for one that has no such place of its own. */
 export function placeOf(address: string): { host: string; port: number } | undefined {
   const host = ipOf(address);

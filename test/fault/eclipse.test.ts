@@ -3,8 +3,9 @@ import { fileURLToPath } from "node:url";
 import { describe } from "../support/harness.ts";
 import { enterNamespaces } from "../tunnel/backend/rig.ts";
 import { attacks, shareOf } from "./eclipse.ts";
-import { runRealEclipse, takeAddresses } from "./support/eclipse/real.ts";
+import { runRealEclipse } from "./support/eclipse/real.ts";
 import { runSimulatedEclipse } from "./support/eclipse/simulated.ts";
+import { takeAddresses } from "./support/own-addresses.ts";
 
 const size = { honest: 8, sybils: 32, exits: 4, grind: 500, tries: 4 };
 const { signal } = new AbortController();

@@ -1,7 +1,8 @@
 import type { Figure, Measurement } from "../support/report.ts";
 import { enterNamespaces } from "../tunnel/backend/rig.ts";
-import { runRealEclipse, takeAddresses } from "./support/eclipse/real.ts";
+import { runRealEclipse } from "./support/eclipse/real.ts";
 import { type Attack, type EclipseTried, runSimulatedEclipse } from "./support/eclipse/simulated.ts";
+import { takeAddresses } from "./support/own-addresses.ts";
 
 /** Deposits or not, in one /24 and spread. */
 export const attacks: { name: string; bonded: boolean; spread: boolean }[] = [

@@ -80,6 +80,9 @@ describe("network/bans", (test) => {
     assert.equal(bans.deniedHost(`${at("198.51.100.1")}/p2p/d`), true);
     assert.equal(bans.deniedHost(at("198.51.100.2")), false);
     assert.equal(bans.deniedHost(at("127.0.0.1")), false);
+    for (const last of [1, 2, 3]) bans.ban(`v6-${last}`, [`/ip6/2001:db8:0:7::${last}/tcp/1`]);
+    assert.equal(bans.deniedHost("/ip6/2001:db8:0:7:ffff::1/tcp/1"), true, "another address of the same /64");
+    assert.equal(bans.deniedHost("/ip6/2001:db8:0:8::1/tcp/1"), false);
     clock.pass(600_000);
     assert.equal(bans.deniedHost(at("198.51.100.1")), false);
   });

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { apart, isLoopback, networkOf, roomInTable } from "../../../src/network/diversity.ts";
+import { apart, isLoopback, lineOf, networkOf, roomInTable } from "../../../src/network/diversity.ts";
 import { describe } from "../../support/harness.ts";
 
 const at = (...ips: string[]) => ({ addresses: ips.map((ip) => `/${ip.includes(":") ? "ip6" : "ip4"}/${ip}/tcp/4010`) });
@@ -16,6 +16,14 @@ describe("network/diversity", (test) => {
     assert.equal(isLoopback("/ip4/127.9.8.7/tcp/1"), true);
     assert.equal(isLoopback("/dns4/localhost/tcp/1"), false);
     assert.equal(isLoopback("/ip4/0.0.0.0/tcp/1"), false);
+  });
+
+  test("a line is an IPv4 address or a /64", () => {
+    assert.equal(lineOf("/ip4/198.51.100.7/tcp/1"), "198.51.100.7");
+    assert.equal(lineOf("/ip6/::ffff:198.51.100.7/tcp/1"), "198.51.100.7");
+    assert.equal(lineOf("/ip6/2001:db8:0:7::1/tcp/1"), lineOf("/ip6/2001:db8:0:7:9::2/tcp/3"));
+    assert.notEqual(lineOf("/ip6/2001:db8:0:7::1/tcp/1"), lineOf("/ip6/2001:db8:0:8::1/tcp/1"));
+    assert.equal(lineOf("/ip6/::1/tcp/1"), undefined);
   });
 
   test("two of a network in a bucket, three in the table", () => {

@@ -1,4 +1,3 @@
-import net from "node:net";
 import { everybody } from "../../../../src/discovery/announcers.ts";
 import { placementKeys } from "../../../../src/discovery/protocol.ts";
 import { createIdentity } from "../../../../src/identity/identity.ts";
@@ -8,6 +7,7 @@ import type { Hex } from "../../../../src/lib/codec.ts";
 import { content, startTrader, type Trader } from "../../../net/discovery/market.ts";
 import { startPeer } from "../../../net/support.ts";
 import { answerParent } from "../../../support/forked.ts";
+import { dialFrom } from "../own-addresses.ts";
 import { country, type Place, type RealAnswer, type RealTask, whereOf } from "./real-peers.ts";
 import { type Ring, runSybil, signFor } from "./sybil.ts";
 
@@ -19,15 +19,6 @@ const options = {
   isBonded: (peer: string) => standing(peerAddress(peer)) === "bonded",
 };
 const traders: Trader[] = [];
-
-/** A connection comes from an address of who makes it, as on any other machine; here one of several of this process. */
-function dialFrom(places: readonly Place[]): void {
-  const connect = net.connect;
-  net.connect = ((to: net.TcpNetConnectOpts, ...rest: []) => {
-    const { ip } = places[Math.floor(Math.random() * places.length)] as Place;
-    return connect({ ...to, localAddress: ip }, ...rest);
-  }) as typeof net.connect;
-}
 
 async function startHonest(place: Place, bootstrap: string[]): Promise<void> {
   const identity = createIdentity(place.key);
@@ -56,7 +47,7 @@ answerParent<RealTask, RealAnswer>(async (task) => {
   if (task.type === "start") {
     for (const address of task.honest) honest.add(address);
     ({ areBonded } = task);
-    dialFrom(task.places);
+    dialFrom(task.places.map(({ ip }) => ip));
     for (const place of task.places)
       if (task.sybils) await startSybil(place, task.sybils, task.bootstrap);
       else await startHonest(place, task.bootstrap);

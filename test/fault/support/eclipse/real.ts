@@ -1,4 +1,3 @@
-import { execFileSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { setTimeout as wait } from "node:timers/promises";
 import { createIdentity } from "../../../../src/identity/identity.ts";
@@ -9,12 +8,6 @@ import { country, type Place, startPeers, whereOf } from "./real-peers.ts";
 import type { Attack, EclipseTried } from "./simulated.ts";
 
 const perProcess = 10;
-
-/** Every address of these is this machine's, in the network namespace that we are in: each peer can have one, in whatever network. */
-export function takeAddresses(): void {
-  for (const range of ["45.0.0.0/8", "46.0.0.0/8"])
-    execFileSync("ip", ["route", "replace", "local", range, "dev", "lo"], { stdio: "pipe" });
-}
 
 const chunks = <T>(items: readonly T[], size: number): T[][] =>
   Array.from({ length: Math.ceil(items.length / size) }, (_, at) => items.slice(at * size, (at + 1) * size));

@@ -10,6 +10,7 @@ import { createIdentity } from "../../../../src/identity/identity.ts";
 import { content, networkConfig } from "../../../net/discovery/market.ts";
 import { answerParent } from "../../../support/forked.ts";
 import { offerOf, signedBy } from "../../../unit/discovery/offers.ts";
+import { dialFrom } from "../own-addresses.ts";
 import { startStranger } from "../stranger.ts";
 import type { Aim, AttackAnswer, AttackTask } from "./peers.ts";
 
@@ -126,6 +127,7 @@ answerParent<AttackTask, AttackAnswer>(async (task) => {
   if (task.type === "stop") stopping = true;
   if (task.type === "end") over = true;
   if (task.type === "start") {
+    if (task.ip !== undefined) dialFrom([task.ip]);
     const shared = task.keys === "same" ? await startStranger(prefix, gossip) : undefined;
     for (const aim of task.aims) void flood(aim, shared);
   }

@@ -3,6 +3,7 @@ import { floodQuota, networkQuota } from "../../../../src/network/gossip.ts";
 import type { Network, Topic } from "../../../../src/network/network.ts";
 import { startTrader, type Trader } from "../../../net/discovery/market.ts";
 import { answerParent } from "../../../support/forked.ts";
+import { dialFrom } from "../own-addresses.ts";
 import { echoProtocol, echoQuota, type PeersAnswer, type PeersTask } from "./peers.ts";
 
 type Peer = { trader: Trader; heard: Set<string>; banned: { peer: string; atMs: number }[] };
@@ -25,7 +26,7 @@ function disarmed(network: Network): Network {
   return { ...network, subscribe };
 }
 
-async function start(bootstrap: string[], isDefended: boolean): Promise<void> {
+async function start(ip: string | undefined, bootstrap: string[], isDefended: boolean): Promise<void> {
   const heard = new Set<string>();
   const banned: Peer["banned"] = [];
   const warn = (message: string, fields: Record<string, unknown> = {}) => {
@@ -33,6 +34,7 @@ async function start(bootstrap: string[], isDefended: boolean): Promise<void> {
   };
   const trader = await startTrader({
     ...{ bootstrap, sources: ["gossip"], log: { ...silentLogger, warn } },
+    ...(ip !== undefined && { listen: [`/ip4/${ip}/tcp/4001`] }),
     ...(isDefended ? {} : { around: disarmed }),
   });
   trader.discovery.onOffer(({ offer }) => heard.add(offer.peer));
@@ -43,7 +45,9 @@ async function start(bootstrap: string[], isDefended: boolean): Promise<void> {
 answerParent<PeersTask, PeersAnswer>(async (task) => {
   if (task.type === "start") {
     if (!task.isDefended) for (const quota of [floodQuota, networkQuota]) Object.assign(quota, boundless);
-    for (let index = 0; index < task.count; index++) await start(task.bootstrap, task.isDefended);
+    const ips = task.ips.filter((ip) => ip !== undefined);
+    if (ips.length > 0) dialFrom(ips);
+    for (const ip of task.ips) await start(ip, task.bootstrap, task.isDefended);
   }
   if (task.type === "publish") {
     const { trader } = peers[task.from % peers.length] as Peer;

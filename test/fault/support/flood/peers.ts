@@ -3,7 +3,8 @@ import { type Forked, startForked } from "../../../support/forked.ts";
 
 /** Every answer says how all the peers of that process are. */
 export type PeersTask =
-  | { type: "start"; count: number; bootstrap: string[]; isDefended: boolean }
+  /** `ips`: one for each, or as many on loopback as there are places */
+  | { type: "start"; ips: (string | undefined)[]; bootstrap: string[]; isDefended: boolean }
   | { type: "publish"; from: number; bytes: Uint8Array }
   | { type: "look" };
 export type PeersAnswer = {
@@ -23,8 +24,11 @@ export const echoQuota = { burst: 1e6, perSecond: 1e6 };
 
 export const startPeers = (): Forked<PeersTask, PeersAnswer> => startForked(fileURLToPath(new URL("./peers-program.ts", import.meta.url)));
 
-/** `keys`: what an attacker does when it is banned: it tries again as who it is, or as somebody else. */
-export type AttackTask = { type: "start"; aims: Aim[]; keys: "same" | "fresh" } | { type: "stop" } | { type: "end" };
+/** `keys`: what an attacker does when it is banned: it tries again as who it is, or as somebody else. `ip`: where it is, if not on loopback. */
+export type AttackTask =
+  | { type: "start"; aims: Aim[]; keys: "same" | "fresh"; ip: string | undefined }
+  | { type: "stop" }
+  | { type: "end" };
 /** messages a second to one victim */
 export type Aim = { address: string; perSecond: number };
 export type AttackAnswer = {

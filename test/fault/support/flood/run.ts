@@ -6,6 +6,7 @@ import { content, networkConfig } from "../../../net/discovery/market.ts";
 import { soon, startPeer, until } from "../../../net/support.ts";
 import { ownTmpdir } from "../../../support/own-tmpdir.ts";
 import { percentile } from "../../../support/report.ts";
+import { addressOf } from "../../../support/simulation/net.ts";
 import { offerOf, signedBy } from "../../../unit/discovery/offers.ts";
 import { type AttackAnswer, echoProtocol, type PeersAnswer, startAttacker, startPeers } from "./peers.ts";
 
@@ -22,6 +23,8 @@ export type Flood = {
   lateMs: number;
   /** for the control: nothing is held against anybody */
   isDefended: boolean;
+  /** each is at an address of its own, for which `takeAddresses` was called; or else all are on loopback */
+  apart?: boolean;
 };
 
 export type Flooded = {
@@ -35,6 +38,8 @@ export type Flooded = {
   /** the longest time from the first message of an attacker to the end of its connection; Infinity: one is still there */
   heldMs: number;
   attackersBanned: number;
+  /** under which attackers got in */
+  keys: number;
   /** times that one came back and was turned away */
   refused: number;
   honestBanned: number;
@@ -61,9 +66,11 @@ export async function runFlood(options: Flood, signal: AbortSignal, log: (line: 
   const victims = stack.use(startPeers());
   const others = stack.use(startPeers());
   const { isDefended } = options;
-  const [victim] = (await victims.ask({ type: "start", count: 1, bootstrap: [], isDefended })).peers;
+  const ipOf = (index: number) => (options.apart ? addressOf(index) : undefined);
+  const [victim] = (await victims.ask({ type: "start", ips: [ipOf(0)], bootstrap: [], isDefended })).peers;
   if (!victim) throw new Error("no victim");
-  const rest = (await others.ask({ type: "start", count: options.honest - 1, bootstrap: [victim.address], isDefended })).peers;
+  const ips = Array.from({ length: options.honest - 1 }, (_, at) => ipOf(at + 1));
+  const rest = (await others.ask({ type: "start", ips, bootstrap: [victim.address], isDefended })).peers;
   const client = stack.use(await startPeer({ listen: [], gossip: false, dht: false, bootstrap: [victim.address] }));
   const look = async (): Promise<PeersAnswer["peers"]> => [
     ...(await victims.ask({ type: "look" })).peers,
@@ -113,7 +120,7 @@ export async function runFlood(options: Flood, signal: AbortSignal, log: (line: 
     ...Array.from({ length: options.keys === "fresh" ? lanes : 1 }, () => ({ address: victim.address, perSecond })),
     ...rest.map(({ address }) => ({ address, perSecond: perSecond / 20 })),
   ];
-  for (const attacker of attackers) await attacker.ask({ type: "start", aims, keys: options.keys });
+  for (const [at, attacker] of attackers.entries()) await attacker.ask({ type: "start", aims, keys: options.keys, ip: ipOf(20_000 + at) });
   const flooded = await phase();
   const { cpuMs } = await victims.ask({ type: "look" });
   const ms = performance.now() - beganMs;
@@ -136,6 +143,7 @@ export async function runFlood(options: Flood, signal: AbortSignal, log: (line: 
     requestMs: { unloadedP99: percentile(unloaded.took, 0.99), floodedP99: percentile(flooded.took, 0.99), count: flooded.took.length },
     heldMs: Math.max(...reached.flatMap(({ heldMs }) => heldMs.map((held) => held ?? Number.POSITIVE_INFINITY))),
     attackersBanned: reached.filter(({ peer }) => banned.has(peer)).length / reached.length,
+    keys: reached.length,
     refused: bad.reduce((sum, { refused }) => sum + refused, 0),
     honestBanned: peers.filter(({ peer }) => banned.has(peer)).length + Number(banned.has(client.network.peerId)),
     victimCores: (cpuMs - cpuBefore) / ms,

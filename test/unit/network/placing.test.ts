@@ -1,0 +1,69 @@
+import assert from "node:assert/strict";
+import type { KadDHT } from "@libp2p/kad-dht";
+import { silentLogger } from "../../../src/lib/ports.ts";
+import { createDht } from "../../../src/network/dht.ts";
+import { describe } from "../../support/harness.ts";
+import { createVirtualClock } from "../../support/simulation/clock.ts";
+
+const minute = 60_000;
+
+/** A record that is being placed, with a table of `holders`; `come` is a connection. */
+async function place(holders: string[]) {
+  const clock = createVirtualClock();
+  const listeners = new Set<(peer: string) => void>();
+  let placed = 0;
+  const dht = {
+    async *provide() {
+      placed += 1;
+      yield { name: "PEER_RESPONSE", messageName: "ADD_PROVIDER" };
+    },
+    cancelReprovide: async () => undefined,
+    routingTable: { kb: { closest: () => holders } },
+  };
+  const onConnect = (listener: (peer: string) => void) => {
+    listeners.add(listener);
+    return () => listeners.delete(listener);
+  };
+  const stop = new AbortController();
+  const { provide } = createDht({ dht: dht as unknown as KadDHT, onConnect, log: silentLogger, clock });
+  const work = provide(Uint8Array.of(1), stop.signal);
+  await clock.pass(0);
+  return {
+    clock,
+    placed: () => placed,
+    come: (peer: string) => {
+      for (const listener of listeners) listener(peer);
+    },
+    end: async () => {
+      stop.abort();
+      await clock.pass(1);
+      await work;
+      assert.equal(listeners.size, 0, "somebody still listens");
+    },
+  };
+}
+
+describe("network/dht: placing a record", (test) => {
+  test("it is placed again soon after one has come that is to hold it", async () => {
+    const at = await place(["holder"]);
+    assert.equal(at.placed(), 1);
+    at.come("holder");
+    await at.clock.pass(minute);
+    assert.equal(at.placed(), 2);
+    await at.end();
+  });
+
+  test("who comes and holds nothing does not make it be placed again, nor hides one who does", async () => {
+    const at = await place(["holder"]);
+    for (let count = 0; count < 20; count++) {
+      at.come(`consumer ${count}`);
+      await at.clock.pass(15_000);
+    }
+    assert.equal(at.placed(), 1);
+    at.come("consumer");
+    at.come("holder");
+    await at.clock.pass(minute);
+    assert.equal(at.placed(), 2);
+    await at.end();
+  });
+});
