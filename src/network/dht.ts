@@ -21,13 +21,15 @@ type Deps = {
 /** A lookup on a table without live peers never ends by itself. */
 const provideMs = 20_000;
 const findMs = 15_000;
-/** Renewed well within the validity of a record, and soon after a peer has come that is to hold it: it may be the one that lost it. */
+/** Renewed well within the validity of a record; where few hold it, soon after a peer has come that is to: it may be the one that lost it. */
 const renewMs = providerValidMs / 3;
 const renewSoonestMs = 30_000;
 const retryMs = 1000;
-const maxRetryMs = 30_000;
-/** Peers that a record is placed with: kad-dht's own number. */
+/** what could not be placed may be so because all are busy: placing again must not keep them so */
+const maxRetryMs = 5 * 60_000;
+/** Peers that a record is placed with: kad-dht's own number; and as many as are enough for it to outlive some of them. */
 const replicas = 20;
+const enough = replicas / 2;
 
 const sha256Code = 0x12;
 const rawCode = 0x55;
@@ -50,10 +52,22 @@ export const dhtService = (options: { protocolPrefix: string; clientMode: boolea
 
 /** Provider records, kept alive; lookups with a deadline. */
 export function createDht({ dht, onConnect, log, clock }: Deps): DhtCalls {
+  /** How many hold it now. */
   const provideOnce = async (key: CID, signal: AbortSignal): Promise<number> => {
     let told = 0;
-    for await (const event of dht.provide(key, { signal: deadline(provideMs, signal) }))
-      if (event.name === "PEER_RESPONSE" && event.messageName === "ADD_PROVIDER") told += 1;
+    try {
+      for await (const event of dht.provide(key, { signal: deadline(provideMs, signal) }))
+        if (event.name === "PEER_RESPONSE" && event.messageName === "ADD_PROVIDER") told += 1;
+    } catch (error) {
+      log.debug("provider record not placed everywhere", { told, error: (error as Error).message });
+    }
+    return told;
+  };
+  /** One at a time: each asks some twenty peers, which in a network that is busy takes long, and all at once keep it busy. */
+  let turn: Promise<unknown> = Promise.resolve();
+  const provideInTurn = (key: CID, signal: AbortSignal): Promise<number> => {
+    const told = turn.then(() => (signal.aborted ? 0 : provideOnce(key, signal)));
+    turn = told;
     return told;
   };
   /** Is one of them among those that the record belongs with, as far as our table tells? Most who come are consumers, which hold nothing. */
@@ -65,18 +79,14 @@ export function createDht({ dht, onConnect, log, clock }: Deps): DhtCalls {
       const cid = cidOf(key);
       let waitMs = retryMs;
       while (!signal.aborted) {
-        let told = 0;
-        try {
-          told = await provideOnce(cid, signal);
-        } catch (error) {
-          log.debug("provider record not placed", { error: (error as Error).message });
-        }
+        const told = await provideInTurn(cid, signal);
         waitMs = told > 0 ? retryMs : Math.min(waitMs * 2, maxRetryMs);
         const providedMs = clock.nowMs();
         const early = new AbortController();
         const both = AbortSignal.any([signal, early.signal]);
         const come = new Set<string>();
         const off = onConnect((peer) => {
+          if (told >= enough) return;
           come.add(peer);
           if (come.size > 1) return;
           // at once is too early: the table takes a peer in after a ping
@@ -89,7 +99,7 @@ export function createDht({ dht, onConnect, log, clock }: Deps): DhtCalls {
             () => undefined,
           );
         });
-        await clock.sleep(told > 0 ? renewMs : waitMs, both).catch(() => undefined);
+        await clock.sleep(told > 0 ? renewMs : waitMs * (0.5 + Math.random()), both).catch(() => undefined);
         off();
       }
       await dht.cancelReprovide(cid).catch(() => undefined);

@@ -8,14 +8,14 @@ import { createVirtualClock } from "../../support/simulation/clock.ts";
 const minute = 60_000;
 
 /** A record that is being placed, with a table of `holders`; `come` is a connection. */
-async function place(holders: string[]) {
+async function place(holders: string[], copies = 1) {
   const clock = createVirtualClock();
   const listeners = new Set<(peer: string) => void>();
   let placed = 0;
   const dht = {
     async *provide() {
       placed += 1;
-      yield { name: "PEER_RESPONSE", messageName: "ADD_PROVIDER" };
+      for (let copy = 0; copy < copies; copy++) yield { name: "PEER_RESPONSE", messageName: "ADD_PROVIDER" };
     },
     cancelReprovide: async () => undefined,
     routingTable: { kb: { closest: () => holders } },
@@ -65,5 +65,41 @@ describe("network/dht: placing a record", (test) => {
     await at.clock.pass(minute);
     assert.equal(at.placed(), 2);
     await at.end();
+  });
+
+  test("where many hold it nobody who comes is waited for, and it is renewed in time", async () => {
+    const at = await place(["holder"], 10);
+    at.come("holder");
+    await at.clock.pass(9 * minute);
+    assert.equal(at.placed(), 1);
+    await at.clock.pass(minute);
+    assert.equal(at.placed(), 2);
+    await at.end();
+  });
+
+  test("one at a time, also where the one before fails", async () => {
+    const clock = createVirtualClock();
+    const open: PromiseWithResolvers<void>[] = [];
+    const dht = {
+      async *provide() {
+        const one = Promise.withResolvers<void>();
+        open.push(one);
+        await one.promise;
+        yield* [];
+      },
+      cancelReprovide: async () => undefined,
+    };
+    const stop = new AbortController();
+    const { provide } = createDht({ dht: dht as unknown as KadDHT, onConnect: () => () => undefined, log: silentLogger, clock });
+    const work = [1, 2].map((byte) => provide(Uint8Array.of(byte), stop.signal));
+    await clock.pass(10);
+    assert.equal(open.length, 1);
+    open[0]?.reject(new Error("nobody answers"));
+    await clock.pass(10);
+    assert.equal(open.length, 2);
+    stop.abort();
+    open[1]?.resolve();
+    await clock.pass(1);
+    await Promise.all(work);
   });
 });
