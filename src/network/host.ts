@@ -17,7 +17,7 @@ import type { Store } from "../lib/store.ts";
 import { openBans } from "./bans.ts";
 import { hardLimit } from "./crowding.ts";
 import { createDatastore } from "./datastore.ts";
-import { createDht, dhtService, guardTable } from "./dht.ts";
+import { createDht, dhtService, guardTable, tagSeldom } from "./dht.ts";
 import { answerDialBacks, createAsker, judge } from "./dial-back.ts";
 import { isLoopback, isRelayed, networkOf } from "./diversity.ts";
 import { createGater } from "./gater.ts";
@@ -179,7 +179,10 @@ export async function createNetwork(deps: NetworkDeps, options: NetworkOptions):
       () => true,
       () => false,
     );
-  if (services.dht) guardTable(services.dht, peers.addressesOf);
+  if (services.dht) {
+    tagSeldom(services.dht);
+    guardTable(services.dht, peers.addressesOf);
+  }
 
   try {
     await host.start();

@@ -2,7 +2,6 @@ import type { Discovery, DiscoverySource } from "../../../../src/discovery/disco
 import type { Clock } from "../../../../src/lib/clock.ts";
 import { deadline } from "../../../../src/lib/lifecycle.ts";
 import type { Network } from "../../../../src/network/network.ts";
-import { inReach } from "../../../../src/node/reaching.ts";
 import { createVirtualClock } from "../../../support/simulation/clock.ts";
 import { endSimTrader, type SimTrader, startSimTrader } from "../../../support/simulation/market.ts";
 import { createSimNet } from "../../../support/simulation/net.ts";
@@ -26,20 +25,26 @@ const tryMs = 20_000;
 const dialMs = 5_000;
 const atOnce = 5;
 
-/** As `connect` does it: looks for exits and dials those it finds until one answers. Whether one has. */
+/** Dials exits as they are found, some at a time, until one answers: that is found which is alive, whatever it costs. Whether one has. */
 export async function findLiving(
   { discovery, network }: { discovery: Discovery; network: Network },
   country: string,
   clock: Clock,
   limit: AbortSignal,
 ): Promise<boolean> {
-  while (!limit.aborted) {
-    const found = (await discovery.search({ country }, limit)).slice(0, atOnce);
-    const dial = ({ offer }: (typeof found)[0]) => network.connect(offer.peer, offer.addresses, deadline(dialMs, limit, clock));
-    for await (const { error } of inReach(found, dial, clock, limit)) if (!error) return true;
-    await clock.sleep(100, limit).catch(() => undefined);
+  const answered = new AbortController();
+  const until = AbortSignal.any([limit, answered.signal]);
+  const dialling = new Set<Promise<void>>();
+  for await (const { offer } of discovery.find({ country }, until)) {
+    const dial = network.connect(offer.peer, offer.addresses, deadline(dialMs, until, clock)).then(
+      () => answered.abort(),
+      () => undefined,
+    );
+    dialling.add(dial);
+    void dial.then(() => dialling.delete(dial));
+    if (dialling.size >= atOnce) await Promise.race(dialling);
   }
-  return false;
+  return answered.signal.aborted;
 }
 
 /**
