@@ -31,7 +31,7 @@ export async function runRealChurn(options: Churn, signal: AbortSignal, log: (li
       log(`${groups.reduce((sum, { peers }) => sum + peers.length, 0)} of ${options.peers} real peers`);
     }
     await wait(Math.min(30_000, options.withinMs / 5));
-    const replaced = Math.max(0, Math.round((options.share * options.peers) / perGroup));
+    const replaced = Math.max(1, Math.round((options.share * options.peers) / perGroup));
     const pauseMs = options.withinMs / options.tries;
     const found: Tried[] = [];
     let done = 0;
