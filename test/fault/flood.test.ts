@@ -35,9 +35,9 @@ describe("fault/flood: invalid gossip without end", (test) => {
         const found = await runFlood({ ...size, phaseMs: 5_000, keys: "fresh", apart, isDefended: true }, signal, () => undefined);
         assert.equal(found.honestBanned, 0);
         assert.equal(found.delivery, 1);
-        // three keys are banned before their address is, at each of the honest; by then some more may be on their way to the victim
+        // at each of the four honest the third banned key has its address banned; by then one more of each connection may be there
         console.log(`${found.keys} keys got in`);
-        assert.ok(apart ? found.keys <= 30 : found.keys > 30, `${found.keys} keys got in`);
+        assert.ok(apart ? found.keys <= 24 : found.keys > 24, `${found.keys} keys got in`);
       },
       { skip, timeoutMs: 120_000 },
     );
