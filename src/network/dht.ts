@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { once } from "node:events";
 import type { PeerId } from "@libp2p/interface";
 import { type KadDHT, kadDHT, passthroughMapper } from "@libp2p/kad-dht";
 import { CID } from "multiformats/cid";
@@ -47,17 +48,25 @@ export const dhtService = (options: { protocolPrefix: string; clientMode: boolea
     alpha: 3,
     disjointPaths: 3,
     initialQuerySelfInterval: 50,
+    // a first lookup else waits until some twenty peers around ourselves are known, for seconds; it needs one, which is waited for here
+    allowQueryWithZeroPeers: true,
     // renewing is done here, for as long as the caller wants
     reprovide: { interval: 60_000, validity: providerValidMs, threshold: 0 },
   });
 
 /** Provider records, kept alive; lookups with a deadline. */
 export function createDht({ dht, onConnect, log, clock }: Deps): DhtCalls {
+  const { routingTable } = internalsOf(dht);
+  const untilTable = async (signal: AbortSignal) => {
+    if (routingTable.size === 0) await once(routingTable, "peer:add", { signal });
+  };
   /** How many hold it now. */
   const provideOnce = async (key: CID, signal: AbortSignal): Promise<number> => {
     let told = 0;
+    const limit = deadline(provideMs, signal);
     try {
-      for await (const event of dht.provide(key, { signal: deadline(provideMs, signal) }))
+      await untilTable(limit);
+      for await (const event of dht.provide(key, { signal: limit }))
         if (event.name === "PEER_RESPONSE" && event.messageName === "ADD_PROVIDER") told += 1;
     } catch (error) {
       log.debug("provider record not placed everywhere", { told, error: (error as Error).message });
@@ -73,7 +82,7 @@ export function createDht({ dht, onConnect, log, clock }: Deps): DhtCalls {
   };
   /** Is one of them among those that the record belongs with, as far as our table tells? Most who come are consumers, which hold nothing. */
   const isHolder = (key: CID, peers: ReadonlySet<string>) =>
-    [...tableOf(dht).closest(sha256(key.multihash.bytes), { count: replicas })].some((id) => peers.has(id.toString()));
+    [...routingTable.kb.closest(sha256(key.multihash.bytes), { count: replicas })].some((id) => peers.has(id.toString()));
 
   return {
     provide: async (key, signal) => {
@@ -109,6 +118,7 @@ export function createDht({ dht, onConnect, log, clock }: Deps): DhtCalls {
       const seen = new Set<string>();
       const limit = deadline(findMs, signal);
       try {
+        await untilTable(limit);
         for await (const event of dht.findProviders(cidOf(key), { signal: limit })) {
           if (event.name !== "PROVIDER") continue;
           for (const { id, multiaddrs } of event.providers) {
@@ -128,7 +138,8 @@ export function createDht({ dht, onConnect, log, clock }: Deps): DhtCalls {
 type TableContact = { peerId: PeerId; kadId: Uint8Array };
 /** What kad-dht's class has beyond its published interface; the version is pinned exactly. */
 type Internals = {
-  routingTable: {
+  routingTable: EventTarget & {
+    size: number;
     closestPeerTagger?: { refreshInterval: number };
     kb: {
       toIterable(): Iterable<TableContact>;
@@ -139,20 +150,20 @@ type Internals = {
   };
 };
 
-const tableOf = (dht: KadDHT) => (dht as unknown as Internals).routingTable.kb;
+const internalsOf = (dht: KadDHT) => dht as unknown as Internals;
 
 /**
  * kad-dht tags those nearest to us every 5 s, for a keeping alive that we do by ourselves, and reads some forty keys each time: a tenth of
  * what a node costs that has nothing to do. To be called before it starts.
  */
 export function tagSeldom(dht: KadDHT): void {
-  const { closestPeerTagger } = (dht as unknown as Internals).routingTable;
+  const { closestPeerTagger } = internalsOf(dht).routingTable;
   if (closestPeerTagger) closestPeerTagger.refreshInterval = tagMs;
 }
 
 /** kad-dht lets one network fill its routing table: asks diversity.ts before a new contact is taken in. */
 export function guardTable(dht: KadDHT, addressesOf: (peer: PeerId) => string[]): void {
-  const table = tableOf(dht);
+  const table = internalsOf(dht).routingTable.kb;
   const verify = table.verify;
   /** where those in the table were connected from when they were taken in */
   const admitted = new Map<string, Contact>();

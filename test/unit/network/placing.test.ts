@@ -18,7 +18,7 @@ async function place(holders: string[], copies = 1) {
       for (let copy = 0; copy < copies; copy++) yield { name: "PEER_RESPONSE", messageName: "ADD_PROVIDER" };
     },
     cancelReprovide: async () => undefined,
-    routingTable: { kb: { closest: () => holders } },
+    routingTable: { size: 1, kb: { closest: () => holders } },
   };
   const onConnect = (listener: (peer: string) => void) => {
     listeners.add(listener);
@@ -77,6 +77,27 @@ describe("network/dht: placing a record", (test) => {
     await at.end();
   });
 
+  test("on an empty table a query waits for the first peer in it", async () => {
+    const table = Object.assign(new EventTarget(), { size: 0 });
+    let asked = 0;
+    const dht = {
+      routingTable: table,
+      async *findProviders() {
+        asked += 1;
+        yield { name: "PROVIDER", providers: [{ id: "exit", multiaddrs: [] }] };
+      },
+    };
+    const clock = createVirtualClock();
+    const { findProviders } = createDht({ dht: dht as unknown as KadDHT, onConnect: () => () => undefined, log: silentLogger, clock });
+    const found = findProviders(Uint8Array.of(1), new AbortController().signal);
+    const first = found[Symbol.asyncIterator]().next();
+    await clock.pass(10);
+    assert.equal(asked, 0);
+    table.dispatchEvent(new Event("peer:add"));
+    assert.deepEqual(await first, { done: false, value: { peer: "exit", addresses: [] } });
+    for await (const _ of findProviders(Uint8Array.of(1), AbortSignal.abort())) assert.fail("something was found on an empty table");
+  });
+
   test("one at a time, also where the one before fails", async () => {
     const clock = createVirtualClock();
     const open: PromiseWithResolvers<void>[] = [];
@@ -88,6 +109,7 @@ describe("network/dht: placing a record", (test) => {
         yield* [];
       },
       cancelReprovide: async () => undefined,
+      routingTable: { size: 1 },
     };
     const stop = new AbortController();
     const { provide } = createDht({ dht: dht as unknown as KadDHT, onConnect: () => () => undefined, log: silentLogger, clock });
