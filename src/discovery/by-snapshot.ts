@@ -37,29 +37,18 @@ export type Snapshots = {
 const peersAsked = 3;
 /** The next one is asked when the one before has answered, for what it lacked, or when it has not for so long. */
 const staggerMs = 250;
-const maxPages = 16;
+const maxPages = 8;
 const askMs = 5_000;
 const handMs = 2_000;
 const repeatMs = 10 * 60_000;
-/** Half of what a page may have, and room for its own framing: while one is checked the next is on its way. */
-const pageBytes = maxPageBytes / 2 - 16 * 1024;
+/** room in a page for its own framing */
+const pageBytes = maxPageBytes - 16 * 1024;
 /** Offers whose signatures are checked before others get a turn. */
 const atOnce = 32;
 /** Sorts after every peer id: the question for an empty page, to hand something over only. */
 const nothing = "~";
 /** Questions of one peer. */
-const quota = { burst: 2 * maxPages, perSecond: 1 };
-
-type Page = ReturnType<typeof pageCodec.decode>;
-
-/** undefined for what is no offer: taking it in says so. */
-const peerOf = (bytes: Uint8Array | undefined): string | undefined => {
-  try {
-    return bytes && readOffer(bytes).offer.peer;
-  } catch {
-    return undefined;
-  }
-};
+const quota = { burst: 20, perSecond: 1 };
 
 const shuffled = <T>(items: T[]): T[] =>
   items
@@ -125,15 +114,15 @@ export async function createSnapshots(deps: Deps, enabled: boolean): Promise<Sna
     return pageCodec.decode(await network.ask(peer, snapshotProtocol, question, limit, { maxAnswer: maxPageBytes }));
   };
   const pullFrom = async (peer: string, signal: AbortSignal) => {
-    let after = "";
-    let page: Promise<Page> | undefined = ask(peer, undefined, signal);
-    for (let pages = 1; page; pages++) {
-      const { offers, more }: Page = await page;
-      const last: string | undefined = more && pages < maxPages ? peerOf(offers.at(-1)) : undefined;
-      page = last !== undefined && last > after ? ask(peer, last, signal) : undefined;
-      page?.catch(() => undefined);
-      after = last ?? after;
+    let after: string | undefined;
+    for (let pages = 0; pages < maxPages; pages++) {
+      const { offers, more } = await ask(peer, after, signal);
       await takeAll(offers, peer);
+      const last = offers.at(-1);
+      if (!more || !last) return;
+      const next = readOffer(last).offer.peer;
+      if (after !== undefined && next <= after) return;
+      after = next;
     }
   };
   const hand = (peer: string) => ask(peer, nothing, deadline(handMs, stopped.signal, clock));

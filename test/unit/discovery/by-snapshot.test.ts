@@ -86,7 +86,7 @@ describe("discovery/by-snapshot", (test) => {
 
   test("more than a page: it says so, and who asks on gets the rest", async () => {
     const signed = signedBy(identity(1), { policy: "p".repeat(300) });
-    const held = Array.from({ length: 500 }, (_, index) => ({
+    const held = Array.from({ length: 1000 }, (_, index) => ({
       ...signed,
       sources: [],
       offer: { ...signed.offer, peer: `${1000 + index}` },
@@ -97,7 +97,7 @@ describe("discovery/by-snapshot", (test) => {
     assert.equal(first.more, true);
     const rest = pageCodec.decode(await node.question({ after: `${1000 + first.offers.length - 1}` }));
     assert.equal(rest.more, false);
-    assert.equal(first.offers.length + rest.offers.length, 500);
+    assert.equal(first.offers.length + rest.offers.length, 1000);
   });
 
   test("it pulls page after page, from three peers at a time, and bears those that fail, lie or never end", async () => {
