@@ -29,6 +29,7 @@ import { createNearby, nearbyService } from "./nearby.ts";
 import type { Network } from "./network.ts";
 import { announceOwnAddresses, type OwnAddresses } from "./own-addresses.ts";
 import { createPeers } from "./peers.ts";
+import { keepPulse } from "./pulse.ts";
 import { createQuota } from "./quota.ts";
 import { keepReached } from "./reaching.ts";
 import { createRelayTransport, planListening, type RelayUse, throughRelays } from "./relay-client.ts";
@@ -64,14 +65,16 @@ export type NetworkOptions = {
    * an offer: be a relay for others; "none": neither. To listen on /p2p-circuit is to use them, too.
    */
   relay?: RelayUse | RelayOffer;
-  /** how often each peer is pinged, and within what it must answer or is taken for dead; default 10 s and 8 s */
+  /** how often each peer is pinged, and within what it must answer or is taken for dead; default 30 s and 8 s */
   ping?: { everyMs: number; withinMs: number };
   /** when it is first looked whether this peer is reached, how soon again while that is in doubt, and how long an answer is good */
   reaching?: { firstMs: number; soonMs: number; goodMs: number };
 };
 
 const day = 24 * 3_600_000;
-const defaultPing = { everyMs: 10_000, withinMs: 8_000 };
+const defaultPing = { everyMs: 30_000, withinMs: 8_000 };
+/** after a connection is made: how far a peer is counts for where it may be */
+const firstPingMs = 2_000;
 /** A peer that was complained of this much goes. */
 const strikes = { burst: 5, perSecond: 1 / 60 };
 /** a relay waits so long for a peer to show that it is of this network */
@@ -84,7 +87,7 @@ const identifiedMs = 2_000;
 export async function createNetwork(deps: NetworkDeps, options: NetworkOptions): Promise<Network> {
   const { identity, clock, log } = deps;
   const prefix = options.protocolPrefix;
-  const { everyMs, withinMs } = options.ping ?? defaultPing;
+  const pace = options.ping ?? defaultPing;
   const relay = options.relay ?? "auto";
   const offers = typeof relay === "object" ? relay : undefined;
   const use = typeof relay === "object" ? "none" : relay;
@@ -128,12 +131,7 @@ export async function createNetwork(deps: NetworkDeps, options: NetworkOptions):
       inboundConnectionThreshold: loopback ? 10_000 : 20,
       reconnectRetries: 0,
     },
-    connectionMonitor: {
-      ...ownProtocols,
-      pingInterval: everyMs,
-      pingTimeout: { minTimeout: withinMs, maxTimeout: withinMs },
-      abortConnectionOnPingFailure: true,
-    },
+    connectionMonitor: { enabled: false },
     services: {
       identify: identify({ ...ownProtocols, maxInboundStreams: 4 }),
       own: announceOwnAddresses(),
@@ -153,6 +151,10 @@ export async function createNetwork(deps: NetworkDeps, options: NetworkOptions):
     nearby?: ReturnType<ReturnType<typeof nearbyService>>;
   };
 
+  const endPulse = keepPulse(
+    { host, protocol: `${prefix}/ping/1.0.0`, clock, log },
+    { firstMs: Math.min(firstPingMs, pace.everyMs), ...pace },
+  );
   const peers = createPeers({ host, known, clock, log, bootstrap, nearby: nearby.all, bans, isBonded: deps.isBonded ?? (() => false) });
   /** a relay is not answerable for whom it connects */
   const directOf = (peer: string) => peers.addressesOf(peer).filter((address) => !isRelayed(address));
@@ -214,6 +216,7 @@ export async function createNetwork(deps: NetworkDeps, options: NetworkOptions):
   const stop = () => {
     stopping ??= (async () => {
       ending.abort();
+      endPulse();
       await Promise.all([peers.stop(), gossip?.stop()]);
       await host.stop();
       await bans.save();
