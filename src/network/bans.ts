@@ -24,7 +24,7 @@ const banMs = 3_600_000;
 const maxBanMs = 24 * 3_600_000;
 /** so long after its end a ban counts when it happens again */
 const rememberedMs = 7 * 24 * 3_600_000;
-/** A peer id costs nothing, a line does: after so many banned peers within the hour their host is denied too. */
+/** A peer id costs nothing, a line does: after so many banned peers within the hour their line is denied too. */
 const perHost = { burst: 2, perSecond: 2 / 3_600 };
 const hostMs = 600_000;
 const maxBans = 4096;

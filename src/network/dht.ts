@@ -31,10 +31,10 @@ const maxRetryMs = 5 * 60_000;
 /** Peers that a record is placed with: kad-dht's own number; and as many as are enough for it to outlive some of them. */
 const replicas = 20;
 const enough = replicas / 2;
+const tagMs = 5 * 60_000;
 
 const sha256Code = 0x12;
 const rawCode = 0x55;
-const tagMs = 5 * 60_000;
 const sha256 = (bytes: Uint8Array): Uint8Array => createHash("sha256").update(bytes).digest();
 const cidOf = (key: Uint8Array): CID => CID.createV1(rawCode, createDigest(sha256Code, sha256(key)));
 

@@ -50,6 +50,9 @@ export function keepPulse({ host, protocol, clock, log }: Deps, { firstMs, every
 /** How long 32 bytes take there and back, ms. */
 async function pingOver(connection: Connection, protocol: string, signal: AbortSignal): Promise<number> {
   const stream = await connection.newStream(protocol, { signal, runOnLimitedConnection: true });
+  // a connection that is full takes nothing more, and a write has no limit of its own
+  const cut = () => stream.abort(signal.reason);
+  signal.addEventListener("abort", cut, { once: true });
   try {
     const raw = rawStream(stream, connection.remotePeer.toString());
     const beganMs = performance.now();
@@ -65,5 +68,7 @@ async function pingOver(connection: Connection, protocol: string, signal: AbortS
   } catch (error) {
     stream.abort(error as Error);
     throw error;
+  } finally {
+    signal.removeEventListener("abort", cut);
   }
 }

@@ -56,7 +56,7 @@ describe("helper: an exit with two clients", (test, { before, after }) => {
           `${way}: ${bytes - 2 * MiB} bytes beyond a credit of ${2 * MiB} at the router, ${(await carried("one")) - credit} counted`,
         );
         assert.ok(bytes < 2 * MiB + inFlight, `${bytes} bytes passed`);
-        assert.ok(bytes > 1.5 * MiB, `${bytes} bytes passed`);
+        assert.ok(bytes > 1.7 * MiB, `${bytes} bytes passed`);
         await market.credit("one", credit + 20 * MiB);
         await transfer;
       },
@@ -78,7 +78,7 @@ describe("helper: an exit with two clients", (test, { before, after }) => {
       // each is 36 bytes in the tunnel: padded to 48, and 32 more
       console.log(`${Math.round(packets)} packets of 80 bytes for a credit of ${MiB / 80} packets`);
       assert.ok(packets * 80 < MiB + inFlight, `${packets} packets passed`);
-      assert.ok(packets * 80 > MiB / 2, `${packets} packets passed`);
+      assert.ok(packets * 80 > 0.7 * MiB, `${packets} packets passed`);
     },
     { skip, timeoutMs: 60_000 },
   );

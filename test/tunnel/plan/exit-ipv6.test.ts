@@ -138,12 +138,11 @@ describe("exit plan: IPv6 of clients", (register, { before, after }) => {
 
   test("what a client opens by either family counts as one", async () => {
     rig.load({ ...facts(), flowLimit: 1 });
-    // ten at once, and one more with each second
-    const began = performance.now();
+    // ten at once, and no more
     for (let i = 0; i < 5; i += 1) assert.match(await udp(far, udpPort), /^open/);
     const later = await Promise.all(Array.from({ length: 12 }, () => udp(target, 53)));
     const passed = later.filter((said) => said.startsWith("open")).length;
-    assert.ok(passed >= 3 && passed <= 6 + Math.ceil((performance.now() - began) / 1000), `${passed} after 5`);
+    assert.ok(passed >= 3 && passed <= 8, `${passed} after 5`);
     assert.match(await rig.two.ask({ do: "udp", host: far, port: udpPort }), /^open/);
   });
 
