@@ -18,6 +18,8 @@ export type Announcer = {
   current(): SignedOffer | undefined;
   /** Somebody may not have our offer: announce it soon, as far as the rate allows. */
   request(): void;
+  /** The same where it has reached nobody so far. */
+  unheard(): void;
   stop(): Promise<void>;
 };
 
@@ -168,6 +170,9 @@ export async function createAnnouncer(deps: Deps): Promise<Announcer> {
     request: () => {
       const quietMs = deps.marketSize() * perOfferMs;
       if (content && (reached === 0 || clock.nowMs() - publishedMs >= quietMs)) soon();
+    },
+    unheard: () => {
+      if (content && reached === 0) soon();
     },
     stop: async () => {
       stopped.abort();

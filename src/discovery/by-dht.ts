@@ -1,3 +1,4 @@
+import { shuffled } from "../lib/sample.ts";
 import type { Network } from "../network/network.ts";
 import { type AskingDeps, askExit, sideBySide } from "./asking.ts";
 import type { OfferQuery } from "./discovery.ts";
@@ -7,6 +8,8 @@ type Deps = AskingDeps & { network: Pick<Network, "peerId" | "findProviders"> };
 
 const maxFetches = 256;
 const atOnce = 16;
+/** Each lookup dials some ten peers, and the first often tells of enough: who has an exit by then spares all the others. */
+const staggerMs = 200;
 
 /** Looks up who says to sell what is asked for, and takes each one's offer from itself. Ends with the lookups. Never throws. */
 export async function lookInDht(deps: Deps, query: OfferQuery, signal: AbortSignal): Promise<void> {
@@ -22,6 +25,12 @@ export async function lookInDht(deps: Deps, query: OfferQuery, signal: AbortSign
       fetches.push(inTurn(() => ask(provider)));
     }
   };
-  await Promise.all(lookupKeys(query, clock.nowMs()).map(look));
+  const looks: Promise<void>[] = [];
+  for (const key of shuffled(lookupKeys(query, clock.nowMs()))) {
+    if (looks.length > 0) await Promise.race([Promise.all(looks), clock.sleep(staggerMs, signal).catch(() => undefined)]);
+    if (signal.aborted) break;
+    looks.push(look(key));
+  }
+  await Promise.all(looks);
   await Promise.all(fetches);
 }

@@ -13,11 +13,14 @@ import { offersTopic, wantedBytes, wantedTopic } from "./protocol.ts";
 
 type Deps = {
   network: Pick<Network, "subscribe" | "publish" | "onSubscriber">;
-  clock: Pick<Clock, "nowMs" | "timeout">;
+  clock: Pick<Clock, "nowMs" | "timeout" | "sleep">;
   catalogue: Pick<Catalogue, "compare" | "all">;
   announcers: Announcers;
   intake: Intake;
-  own: Pick<Announcer, "request">;
+  own: Pick<Announcer, "request" | "unheard">;
+  /** how long other ways may take before everybody is asked; 0 where there are none */
+  patienceMs: number;
+  stopped: AbortSignal;
 };
 
 /** What one exit may announce: a little more than announcers allow themselves, since messages may arrive in bunches. */
@@ -37,7 +40,12 @@ const standingMs = 2_000;
  * when the offer is newer than what is held and its exit has not said too much already; and the chain only when the signature is right. An
  * offer of whom nobody knows whether it has a bond is kept here, but not passed on.
  */
-export function offerValidator({ catalogue, intake, announcers, clock }: Pick<Deps, "catalogue" | "intake" | "announcers" | "clock">) {
+export function offerValidator({
+  catalogue,
+  intake,
+  announcers,
+  clock,
+}: Pick<Deps, "catalogue" | "intake" | "announcers"> & { clock: Pick<Clock, "nowMs" | "timeout"> }) {
   const said = createQuota(clock, perExit);
   return async (bytes: Uint8Array): Promise<Validity> => {
     try {
@@ -59,7 +67,8 @@ export function offerValidator({ catalogue, intake, announcers, clock }: Pick<De
 }
 
 /** Listens for offers and for those who look for some. A node that comes late asks: gossip itself keeps nothing for it. */
-export async function listenToGossip({ network, clock, catalogue, announcers, intake, own }: Deps): Promise<{ solicit(): Promise<void> }> {
+export async function listenToGossip(deps: Deps): Promise<{ solicit(): Promise<void> }> {
+  const { network, clock, catalogue, announcers, intake, own, patienceMs, stopped } = deps;
   const validate = offerValidator({ catalogue, intake, announcers, clock });
   const asked = createQuota(clock, askRate);
   const solicit = async () => {
@@ -69,9 +78,13 @@ export async function listenToGossip({ network, clock, catalogue, announcers, in
     if (reached > 0) asked.take("");
   };
   network.onSubscriber(wantedTopic, () => {
-    if (catalogue.all().length === 0) solicit().catch(() => undefined);
+    const unlessTold = async () => {
+      if (patienceMs > 0) await clock.sleep(patienceMs, stopped);
+      if (catalogue.all().length === 0) await solicit();
+    };
+    unlessTold().catch(() => undefined);
   });
-  network.onSubscriber(offersTopic, () => own.request());
+  network.onSubscriber(offersTopic, () => own.unheard());
   await network.subscribe<never>({
     name: offersTopic,
     maxBytes: maxOfferBytes,

@@ -3,6 +3,7 @@ import type { Clock } from "../lib/clock.ts";
 import { isMystError } from "../lib/errors.ts";
 import { deadline, every } from "../lib/lifecycle.ts";
 import type { Logger } from "../lib/ports.ts";
+import { shuffled } from "../lib/sample.ts";
 import { apart } from "../network/diversity.ts";
 import type { Network } from "../network/network.ts";
 import type { Announcer } from "./announcer.ts";
@@ -49,12 +50,6 @@ const atOnce = 32;
 const nothing = "~";
 /** Questions of one peer. */
 const quota = { burst: 20, perSecond: 1 };
-
-const shuffled = <T>(items: T[]): T[] =>
-  items
-    .map((item) => ({ item, order: Math.random() }))
-    .sort((a, b) => a.order - b.order)
-    .map(({ item }) => item);
 
 /** Answers with what is held, always; pulls from others, and takes what askers hand over, where `enabled`. */
 export async function createSnapshots(deps: Deps, enabled: boolean): Promise<Snapshots> {

@@ -22,7 +22,7 @@ type Deps = {
   announcers: Announcers;
   memory: Pick<Memory, "recall">;
   isRetired(peer: string): boolean;
-  own: Pick<Announcer, "current" | "request">;
+  own: Pick<Announcer, "current" | "request" | "unheard">;
   onOffer: OfferListener;
 };
 
@@ -38,6 +38,8 @@ export type Finder = {
   stop(): Promise<void>;
 };
 
+/** Who asks by gossip has every exit of the market answer everybody: a neighbour's snapshot and the DHT, which cost a few peers little, may answer before. */
+const gossipPatienceMs = 1_000;
 const firstPauseMs = 500;
 const maxPauseMs = 8_000;
 
@@ -53,11 +55,13 @@ export async function createFinder(deps: Deps, sources: ReadonlySet<DiscoverySou
     return encodeOffer(offer);
   });
   const snapshots = await createSnapshots({ network, clock, log, catalogue, announcers, own, intake }, sources.has("snapshot"));
-  const gossip = sources.has("gossip") ? await listenToGossip({ network, clock, catalogue, announcers, own, intake }) : undefined;
+  const patienceMs = sources.has("snapshot") || sources.has("dht") ? gossipPatienceMs : 0;
+  const gossip = sources.has("gossip")
+    ? await listenToGossip({ network, clock, catalogue, announcers, intake, own, patienceMs, stopped: stopped.signal })
+    : undefined;
 
   const waysTo = (query: OfferQuery, found: () => boolean, until: AbortSignal): (() => Promise<void>)[] => {
     const ways: (() => Promise<void>)[] = [];
-    if (gossip) ways.push(gossip.solicit);
     if (sources.has("snapshot")) ways.push(() => snapshots.pull(until));
     if (sources.has("dht")) ways.push(() => lookInDht({ network, clock, log, intake }, query, until));
     if (sources.has("cache")) ways.push(() => lookInMemory({ network, clock, log, intake }, deps.memory.recall(query), found, until));
@@ -76,11 +80,17 @@ export async function createFinder(deps: Deps, sources: ReadonlySet<DiscoverySou
     isHearing: snapshots.isPulling,
     look: async (query, found, signal) => {
       const until = AbortSignal.any([signal, stopped.signal]);
-      await Promise.all(waysTo(query, found, until).map((work) => inRounds(work, found, until)));
+      const patiently = async (work: () => Promise<void>) => {
+        if (patienceMs > 0) await clock.sleep(patienceMs, until).catch(() => undefined);
+        await inRounds(work, found, until);
+      };
+      const ways = waysTo(query, found, until).map((work) => inRounds(work, found, until));
+      await Promise.all(gossip ? [...ways, patiently(gossip.solicit)] : ways);
     },
     round: async (query, signal) => {
       const until = AbortSignal.any([signal, stopped.signal]);
-      await Promise.all(waysTo(query, () => false, until).map(quietly));
+      const ways = waysTo(query, () => false, until);
+      await Promise.all((gossip ? [...ways, gossip.solicit] : ways).map(quietly));
     },
     stop: async () => {
       stopped.abort();

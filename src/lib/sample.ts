@@ -40,3 +40,10 @@ export function toEvict(members: Iterable<Member>, count: number): Member[] {
 }
 
 const lastOf = (group: Member[]): number => group.at(-1)?.order ?? 0;
+
+/** The same in an order that nobody has chosen; where it must be one that nobody can guess, see `secretOrder`. */
+export const shuffled = <T>(items: T[]): T[] =>
+  items
+    .map((item) => ({ item, order: Math.random() }))
+    .sort((a, b) => a.order - b.order)
+    .map(({ item }) => item);

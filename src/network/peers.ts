@@ -62,7 +62,9 @@ export function createPeers({ host, known, clock, log, bootstrap, nearby, bans, 
     listeners.add(listener);
     return () => void listeners.delete(listener);
   };
-  const connectionsOf = (peer: string): Connection[] => host.getConnections().filter(({ remotePeer }) => remotePeer.toString() === peer);
+  /** libp2p's own wants a PeerId, and this is asked for each message of gossip */
+  const byPeer = new Map<string, Connection[]>();
+  const connectionsOf = (peer: string): Connection[] => byPeer.get(peer) ?? [];
   const opened = (direction: "inbound" | "outbound") => host.getConnections().filter((connection) => connection.direction === direction);
   const hangUp = (peer: string, error: Error) => {
     for (const connection of connectionsOf(peer)) connection.abort(error);
@@ -77,8 +79,9 @@ export function createPeers({ host, known, clock, log, bootstrap, nearby, bans, 
     for (const peer of tooMany(connections, (one) => Number(isBonded(one)), orderOf)) hangUp(peer, new Error("too many connections"));
   };
   host.addEventListener("connection:open", ({ detail: connection }: CustomEvent<Connection>) => {
-    makeRoom();
     const peer = connection.remotePeer.toString();
+    byPeer.set(peer, [...connectionsOf(peer), connection]);
+    makeRoom();
     const timer = setTimeout(() => {
       if (identified.has(peer) || connection.status !== "open") return;
       log.debug("a peer of another network", { peer });
@@ -86,6 +89,12 @@ export function createPeers({ host, known, clock, log, bootstrap, nearby, bans, 
       connection.abort(new Error("not identified"));
     }, identifyMs);
     timer.unref();
+  });
+  host.addEventListener("connection:close", ({ detail: connection }: CustomEvent<Connection>) => {
+    const peer = connection.remotePeer.toString();
+    const left = connectionsOf(peer).filter((one) => one !== connection);
+    if (left.length > 0) byPeer.set(peer, left);
+    else byPeer.delete(peer);
   });
   host.addEventListener("peer:identify", ({ detail }: CustomEvent<IdentifyResult>) => {
     const peer = detail.peerId.toString();

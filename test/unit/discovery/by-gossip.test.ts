@@ -8,6 +8,7 @@ import { offersTopic, wantedBytes, wantedTopic } from "../../../src/discovery/pr
 import type { Identity } from "../../../src/identity/identity.ts";
 import type { Topic } from "../../../src/network/network.ts";
 import { describe } from "../../support/harness.ts";
+import { createVirtualClock } from "../../support/simulation/clock.ts";
 import { fakeClock, identity, market, memoryStore, signedBy, startMs } from "./offers.ts";
 
 const [alice, bob] = [identity(1), identity(2)] as const;
@@ -98,15 +99,15 @@ describe("discovery/by-gossip: what to do with an offer", (test) => {
 });
 
 describe("discovery/by-gossip: who asks and who answers", (test) => {
-  const listen = async (neighbours: number) => {
-    const clock = fakeClock();
+  const listen = async (neighbours: number, patienceMs = 0) => {
+    const clock = createVirtualClock(startMs);
     const catalogue = await openCatalogue({ store: memoryStore(), clock, network: market, announcers: everybody });
     const intake = createIntake({ catalogue, announcers: everybody, clock, self: "me", isRetired: () => false, onOffer: () => undefined });
     const topics = new Map<string, Topic<unknown>>();
     const subscribers = new Map<string, (peer: string) => void>();
     const published: { topic: string; bytes: Uint8Array }[] = [];
     let reach = neighbours;
-    let requests = 0;
+    const requests = { whoever: 0, unheard: 0 };
     const network = {
       subscribe: async <T>(topic: Topic<T>) => void topics.set(topic.name, topic as Topic<unknown>),
       publish: async (topic: string, bytes: Uint8Array) => {
@@ -120,7 +121,8 @@ describe("discovery/by-gossip: who asks and who answers", (test) => {
     };
     const { solicit } = await listenToGossip({
       ...{ network, clock, catalogue, announcers: everybody, intake },
-      own: { request: () => void requests++ },
+      own: { request: () => void requests.whoever++, unheard: () => void requests.unheard++ },
+      ...{ patienceMs, stopped: new AbortController().signal },
     });
     const say = async (topic: string, bytes: Uint8Array) => {
       const { validity, value } = (await topics.get(topic)?.validate(bytes, "them")) ?? {};
@@ -133,7 +135,7 @@ describe("discovery/by-gossip: who asks and who answers", (test) => {
       published,
       solicit,
       say,
-      requests: () => requests,
+      requests,
       reaches: (count: number) => {
         reach = count;
       },
@@ -154,6 +156,22 @@ describe("discovery/by-gossip: who asks and who answers", (test) => {
     assert.deepEqual(stocked.published, []);
   });
 
+  test("where others are asked, too, these have their time; who has heard of somebody by then asks nobody", async () => {
+    const [empty, told] = [await listen(1, 1_000), await listen(1, 1_000)];
+    for (const { joins } of [empty, told]) joins(wantedTopic);
+    await empty.clock.pass(999);
+    assert.equal(empty.published.length, 0);
+    await empty.clock.pass(1);
+    assert.deepEqual(
+      empty.published.map(({ topic }) => topic),
+      [wantedTopic],
+    );
+    await told.clock.pass(500);
+    told.catalogue.add(signedBy(alice), "dht");
+    await told.clock.pass(10_000);
+    assert.deepEqual(told.published, []);
+  });
+
   test("asking has a rate, which tries that reach nobody do not use up", async () => {
     const { solicit, published, reaches, clock } = await listen(0);
     for (let count = 0; count < 50; count++) await solicit();
@@ -161,19 +179,19 @@ describe("discovery/by-gossip: who asks and who answers", (test) => {
     for (let count = 0; count < 50; count++) await solicit();
     assert.ok(published.length >= 3 && published.length < 10, `asked ${published.length} times`);
     const before = published.length;
-    clock.pass(5000);
+    await clock.pass(5000);
     await solicit();
     assert.equal(published.length, before + 1);
     assert.equal(new Set(published.map(({ bytes }) => String(bytes))).size, published.length);
   });
 
-  test("whoever asks, and whoever begins to listen, makes us announce what we sell", async () => {
+  test("whoever asks makes us announce what we sell; whoever begins to listen only where nobody has heard it", async () => {
     const { say, joins, requests } = await listen(1);
     assert.equal(await say(wantedTopic, new Uint8Array(wantedBytes)), "accept");
-    assert.equal(requests(), 1);
+    assert.deepEqual(requests, { whoever: 1, unheard: 0 });
     joins(offersTopic);
-    assert.equal(requests(), 2);
+    assert.deepEqual(requests, { whoever: 1, unheard: 1 });
     assert.equal(await say(wantedTopic, new Uint8Array(wantedBytes - 1)), "reject");
-    assert.equal(requests(), 2);
+    assert.deepEqual(requests, { whoever: 1, unheard: 1 });
   });
 });
