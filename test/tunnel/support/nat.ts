@@ -59,13 +59,14 @@ export function behind(router: Host, name: string, kind: NatKind): Host {
   return { ...host, run };
 }
 
+/** for a packet to come that a NAT may let in or not */
 const waitMs = 300;
-/** sends from one socket to each place, and prints who has sent to it meanwhile */
+/** sends from one socket to each place, and once its standard input ends prints who has sent to it until then */
 const program = `const s = require("dgram").createSocket("udp4");
 const got = [];
 s.on("message", (m) => got.push(String(m)));
 s.bind(41999, () => { for (const to of process.argv.slice(1)) { const [a, p] = to.split(":"); s.send("x", Number(p), a); } });
-setTimeout(() => { console.log(got.join(" ")); s.close(); }, ${waitMs});`;
+process.stdin.resume().on("end", () => setTimeout(() => { console.log(got.join(" ")); s.close(); }, ${waitMs}));`;
 
 /**
  * The kind of NAT that a host is really behind, by its own packets: the router of the internet has an address in the network of each of
@@ -80,6 +81,7 @@ export async function kindOf(host: Host, others: readonly [Host, Host, Host]): P
       return socket;
     }),
   );
+  let ending: () => void = () => undefined;
   try {
     const [first, otherPort, second, third] = sockets as [
       (typeof sockets)[0],
@@ -90,7 +92,8 @@ export async function kindOf(host: Host, others: readonly [Host, Host, Host]): P
     const seen = Promise.all([first, second].map((socket) => once(socket, "message", { signal: AbortSignal.timeout(5_000) })));
     const at = [first, second].map((socket) => `${socket.address().address}:${socket.address().port}`);
     const [file, args] = inside(host, [process.execPath, "-e", program, ...at]);
-    const child = spawn(file, args, { stdio: ["ignore", "pipe", "inherit"] });
+    const child = spawn(file, args, { stdio: ["pipe", "pipe", "inherit"] });
+    ending = () => child.stdin.end();
     let text = "";
     child.stdout.on("data", (chunk: Buffer) => {
       text += chunk;
@@ -99,6 +102,7 @@ export async function kindOf(host: Host, others: readonly [Host, Host, Host]): P
     const [[, one], [, two]] = (await seen) as [[unknown, { address: string; port: number }], [unknown, { address: string; port: number }]];
     otherPort.send("port", one.port, one.address);
     third.send("address", one.port, one.address);
+    ending();
     await ended;
     const [port, address] = ["port", "address"].map((word) => text.includes(word));
     if (one.port !== two.port) return "symmetric";
@@ -106,6 +110,7 @@ export async function kindOf(host: Host, others: readonly [Host, Host, Host]): P
     if (address) return "full";
     return port ? "restricted" : "port-restricted";
   } finally {
+    ending();
     for (const socket of sockets) socket.close();
   }
 }
