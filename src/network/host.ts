@@ -6,7 +6,7 @@ import type { KadDHT } from "@libp2p/kad-dht";
 import { noise } from "@libp2p/noise";
 import { type Ping, ping } from "@libp2p/ping";
 import { tcp } from "@libp2p/tcp";
-import { yamux } from "@libp2p/yamux";
+
 import { createLibp2p, type Libp2p } from "libp2p";
 import type { Identity } from "../identity/identity.ts";
 import type { Clock } from "../lib/clock.ts";
@@ -25,6 +25,7 @@ import { createGossip, gossipService } from "./gossip.ts";
 import { openKnownPeers } from "./known-peers.ts";
 import { createLiveness } from "./liveness.ts";
 import { parseAddresses, parseBootstrap } from "./multiaddrs.ts";
+import { yamuxMuxer } from "./muxer.ts";
 import { createNearby, nearbyService } from "./nearby.ts";
 import type { Network } from "./network.ts";
 import { announceOwnAddresses, type OwnAddresses } from "./own-addresses.ts";
@@ -116,7 +117,7 @@ export async function createNetwork(deps: NetworkDeps, options: NetworkOptions):
     transports: [tcp(), relayTransport.transport],
     connectionEncrypters: [noise()],
     // an unread stream holds one window at most, so the window must fit into the read buffer or the stream is reset
-    streamMuxers: [yamux({ streamOptions: { maxStreamWindowSize: 2 ** 21, maxReadBufferLength: 2 ** 22 } })],
+    streamMuxers: [yamuxMuxer({ streamOptions: { maxStreamWindowSize: 2 ** 21, maxReadBufferLength: 2 ** 22 } })],
     connectionGater: {
       ...createGater(bans, () => peers.inbound()),
       denyInboundRelayReservation: (peer) => {
