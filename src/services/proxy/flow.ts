@@ -36,9 +36,12 @@ export function drainSocket(socket: Duplex, sink: Sink): Promise<void> {
     const onEnd = () => {
       if (!busy) settle(resolve);
     };
-    const onClose = () => fail(closedError(socket));
-    if (socket.destroyed) return onClose();
-    if (socket.readableEnded) return settle(resolve);
+    // one that has ended both its halves closes by itself, also while its last bytes are being taken
+    const onClose = () => {
+      if (!socket.readableEnded || socket.errored) fail(closedError(socket));
+    };
+    if (socket.readableEnded && !socket.errored) return settle(resolve);
+    if (socket.destroyed) return fail(closedError(socket));
     socket.on("data", onData).on("end", onEnd).on("close", onClose);
     socket.resume();
   });
