@@ -6,7 +6,6 @@ import type { KadDHT } from "@libp2p/kad-dht";
 import { noise } from "@libp2p/noise";
 import { type Ping, ping } from "@libp2p/ping";
 import { tcp } from "@libp2p/tcp";
-
 import { createLibp2p, type Libp2p } from "libp2p";
 import type { Identity } from "../identity/identity.ts";
 import type { Clock } from "../lib/clock.ts";
