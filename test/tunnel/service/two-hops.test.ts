@@ -6,9 +6,12 @@ import { describe } from "../../support/harness.ts";
 import { until } from "../../support/until.ts";
 import { enterNamespaces } from "../backend/rig.ts";
 import { type Capture, startCapture } from "../support/capture.ts";
-import { processesOn } from "../support/internet.ts";
+import { type Host, processesOn } from "../support/internet.ts";
 import { type Exit, openTunnelMarket, type TunnelMarket } from "../support/market.ts";
 import { hostLook } from "../support/namespaces.ts";
+
+/** TCP connections from its own address, whether a process has them or not; without those that merely wait for stragglers (TIME_WAIT). */
+const openConnections = (host: Host): number => Number(host.run(`ss -Htan state connected exclude time-wait src ${host.address} | wc -l`));
 
 const skip = enterNamespaces(fileURLToPath(import.meta.url));
 const bytes = 2 * Number(MiB);
@@ -183,6 +186,8 @@ describe("tunnel/service: two hops", (register, { before, after }) => {
     for (const { pid, command } of processesOn(host))
       if (/mystnode\.js|helper\/main|wireguard-go/.test(command)) process.kill(pid, "SIGKILL");
     await market.consumer.stop();
+    // the system takes leave, for those who are dead, of peers and of the chain
+    await until(() => openConnections(host) === 0, 10_000);
     wire.clear();
     assert.equal(await tried(), "");
     assert.deepEqual(wire.seen(), []);
