@@ -45,10 +45,11 @@ export const dhtService = (options: { protocolPrefix: string; clientMode: boolea
     // the default leaves out private addresses, and with them every peer of a network on one machine or LAN
     peerInfoMapper: passthroughMapper,
     clientMode: options.clientMode,
-    alpha: 3,
     disjointPaths: 3,
-    // who holds nothing for others need not be found, and has better to do than to meet those around it
-    ...(options.clientMode ? { initialQuerySelfInterval: 3_000, pingNewContactConcurrency: 2 } : { initialQuerySelfInterval: 50 }),
+    // who holds nothing for others need not be found, and has better to do than to meet those around it: it dials nearly all whom it asks
+    ...(options.clientMode
+      ? { alpha: 2, initialQuerySelfInterval: 3_000, pingNewContactConcurrency: 2 }
+      : { alpha: 3, initialQuerySelfInterval: 50 }),
     // a first lookup else waits until some twenty peers around ourselves are known, for seconds; it needs one, which is waited for here
     allowQueryWithZeroPeers: true,
     // renewing is done here, for as long as the caller wants

@@ -115,8 +115,8 @@ export async function createNetwork(deps: NetworkDeps, options: NetworkOptions):
     peerStore: { maxAddressAge: day, maxPeerAge: 2 * day },
     transports: [tcp(), relayTransport.transport],
     connectionEncrypters: [noise()],
-    // an unread stream holds one window at most, so the window must fit into the read buffer or the stream is reset
-    streamMuxers: [yamuxMuxer({ streamOptions: { maxStreamWindowSize: 2 ** 21, maxReadBufferLength: 2 ** 22 } })],
+    // an unread stream holds one window at most, so the window must fit into the read buffer or the stream is reset; pulse.ts keeps alive
+    streamMuxers: [yamuxMuxer({ enableKeepAlive: false, streamOptions: { maxStreamWindowSize: 2 ** 21, maxReadBufferLength: 2 ** 22 } })],
     connectionGater: {
       ...createGater(bans, () => peers.inbound()),
       denyInboundRelayReservation: (peer) => {
@@ -151,10 +151,7 @@ export async function createNetwork(deps: NetworkDeps, options: NetworkOptions):
     nearby?: ReturnType<ReturnType<typeof nearbyService>>;
   };
 
-  const endPulse = keepPulse(
-    { host, protocol: `${prefix}/ping/1.0.0`, clock, log },
-    { firstMs: Math.min(firstPingMs, pace.everyMs), ...pace },
-  );
+  const endPulse = keepPulse({ host, clock, log }, { firstMs: Math.min(firstPingMs, pace.everyMs), ...pace });
   const peers = createPeers({ host, known, clock, log, bootstrap, nearby: nearby.all, bans, isBonded: deps.isBonded ?? (() => false) });
   /** a relay is not answerable for whom it connects */
   const directOf = (peer: string) => peers.addressesOf(peer).filter((address) => !isRelayed(address));
