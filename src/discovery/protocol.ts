@@ -35,24 +35,28 @@ export const pageCodec = cborCodec(
 );
 
 const epochMs = 3_600_000;
-/** Records are placed ahead of the next epoch by this much, which is also what a seeker's clock may be behind or ahead. */
+/** Records are placed ahead of the next epoch by at least this much, which is also what a seeker's clock may be behind or ahead. */
 const overlapMs = 600_000;
+/** Earlier by up to this much, each exit by its own: all at the same minute kept a network busy that has most of its peers on few machines. */
+const spreadMs = 600_000;
 /** One key per country would be found and surrounded by whoever makes twenty ids near it; so there are several, and new ones each epoch. */
 const shards = 4;
 export const any = "*";
 
 const keyOf = (country: string, service: string, epoch: number, shard: number): Uint8Array =>
   new TextEncoder().encode(`offers/${country}/${service}/${epoch}/${shard}`);
-const shardOf = (peer: string): number => [...peer].reduce((sum, letter) => (sum * 31 + letter.charCodeAt(0)) % 65_521, 7) % shards;
+const folds = 65_521;
+const foldOf = (peer: string): number => [...peer].reduce((sum, letter) => (sum * 31 + letter.charCodeAt(0)) % folds, 7);
 
 /** DHT keys an exit is to be found under: its country and any, each of its services and any, now and soon. */
 export function placementKeys(offer: Pick<Offer, "peer" | "country" | "services">, nowMs: number): Uint8Array[] {
-  const epochs = new Set([nowMs, nowMs + overlapMs].map((ms) => Math.floor(ms / epochMs)));
+  const fold = foldOf(offer.peer);
+  const aheadMs = overlapMs + (fold * spreadMs) / folds;
+  const epochs = new Set([nowMs, nowMs + aheadMs].map((ms) => Math.floor(ms / epochMs)));
   const keys: Uint8Array[] = [];
   for (const epoch of epochs)
     for (const country of [offer.country, any])
-      for (const service of [...offer.services.map(({ kind }) => kind), any])
-        keys.push(keyOf(country, service, epoch, shardOf(offer.peer)));
+      for (const service of [...offer.services.map(({ kind }) => kind), any]) keys.push(keyOf(country, service, epoch, fold % shards));
   return keys;
 }
 

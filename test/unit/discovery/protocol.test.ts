@@ -47,4 +47,18 @@ describe("discovery/protocol: DHT keys", (test) => {
     assert.ok(now.size > 1);
     for (const key of shardsOf(startMs + 60 * minute)) assert.ok(!now.has(key));
   });
+
+  test("the next hour's are added ten to twenty minutes ahead, not by all exits at once", () => {
+    const hour = Math.ceil(startMs / (60 * minute)) * 60 * minute;
+    const placed = (ahead: number) =>
+      Array.from({ length: 200 }, (_, index) =>
+        placementKeys({ peer: `16Uiu2HAm${index ** 3}`, country: "US", services }, hour - ahead),
+      ).filter(({ length }) => length > 4).length;
+    assert.equal(placed(20 * minute), 0);
+    assert.equal(placed(10 * minute), 200);
+    for (let ahead = 19; ahead > 10; ahead -= 1) {
+      const more = placed(ahead * minute) - placed((ahead + 1) * minute);
+      assert.ok(more >= 5 && more <= 40, `${more} of 200 within a minute`);
+    }
+  });
 });
