@@ -62,7 +62,8 @@ export function createWallet(deps: WalletDeps): Wallet {
       const finish = async (work: Promise<WalletOutcome>) => {
         try {
           const outcome = await work;
-          await journal.forget();
+          // who has gone away is not told, and asks again
+          if (!signal.aborted) await journal.forget();
           return outcome;
         } catch (error) {
           if (isMystError(error, "TRANSACTION_FAILED")) await journal.forget();
