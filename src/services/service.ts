@@ -93,8 +93,8 @@ export type ServiceHandle = {
    * absent. It is carried, counted and paid for as any other. @throws what was in the way, as when nothing has come
    */
   inside?(signal: AbortSignal): Promise<number>;
-  /** how to use it, for people and programs: for `proxy` {socks: "127.0.0.1:1080", http: "127.0.0.1:1080"} */
-  endpoint: Record<string, string>;
+  /** how to use it now, for people and programs: for `proxy` {socks: "127.0.0.1:1080", http: "127.0.0.1:1080"} */
+  readonly endpoint: Record<string, string>;
   /** Ends it; resolves with the final count. `alone`: the exit is gone, so nothing is waited for. */
   close(alone?: boolean): Promise<bigint>;
 };

@@ -285,7 +285,9 @@ export async function openSession(deps: ConsumerDeps, options: ConsumerSessionOp
   return {
     id,
     channel,
-    endpoint: service.endpoint,
+    get endpoint() {
+      return service.endpoint;
+    },
     state: machine.state,
     look: () => lookAt(service, clock.nowMs() - heardMs),
     ...(service.inside && { inside: service.inside }),

@@ -215,15 +215,17 @@ export function createWireguardClient(deps: WireguardClientDeps): WireguardClien
         return waiting.read();
       },
       ...(leg === "last" && { inside: (until: AbortSignal) => askInside(offer.dns, until) }),
-      endpoint: {
-        ...(leg === "first" && { hop: "first" }),
-        interface: mine.ifname,
-        address: offer.address,
-        ...(offer.address6 !== undefined && path.passes() >= firstMtu && { address6: offer.address6 }),
-        via: hostPort(host, port),
-        ...(met && { way: met.how }),
-        ...(presharedKey !== undefined && { presharedKey: "ml-kem-768" }),
-        ...told(shield),
+      get endpoint() {
+        return {
+          ...(leg === "first" && { hop: "first" }),
+          interface: mine.ifname,
+          address: offer.address,
+          ...(offer.address6 !== undefined && path.passes() >= firstMtu && { address6: offer.address6 }),
+          via: hostPort(host, port),
+          ...(met && { way: met.how }),
+          ...(presharedKey !== undefined && { presharedKey: "ml-kem-768" }),
+          ...told(shield),
+        };
       },
       close: closeOnce,
     };

@@ -94,6 +94,7 @@ describe("tunnel/service: IPv6 by an exit that gives it", (register, { before, a
     await consumer.stop();
     await market.startConsumer();
     assert.equal(await fetched(), market.exit.host.address6);
+    assert.notEqual((await connection())?.endpoint.address6, undefined);
     const rules = (side: "saddr" | "daddr") => `ip ${side} ${consumer.host.address} meta length > 1200 drop`;
     nftHere(`table inet narrow {
       chain from { type filter hook prerouting priority -450; ${rules("saddr")}; }
@@ -105,6 +106,7 @@ describe("tunnel/service: IPv6 by an exit that gives it", (register, { before, a
     outside();
     await assert.rejects(fetched());
     assert.equal(await fetched(target.address), market.exit.host.address);
+    assert.equal((await connection())?.endpoint.address6, undefined, "it is said to be in use");
     assert.equal(outside(), 0);
     nftHere("delete table inet narrow");
   });
