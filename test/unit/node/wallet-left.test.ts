@@ -19,7 +19,7 @@ describe("node/wallet: who goes away just as it is mined", (test) => {
     await using _ = ownTmpdir("wallet-left");
     await using store = await openStore(join(tmpdir(), "store"));
     let sent = 0;
-    let onMined = () => undefined as void;
+    let onMined: () => void = () => undefined;
     const chain = {
       account: async () => ({ bond: 0n }),
       deposit: async (_: bigint, __: bigint, ___: unknown, sending: Sending) => {
