@@ -1,11 +1,9 @@
 import { readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { monitorEventLoopDelay } from "node:perf_hooks";
 import { parseArgs } from "node:util";
+import { lateness, voidDelayMs } from "./lateness.ts";
 import { openRecorded, type Recorded } from "./recorded.ts";
 import { type Found, type Measurement, reportOf, tableOf } from "./report.ts";
-
-const voidDelayMs = 200;
 
 /**
  * `NAME [--runs N] [--json] [--resume FILE] [--plot FILE]`: runs the measurement that test/<folder>/NAME.ts exports and prints what it found, as a
@@ -64,11 +62,9 @@ async function watched(
 ): Promise<{ found: Found; delayMs: number; isBrokenOff: boolean }> {
   const interrupted = new AbortController();
   process.once("SIGINT", () => interrupted.abort());
-  const delay = monitorEventLoopDelay({ resolution: 20 });
-  delay.enable();
-  const found = await run({ runs, log, ready: () => delay.reset(), signal: interrupted.signal, recorded });
-  delay.disable();
-  return { found, delayMs: delay.max / 1e6, isBrokenOff: interrupted.signal.aborted };
+  const { signal } = interrupted;
+  const { result: found, delayMs } = await lateness((ready) => run({ runs, log, ready, signal, recorded }));
+  return { found, delayMs, isBrokenOff: signal.aborted };
 }
 
 /** What exports a measurement; files with a longer ending help those or test them. */

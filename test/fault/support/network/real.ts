@@ -11,8 +11,14 @@ const tryMs = 20_000;
 
 /**
  * The same with real peers in processes of their own, `perGroup` in each: a group is killed and replaced at a time. The one with the bootstrap peers stays.
+ * @param ready called once all are up
  */
-export async function runRealChurn(options: Churn, signal: AbortSignal, log: (line: string) => void): Promise<Tried[]> {
+export async function runRealChurn(
+  options: Churn,
+  signal: AbortSignal,
+  log: (line: string) => void,
+  ready: () => void = () => undefined,
+): Promise<Tried[]> {
   await using _ = ownTmpdir("churn");
   const groups: Group[] = [];
   try {
@@ -31,6 +37,7 @@ export async function runRealChurn(options: Churn, signal: AbortSignal, log: (li
       log(`${groups.reduce((sum, { peers }) => sum + peers.length, 0)} of ${options.peers} real peers`);
     }
     await wait(Math.min(30_000, options.withinMs / 5));
+    ready();
     const replaced = Math.max(1, Math.round((options.share * options.peers) / perGroup));
     const pauseMs = options.withinMs / options.tries;
     const found: Tried[] = [];
