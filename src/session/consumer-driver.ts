@@ -87,7 +87,7 @@ export async function openSession(deps: ConsumerDeps, options: ConsumerSessionOp
   const id = Buffer.from(session).toString("hex");
   const log = deps.log.child("session");
   const ended = Promise.withResolvers<ConsumerState>();
-  const opened = Promise.withResolvers<void>();
+  const opened = Promise.withResolvers<ServiceHandle>();
   opened.promise.catch(() => undefined);
   const serviceOver = new AbortController();
   let handle: ServiceHandle | undefined;
@@ -199,7 +199,7 @@ export async function openSession(deps: ConsumerDeps, options: ConsumerSessionOp
           onFailed: ({ code, message }) => send({ type: "failed", code, message }),
           signal: serviceOver.signal,
         });
-        opened.resolve();
+        opened.resolve(handle);
         return send({ type: "opened" });
       case "closeService": {
         const bytes = await closeService(effect.alone);
@@ -278,10 +278,8 @@ export async function openSession(deps: ConsumerDeps, options: ConsumerSessionOp
   });
   send({ type: "start", stored: channel.last });
   stream.listen();
-  await opened.promise;
+  const service = await opened.promise;
   clearTimeout(tooLong);
-  const service = handle;
-  if (service === undefined) throw new MystError("INTERNAL", "the service is open without a handle");
   return {
     id,
     channel,
