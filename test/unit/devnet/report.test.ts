@@ -78,6 +78,17 @@ describe("devnet/report: a cycle adds up, or says what does not", (test) => {
     }
   });
 
+  test("through a tunnel up to 256 KiB may have been bought for that never came, and were doubled", () => {
+    const most = 2n * ((64n << 20n) + (256n << 10n));
+    const boughtBy = (backend: string | undefined, billedBytes: bigint) => {
+      const facts = withSession({ usedBytes: 64n << 20n, billedBytes });
+      return cycleFaults({ ...facts, ...(backend !== undefined && { backend }) }).join();
+    };
+    assert.doesNotMatch(boughtBy("kernel", most), /over a quantum/);
+    assert.match(boughtBy("kernel", most + 1n), /over a quantum/);
+    assert.match(boughtBy(undefined, most), /over a quantum/);
+  });
+
   test("what the router has seen is what was used, within 3 %, and nothing outside of the tunnel", () => {
     const { usedBytes } = sound.session;
     const seen = (tunnelBytes: bigint, outsidePackets = 0, backend: string | undefined = "wireguard-go"): CycleFacts => ({
