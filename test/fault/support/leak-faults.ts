@@ -40,7 +40,15 @@ async function mended(host: Host, look: string, strike: string): Promise<number>
   const before = host.run(look);
   host.run(strike);
   const beganMs = performance.now();
-  await until(() => host.run(look) === before, 10_000);
+  const isBack = () => {
+    try {
+      return host.run(look) === before;
+    } catch {
+      // there is nothing to be looked at yet
+      return false;
+    }
+  };
+  await until(isBack, 10_000);
   return performance.now() - beganMs;
 }
 
