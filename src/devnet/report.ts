@@ -1,7 +1,7 @@
 import { MystError } from "../lib/errors.ts";
 import { quantumBound } from "../payments/quantum.ts";
 import { due } from "../payments/terms.ts";
-import { grace } from "../services/meter.ts";
+import { sentAtMost } from "../services/meter.ts";
 import type { RouterTraffic } from "./ground.ts";
 
 /** by how much the bytes used may differ from those that the router saw, in percent of the latter */
@@ -100,8 +100,8 @@ export function cycleFaults(facts: CycleFacts): string[] {
   if (facts.cleared !== session.promised) faults.push(`promised ${session.promised}, cleared ${facts.cleared}`);
   if (facts.providerReceived !== facts.cleared)
     faults.push(`cleared ${facts.cleared}, the exit's balance rose by ${facts.providerReceived}`);
-  // what was lost on the way through a tunnel, or still on it, was counted when it was bought, and is not in the exit's last count
-  const counted = session.usedBytes + (facts.backend === undefined ? 0n : grace);
+  // the consumer counts, and buys for, what its machine has thrown away; the last count is the exit's, without what was lost on the way
+  const counted = facts.backend === undefined ? session.usedBytes : sentAtMost(session.usedBytes);
   if (session.billedBytes > counted + quantumBound(counted))
     faults.push(`${session.billedBytes} bytes bought, over a quantum more than the ${session.usedBytes} used`);
   faults.push(...routerFaults(facts));

@@ -61,6 +61,9 @@ const allowedLoss = (sent: bigint): bigint => (sent * lossAllowance) / 100n;
 /** The least that a client may say without being taken to have received more. */
 const floor = (sent: bigint): bigint => larger(0n, sent - allowedLoss(sent) - grace);
 
+/** The most that may have been sent where an exit bills `used`: the other way round. */
+export const sentAtMost = (used: bigint): bigint => ((used + grace) * 100n) / (100n - lossAllowance);
+
 /** Bytes used, both directions together: what is billed. A client that says less than it received gains the allowance and the grace. */
 export const usedBytes = (meter: ExitMeter): bigint => meter.received + larger(smaller(meter.acknowledged, meter.sent), floor(meter.sent));
 

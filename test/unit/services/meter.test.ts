@@ -8,6 +8,7 @@ import {
   grace,
   lossAllowance,
   newMeter,
+  sentAtMost,
   usedBytes,
 } from "../../../src/services/meter.ts";
 import { describe } from "../../support/harness.ts";
@@ -126,5 +127,16 @@ describe("wireguard/meter", (test) => {
     meter = told(meter, 9_900n * KiB, 12_100, 10_000n * KiB);
     meter = told(meter, 9_900n * KiB, 14_200, 10_000n * KiB);
     assert.equal(creditFor(meter, 7n), 7n + 100n * KiB);
+  });
+
+  test("what was sent at most is told by the bill, to the byte or three", () => {
+    fc.assert(
+      fc.property(fc.bigInt(4n * grace, 1n << 40n), (sent) => {
+        // a client that has told nothing
+        const billed = usedBytes(counted(newMeter, { rxBytes: 0n, txBytes: sent }));
+        const most = sentAtMost(billed);
+        assert.ok(most >= sent - 1n && most <= sent + 2n, `${sent} ${most}`);
+      }),
+    );
   });
 });
