@@ -37,23 +37,21 @@ const network: Measurement = {
     const figures: Figure[] = [];
     const triedInAll: Record<string, number> = {};
     const each = Math.max(1, Math.round(runs / (2 * choices.length)));
-    const optionsOf = (sources: DiscoverySource[], peers: number, exits: number): Churn => ({
-      ...{ peers, exits, countries, sources },
-      ...{ share: 0.3, withinMs: 300_000, tries: each },
-    });
+    const common = { countries, share: 0.3, withinMs: 300_000, tries: each };
     const add = (kind: string, name: string, found: Tried[]) => {
       figures.push(...figuresOf(`${kind}${name}`, found));
       triedInAll[`${kind.toLowerCase()}${name}`] = found.length;
     };
     for (const { name, sources } of choices) {
-      const churn = (ready: () => void) => runRealChurn(optionsOf(sources, 50, 25), signal, log, ready);
+      const options: Churn = { ...common, sources, peers: 50, exits: 25 };
+      const churn = (ready: () => void) => runRealChurn(options, signal, log, ready);
       const [done] = await recorded.each(`real${name}`, 1, signal, () => inTime(times, churn, { log, signal }));
       if (!done) continue;
       add("Real", name, done.result);
       figures.push({ name: `loopDelayMs${name}`, value: done.delayMs, unit: "ms", better: "lower", target: voidDelayMs });
     }
     for (const { name, sources } of choices) {
-      const options = optionsOf(sources, 1_000, 100);
+      const options: Churn = { ...common, sources, peers: 1_000, exits: 100 };
       const [found] = await recorded.each(`simulated${name}`, 1, signal, () => runSimulatedChurn(options, signal, log));
       if (found) add("Simulated", name, found);
     }

@@ -9,8 +9,8 @@ import { keepPulse } from "../../../src/network/pulse.ts";
 import { describe } from "../../support/harness.ts";
 import { until } from "../../support/until.ts";
 
-/** A connection to a peer that answers, or does not; and what becomes of it. */
-function open(answers: boolean, { everyMs = 10, withinMs = 200 } = {}) {
+/** A connection to a peer that answers, or does not, or that takes nothing more; and what becomes of it. */
+function open(peer: "answers" | "silent" | "full", { everyMs = 10, withinMs = 200 } = {}) {
   const host = new EventTarget();
   const end = keepPulse(
     { host: host as unknown as Libp2p, clock: systemClock, log: silentLogger },
@@ -24,9 +24,9 @@ function open(answers: boolean, { everyMs = 10, withinMs = 200 } = {}) {
   const send = near.send.bind(near);
   near.send = (bytes) => {
     sent += 1;
-    return send(bytes);
+    return peer === "full" ? false : send(bytes);
   };
-  if (answers) muxerOf(far);
+  if (peer === "answers") muxerOf(far);
   let aborted: Error | undefined;
   const connection = { remotePeer: "peer", rtt: undefined as number | undefined, muxer, abort: (error: Error) => (aborted = error) };
   const tell = (name: string) => host.dispatchEvent(new CustomEvent(name, { detail: connection as unknown as Connection }));
@@ -36,16 +36,18 @@ function open(answers: boolean, { everyMs = 10, withinMs = 200 } = {}) {
 }
 
 describe("network/pulse", (test) => {
-  test("a connection that never answers is ended in time", async () => {
-    const at = open(false);
-    await until(() => at.aborted() !== undefined);
-    assert.equal(at.asked(), 1);
-    assert.equal(at.rtt(), undefined);
-    at.end();
+  test("a connection that takes nothing more, or never answers, is ended in time", async () => {
+    for (const peer of ["full", "silent"] as const) {
+      const at = open(peer);
+      await until(() => at.aborted() !== undefined);
+      assert.equal(at.asked(), 1);
+      assert.equal(at.rtt(), undefined);
+      at.end();
+    }
   });
 
   test("who answers is asked until the connection closes, with one frame each time", async () => {
-    const at = open(true, { withinMs: 10_000 });
+    const at = open("answers", { withinMs: 10_000 });
     await until(() => at.asked() >= 3);
     assert.equal(at.aborted(), undefined);
     assert.ok((at.rtt() ?? -1) >= 0);
@@ -57,7 +59,7 @@ describe("network/pulse", (test) => {
   });
 
   test("who ends it asks nobody any more", async () => {
-    const at = open(true, { withinMs: 10_000 });
+    const at = open("answers", { withinMs: 10_000 });
     await until(() => at.asked() >= 1);
     at.end();
     const asked = at.asked();
