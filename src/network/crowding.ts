@@ -5,17 +5,23 @@ import { networkOf } from "./diversity.ts";
 export type Connected = {
   peer: string;
   address: string;
-  direction: "inbound" | "outbound" /** there is a session on it */;
+  direction: "inbound" | "outbound";
+  /** there is a session on it */
   inUse: boolean;
+  ageMs: number;
 };
 
 /** Connections that a peer holds. libp2p's own limit turns newcomers away and lies above it: who came first would stay for ever. */
 export const mostConnections = 300;
 export const hardLimit = 400;
+/** Whoever comes may ask what it came for: a newcomer hung up on at once by each of few, full bootstrap peers never hears of anybody else. */
+const newcomerMs = 5_000;
+const mostNewcomers = 50;
 
 /**
  * Whom to hang up on when there are more than `most`: of those that others have opened and nobody uses, those not known to have a bond first; of
  * these from the /24 or /48 that has most here; in an order that nobody can choose a place in. So room cannot be taken by coming first, or in masses.
+ * Up to 50 that have just come stay and do not count, by the same order where there are more of them.
  * @param worth more for those known to have a bond
  */
 export function tooMany(
@@ -24,10 +30,19 @@ export function tooMany(
   orderOf: (peer: string) => number,
   most = mostConnections,
 ): string[] {
-  const excess = connections.length - most;
-  if (excess <= 0) return [];
+  if (connections.length <= most) return [];
   const members = connections
     .filter(({ direction, inUse }) => direction === "inbound" && !inUse)
-    .map(({ peer, address }): Member => ({ key: peer, group: networkOf(address) ?? peer, weight: worth(peer), order: orderOf(peer) }));
-  return toEvict(members, excess).map(({ key }) => key);
+    .map(({ peer, address, ageMs }) => ({
+      key: peer,
+      group: networkOf(address) ?? peer,
+      weight: worth(peer),
+      order: orderOf(peer),
+      ageMs,
+    }));
+  const newcomers = members.filter(({ ageMs }) => ageMs < newcomerMs);
+  const tooNew = new Set<Member>(toEvict(newcomers, newcomers.length - mostNewcomers));
+  const spared = new Set<Member>(newcomers.filter((one) => !tooNew.has(one)));
+  const others = members.filter((one) => !spared.has(one));
+  return toEvict(others, connections.length - spared.size - most).map(({ key }) => key);
 }

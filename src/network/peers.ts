@@ -72,8 +72,8 @@ export function createPeers({ host, known, clock, log, bootstrap, nearby, bans, 
 
   const orderOf = secretOrder();
   const makeRoom = () => {
-    const connections = host.getConnections().map(({ remotePeer, remoteAddr, direction, streams }) => ({
-      ...{ peer: remotePeer.toString(), address: remoteAddr.toString(), direction },
+    const connections = host.getConnections().map(({ remotePeer, remoteAddr, direction, streams, timeline }) => ({
+      ...{ peer: remotePeer.toString(), address: remoteAddr.toString(), direction, ageMs: clock.nowMs() - timeline.open },
       inUse: streams.some(({ protocol }) => protocol.includes(inUseMark)),
     }));
     for (const peer of tooMany(connections, (one) => Number(isBonded(one)), orderOf)) hangUp(peer, new Error("too many connections"));

@@ -55,11 +55,9 @@ export async function startSimPeer(world: World, options: SimOptions): Promise<N
   const { send, isNews, forget, lacks } = createSimGossip(world, peerId, links, isDead);
   const orderOf = secretOrder();
   const makeRoom = () => {
-    const all = [...links.values()].map(({ peer, ip: theirs, direction }) => ({
-      peer,
-      address: `/ip4/${theirs}/tcp/1`,
-      direction,
-      inUse: false,
+    const all = [...links.values()].map(({ peer, ip: theirs, direction, sinceMs }) => ({
+      ...{ peer, address: `/ip4/${theirs}/tcp/1`, direction, inUse: false },
+      ageMs: clock.nowMs() - sinceMs,
     }));
     for (const peer of tooMany(all, (one) => Number(options.isBonded?.(one) ?? false), orderOf)) hangUp(peer);
   };
@@ -143,8 +141,9 @@ export async function startSimPeer(world: World, options: SimOptions): Promise<N
     }
     if (!other.admits(peerId, ip) || isDead()) throw unreachable(peer);
     if (links.has(peer)) return;
-    host.joined({ peer, ip: /\/ip4\/([^/]+)/.exec(other.address ?? "")?.[1] ?? "", direction: "outbound" });
-    other.joined({ peer: peerId, ip, direction: "inbound" });
+    const sinceMs = clock.nowMs();
+    host.joined({ peer, ip: /\/ip4\/([^/]+)/.exec(other.address ?? "")?.[1] ?? "", direction: "outbound", sinceMs });
+    other.joined({ peer: peerId, ip, direction: "inbound", sinceMs });
     await way("dials", handshakeBytes);
   };
   const connected = keepConnected({ clock, dial, onError: () => undefined }, () => ({

@@ -33,7 +33,7 @@ export type Answer = {
   answerer: Parameters<Network["answer"]>[2];
   quota: ReturnType<typeof createQuota>;
 };
-export type Link = { peer: string; ip: string; direction: "inbound" | "outbound" };
+export type Link = { peer: string; ip: string; direction: "inbound" | "outbound"; sinceMs: number };
 
 /** One peer as others can reach it. */
 export type Host = {
