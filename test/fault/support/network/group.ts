@@ -1,5 +1,6 @@
 import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
+import { setPriority } from "node:os";
 import { fileURLToPath } from "node:url";
 
 /** One real peer of a process of several. */
@@ -16,10 +17,13 @@ export type Group = AsyncDisposable & {
 
 const program = fileURLToPath(new URL("./group-program.ts", import.meta.url));
 const readyMs = 180_000;
+/** Fifty peers share the cores of one machine, which a consumer elsewhere has for itself: whoever measures goes first. */
+const niceness = 5;
 
 export async function startGroup(task: GroupTask): Promise<Group> {
   const child: ChildProcess = fork(program, { stdio: ["ignore", "ignore", "inherit", "ipc"], serialization: "advanced" });
   const gone = once(child, "exit");
+  if (child.pid !== undefined) setPriority(child.pid, niceness);
   child.send(task);
   const [peers] = (await Promise.race([
     once(child, "message", { signal: AbortSignal.timeout(readyMs) }),
