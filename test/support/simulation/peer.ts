@@ -21,6 +21,7 @@ const strikes = { burst: 5, perSecond: 1 / 60 };
 const maxInboundPerNetwork = 32;
 const askMs = 10_000;
 const kadMs = 2_000;
+const tableMs = 10;
 /** of each of three ways of Noise, yamux and identify */
 const handshakeBytes = 900;
 /** twenty peers with an address each */
@@ -253,6 +254,8 @@ export async function startSimPeer(world: World, options: SimOptions): Promise<N
     findProviders: async function* (key, signal) {
       const told = new Set<string>();
       const limit = deadline(15_000, signal, clock);
+      // as the product's own, which begins with the first peer that is in the table
+      while (host.kad?.size() === 0 && !limit.aborted) await clock.sleep(tableMs, limit).catch(() => undefined);
       if (host.kad)
         for await (const place of host.kad.find(createHash("sha256").update(key).digest(), limit))
           if (!told.has(place.peer)) {
