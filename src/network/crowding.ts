@@ -14,8 +14,11 @@ export type Connected = {
 /** Connections that a peer holds. libp2p's own limit turns newcomers away and lies above it: who came first would stay for ever. */
 export const mostConnections = 300;
 export const hardLimit = 400;
-/** Whoever comes may ask what it came for: a newcomer hung up on at once by each of few, full bootstrap peers never hears of anybody else. */
-const newcomerMs = 5_000;
+/**
+ * Whoever comes may ask what it came for: a newcomer hung up on at once by each of few, full bootstrap peers never hears of anybody else. Then room is
+ * made: who lingered until somebody else comes would take it for a place, and dial again at once when that is gone.
+ */
+export const newcomerMs = 5_000;
 const mostNewcomers = 50;
 
 /**

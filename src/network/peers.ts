@@ -7,7 +7,7 @@ import { deadline, every, type Loop } from "../lib/lifecycle.ts";
 import type { Logger } from "../lib/ports.ts";
 import { secretOrder } from "../lib/sample.ts";
 import type { Bans } from "./bans.ts";
-import { tooMany } from "./crowding.ts";
+import { newcomerMs, tooMany } from "./crowding.ts";
 import { isRelayed } from "./diversity.ts";
 import type { KnownPeer, KnownPeers } from "./known-peers.ts";
 import { dialable } from "./multiaddrs.ts";
@@ -46,6 +46,8 @@ const dialMs = 10_000;
 /** Whoever is connected says within this that it belongs to our network, or goes. */
 const identifyMs = 10_000;
 const strangerMs = 60_000;
+/** a timer may be a little early by the clock that ages go by */
+const earlyMs = 50;
 const saveEveryMs = 30_000;
 /** in the name of the protocol by which sessions are held */
 const inUseMark = "/session/";
@@ -82,6 +84,7 @@ export function createPeers({ host, known, clock, log, bootstrap, nearby, bans, 
     const peer = connection.remotePeer.toString();
     byPeer.set(peer, [...connectionsOf(peer), connection]);
     makeRoom();
+    setTimeout(makeRoom, newcomerMs + earlyMs).unref();
     const timer = setTimeout(() => {
       if (identified.has(peer) || connection.status !== "open") return;
       log.debug("a peer of another network", { peer });

@@ -4,7 +4,7 @@ import { deadline } from "../../../src/lib/lifecycle.ts";
 import { silentLogger } from "../../../src/lib/ports.ts";
 import { secretOrder } from "../../../src/lib/sample.ts";
 import { openBans } from "../../../src/network/bans.ts";
-import { hardLimit, mostConnections, tooMany } from "../../../src/network/crowding.ts";
+import { hardLimit, mostConnections, newcomerMs, tooMany } from "../../../src/network/crowding.ts";
 import { networkOf } from "../../../src/network/diversity.ts";
 import { type KnownPeer, openKnownPeers } from "../../../src/network/known-peers.ts";
 import { parseBootstrap } from "../../../src/network/multiaddrs.ts";
@@ -79,7 +79,10 @@ export async function startSimPeer(world: World, options: SimOptions): Promise<N
     },
     joined: (link) => {
       links.set(link.peer, link);
-      if (defended && links.size > mostConnections) makeRoom();
+      if (defended && links.size > mostConnections) {
+        makeRoom();
+        void clock.sleep(newcomerMs).then(makeRoom);
+      }
       const other = hosts.get(link.peer);
       if (other?.address) {
         known.remember(link.peer, [other.address], link.direction === "outbound");

@@ -44,7 +44,7 @@ const countries = ["US", "DE", "JP", "NL", "BR"];
 const hourMs = 3_600_000;
 /** until all have joined, and until what that causes has died down */
 const joiningMs = 20_000;
-const settleMs = 30_000;
+const settleMs = 100_000;
 /** until what the first know is on disk */
 const savedMs = 30_000;
 const heardWithinMs = 10_000;
