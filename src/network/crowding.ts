@@ -44,8 +44,8 @@ export function tooMany(
       ageMs,
     }));
   const newcomers = members.filter(({ ageMs }) => ageMs < newcomerMs);
-  const tooNew = new Set<Member>(toEvict(newcomers, newcomers.length - mostNewcomers));
-  const spared = new Set<Member>(newcomers.filter((one) => !tooNew.has(one)));
+  const spared = new Set<Member>(newcomers);
+  for (const one of toEvict(newcomers, newcomers.length - mostNewcomers)) spared.delete(one);
   const others = members.filter((one) => !spared.has(one));
   return toEvict(others, connections.length - spared.size - most).map(({ key }) => key);
 }
