@@ -5,7 +5,8 @@ import type { Host, Link, World } from "./world.ts";
 const meshPeers = 8;
 /** a quarter of the rest at each of three heartbeats */
 const lazyShare = 0.58;
-const lazyMs = 3_000;
+const heartbeats = 3;
+const heartbeatMs = 1_000;
 const seenMs = 120_000;
 /** of a message's frame, with its topic's name; and of one that only names it */
 const frameBytes = 40;
@@ -26,10 +27,45 @@ const shuffle = <T>(items: T[]): T[] => {
   return items;
 };
 
+type Told = { other: Host; topic: string; bytes: Uint8Array; id: string };
+
 /** How one peer passes on what it has not seen yet. */
-export function createSimGossip({ clock, hosts, way }: World, peerId: string, links: ReadonlyMap<string, Link>, isDead: () => boolean) {
+export function createSimGossip(
+  { clock, hosts, count, way }: World,
+  peerId: string,
+  links: ReadonlyMap<string, Link>,
+  isDead: () => boolean,
+) {
   const seen = new Map<string, number>();
   const lacks = (id: string): boolean => (seen.get(id) ?? 0) <= clock.nowMs() - seenMs;
+  const hand = async ({ other, topic, bytes }: Told) => {
+    await way("gossip", bytes.length + frameBytes);
+    other.hear(topic, bytes, peerId);
+  };
+  const tell = async (told: Told) => {
+    await way("ids", idBytes);
+    if (!told.other.lacks(told.topic, told.id)) return;
+    await way("ids", idBytes);
+    await hand(told);
+  };
+  /** what is named at each of the next heartbeats */
+  const due: Told[][] = [];
+  let beating = false;
+  const beat = async () => {
+    beating = true;
+    for (await clock.sleep(Math.random() * heartbeatMs); due.length > 0 && !isDead(); await clock.sleep(heartbeatMs))
+      // nearly all have it by then, and theirs need not be played
+      for (const told of due.shift() ?? [])
+        if (told.other.lacks(told.topic, told.id)) void tell(told);
+        else count("ids", idBytes);
+    beating = false;
+  };
+  const later = (told: Told) => {
+    const at = Math.floor(Math.random() * heartbeats);
+    while (due.length <= at) due.push([]);
+    due[at]?.push(told);
+    if (!beating) void beat();
+  };
   const send = (topic: string, bytes: Uint8Array, but?: string): number => {
     if (isDead()) return 0;
     const to: Host[] = [];
@@ -38,18 +74,10 @@ export function createSimGossip({ clock, hosts, way }: World, peerId: string, li
       if (other && peer !== but && other.topics.has(topic)) to.push(other);
     }
     const id = idOf(topic, bytes);
-    const hand = (other: Host) => way("gossip", bytes.length + frameBytes).then(() => other.hear(topic, bytes, peerId));
-    const tell = async (other: Host) => {
-      await clock.sleep(Math.random() * lazyMs);
-      await way("ids", idBytes);
-      if (!other.lacks(topic, id)) return;
-      await way("ids", idBytes);
-      await hand(other);
-    };
     for (const [at, other] of shuffle(to).entries())
-      if (at < meshPeers) void hand(other);
+      if (at < meshPeers) void hand({ other, topic, bytes, id });
       // the others are told which messages there are, some of them at each heartbeat while these are kept, and ask for what they lack
-      else if (Math.random() < lazyShare) void tell(other);
+      else if (Math.random() < lazyShare) later({ other, topic, bytes, id });
     return to.length;
   };
   const isNews = (topic: string, bytes: Uint8Array): boolean => {
