@@ -9,7 +9,9 @@ import { type Ran, runCommand } from "../support/run-file.ts";
 const root = join(import.meta.dirname, "..", "..");
 const bin = join(root, "node_modules", ".bin");
 const manifest = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
-const quiet = ["--no-audit", "--no-fund", "--loglevel=error", "--no-update-notifier", "--prefer-offline", "--fetch-retries=1"];
+const quiet = ["--no-audit", "--no-fund", "--loglevel=error", "--no-update-notifier", "--prefer-offline"];
+/** a request that stalls is made again; by itself npm waits for each as long as the whole may take */
+const patient = ["--fetch-timeout=20000", "--fetch-retries=3", "--fetch-retry-mintimeout=1000", "--fetch-retry-maxtimeout=5000"];
 
 /** The one JavaScript block of the README. */
 export function readmeExample(): string {
@@ -41,7 +43,7 @@ describe("e2e/package: as published, in an empty prefix with production dependen
       env = { ...Object.fromEntries(kept), npm_config_cache: cache, XDG_DATA_HOME: join(place.dataDir, "share") };
       await run(["npm", "pack", "--loglevel=error", "--pack-destination", prefix], root);
       writeFileSync(join(prefix, "package.json"), `{"name":"prefix","private":true,"type":"module"}`);
-      await run(["npm", "install", "--omit=dev", ...quiet, `./mystnode-${manifest.version}.tgz`]);
+      await run(["npm", "install", "--omit=dev", ...quiet, ...patient, `./mystnode-${manifest.version}.tgz`]);
     },
     { timeoutMs: 300_000 },
   );
